@@ -1,0 +1,64 @@
+/// The definitions as a backend: slow, plain, and what every other backend is measured against.
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <vector>
+
+#include "g4/backend/concept.h"
+#include "g4/ops/attend.h"
+#include "g4/ops/embed.h"
+#include "g4/ops/gate.h"
+#include "g4/ops/matmul.h"
+#include "g4/ops/rms_norm.h"
+#include "g4/ops/rope.h"
+#include "g4/ops/soft_cap.h"
+
+namespace g4::backend {
+
+/// Runs every operation as `ops/` defines it, in `Scalar` arithmetic: float as the published models run, double to
+/// know what float's rounding costs. One object serves one thread at a time; it owns its working memory.
+template <class Scalar>
+class reference {
+  static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>,
+                "g4: the reference backend computes in float or double.");
+
+ public:
+  using scalar = Scalar;
+
+  /// Caches hold `Scalar`s.
+  [[nodiscard]] storage cache_storage() const { return std::is_same_v<Scalar, float> ? storage::f32 : storage::f64; }
+
+  void embed(const matrix_view& table, std::size_t id, float scale, Scalar* y) {
+    ops::embed(table, id, scale, y, floats_);
+  }
+  void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
+    ops::matmul(w, x, tokens, y, floats_);
+  }
+  void rms_norm(const Scalar* x, const float* scale, std::size_t tokens, std::size_t width, float eps, Scalar* y) {
+    ops::rms_norm(x, scale, tokens, width, eps, y);
+  }
+  void add_norm(Scalar* x, Scalar* delta, const float* scale, std::size_t tokens, std::size_t width, float eps) {
+    ops::rms_norm(delta, scale, tokens, width, eps, delta);
+    for (std::size_t i = 0; i < tokens * width; ++i) x[i] += delta[i];
+  }
+  void rope(Scalar* x, std::size_t tokens, std::size_t heads, std::size_t d, const Scalar* cos, const Scalar* sin) {
+    ops::rope(x, tokens, heads, d, cos, sin);
+  }
+  void store(const cache_view& cache, const Scalar* keys, const Scalar* values, std::size_t tokens, position at) {
+    ops::store(cache, keys, values, tokens, at);
+  }
+  void attend(const cache_view& cache, const attention_call<Scalar>& call) { ops::attend(cache, call, scores_); }
+  void gelu_gate(Scalar* gate, const Scalar* up, std::size_t n) {
+    ops::gate([](Scalar x) { return ops::gelu_tanh(x); }, gate, up, n);
+  }
+  void soft_cap(Scalar* x, std::size_t n, float cap) { ops::soft_cap(x, n, cap); }
+
+ private:
+  std::vector<float> floats_;
+  std::vector<Scalar> scores_;
+};
+
+static_assert(Backend<reference<float>> && Backend<reference<double>>);
+
+}  // namespace g4::backend
