@@ -1,0 +1,16 @@
+# verify_headers compiles every header of include/g4 alone, so each includes what it uses. Headers that reach for
+# Highway are checked where the kernels are built.
+file(GLOB_RECURSE g4_headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/g4/*.h")
+set(g4_header_checks)
+foreach(header IN LISTS g4_headers)
+  file(STRINGS "${header}" reaches_for_highway REGEX "^#include [\"<](hwy|kernels)/")
+  file(RELATIVE_PATH name "${PROJECT_SOURCE_DIR}/include" "${header}")
+  if(reaches_for_highway AND NOT TARGET g4_inline)
+    continue()
+  endif()
+  set(check "${PROJECT_BINARY_DIR}/verify_headers/${name}.cc")
+  file(CONFIGURE OUTPUT "${check}" CONTENT "#include \"${name}\"  // IWYU pragma: keep\n" @ONLY)
+  list(APPEND g4_header_checks "${check}")
+endforeach()
+add_library(verify_headers OBJECT EXCLUDE_FROM_ALL ${g4_header_checks})
+target_link_libraries(verify_headers PRIVATE $<IF:$<TARGET_EXISTS:g4_inline>,g4_inline,g4> g4_warnings)
