@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# ./run.sh [options] [PROMPT]     streams a continuation of PROMPT from a real Gemma 3 270M
+#
+# Sets up, builds and gets the model the first time; later runs start at once.
+#   --model PATH     another GGUF file, or a folder with config.json and safetensors
+#   --help           this text
+# Every other option goes to the program; build/release/bin/g4 generate --help lists them.
+# The text goes to stdout, all else to stderr.
+set -euo pipefail
+called_from=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. tools/setup.sh
+
+model=
+arguments=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help)
+      sed -n '2,/^set /s/^# \{0,1\}//p' run.sh
+      exit 0
+      ;;
+    --model)
+      [ $# -ge 2 ] || die "--model needs a path"
+      model=$2
+      shift
+      ;;
+    --model=*) model=${1#--model=} ;;
+    *) arguments+=("$1") ;;
+  esac
+  shift
+done
+case $model in '' | /*) ;; *) model=$called_from/$model ;; esac
+[ -z "$model" ] || [ -e "$model" ] || die "--model: there is no $model"
+if [ ${#arguments[@]} -eq 0 ]; then
+  arguments=("The three laws of thermodynamics are")
+  say "No prompt given; taking \"${arguments[0]}\""
+fi
+
+lock_checkout
+need_packages "${build_packages[@]}"
+if [ -z "$model" ]; then need_packages "${model_packages[@]}"; fi
+need_highway
+[ -f build/release/build.ninja ] || configure release
+if ! cmake --build --preset release --target g4 -- -n 2>/dev/null | grep -q 'no work to do'; then
+  say "Building g4 (some minutes the first time) ..."
+  build release g4 2>/dev/null || { configure release && build release g4; }
+fi
+unlock_checkout
+
+if [ -z "$model" ]; then
+  status=0
+  model=$(tools/get_model.sh) || status=$?
+  if [ "$status" -eq 3 ]; then
+    model=$(dirname "$(find conformance/cases -name model.safetensors -printf '%s %p\n' | sort -n | sed -n '1s/^[0-9]* //p')")
+    say "Without the real model: running the smallest conformance model, $model, whose weights are random numbers."
+    model=$PWD/$model
+  elif [ "$status" -ne 0 ]; then
+    exit "$status"
+  fi
+fi
+
+program=$PWD/build/release/bin/g4
+cd "$called_from"
+exec "$program" generate --model "$model" "${arguments[@]}"
