@@ -1,0 +1,66 @@
+/// One run of a few tokens through the stack: what every layer of it needs to know.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "g4/backend/concept.h"
+#include "g4/model/plan.h"
+#include "g4/model/tap.h"
+#include "g4/model/weights.h"
+#include "g4/tensor/cache.h"
+#include "g4/tensor/matrix.h"
+
+namespace g4 {
+
+/// Activations, angles and visible keys of the T tokens at positions at, at + 1, …, with the caches they write and read.
+/// All memory belongs to the session (`model/session.h`).
+template <Variant V, Backend B>
+struct pass {
+  using scalar = typename B::scalar;
+  static constexpr model_spec spec = V::spec;
+  static constexpr int width = spec.width;
+  static constexpr rope_table ropes = distinct_ropes(V::kinds);
+
+  B& on;
+  const weights<V>& w;
+  const cache_view* caches;  ///< by producing layer
+  scalar* memory;
+  scratch_layout at_;
+  std::int32_t* chosen_experts;
+  tap<scalar> see;
+
+  position at{};           ///< of the first token of this pass
+  std::size_t tokens = 0;  ///< T: tokens still being computed; the last T of the `batch` that began the pass
+  std::size_t batch = 0;   ///< tokens that began the pass
+  const key_range* local_keys = nullptr;   ///< [T]
+  const key_range* global_keys = nullptr;  ///< [T]
+
+  template <int Width>
+  [[nodiscard]] rows<Width, scalar> scratch(std::size_t offset) const {
+    return {memory + offset, tokens};
+  }
+  [[nodiscard]] rows<width, scalar> stream() const { return scratch<width>(at_.stream); }
+  [[nodiscard]] rows<width, scalar> normed() const { return scratch<width>(at_.normed); }
+  [[nodiscard]] rows<width, scalar> branch() const { return scratch<width>(at_.branch); }
+  [[nodiscard]] rows<width, scalar> second() const { return scratch<width>(at_.second); }
+
+  /// Cosines of rotary table `r` for the first token of this pass: [T, d/2]; the sines follow `batch`·d/2 further on.
+  [[nodiscard]] const scalar* cosines(int r) const {
+    std::size_t offset = at_.angles;
+    for (int i = 0; i < r; ++i) offset += batch * static_cast<std::size_t>(ropes.head_size[static_cast<std::size_t>(i)]);
+    return memory + offset + (batch - tokens) * half(r);
+  }
+  [[nodiscard]] const scalar* sines(int r) const { return cosines(r) + batch * half(r); }
+  [[nodiscard]] static constexpr std::size_t half(int r) {
+    return static_cast<std::size_t>(ropes.head_size[static_cast<std::size_t>(r)]) / 2;
+  }
+  /// This layer's per-layer input of token t.
+  [[nodiscard]] const scalar* per_layer_row(std::size_t t, int layer) const {
+    constexpr std::size_t row = static_cast<std::size_t>(spec.layers) * static_cast<std::size_t>(spec.per_layer_width);
+    return memory + at_.per_layer + (batch - tokens + t) * row +
+           static_cast<std::size_t>(layer) * static_cast<std::size_t>(spec.per_layer_width);
+  }
+};
+
+}  // namespace g4

@@ -1,0 +1,131 @@
+/// A model as a type: policies folded into constants, and checked.
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+#include "g4/model/kinds.h"
+#include "g4/policy/attention.h"
+#include "g4/policy/drafter.h"
+#include "g4/policy/embed.h"
+#include "g4/policy/feed.h"
+#include "g4/policy/logits.h"
+#include "g4/policy/mask.h"
+#include "g4/policy/norm.h"
+#include "g4/policy/pattern.h"
+#include "g4/policy/residual.h"
+#include "g4/policy/shape.h"
+#include "g4/policy/share_kv.h"
+#include "g4/policy/slot.h"
+#include "g4/policy/spec.h"
+#include "g4/rule/rules.h"
+
+namespace g4 {
+
+namespace detail {
+
+template <class Slot, class... Policies>
+inline constexpr int times_filled = (0 + ... + (std::same_as<typename Policies::slot, Slot> ? 1 : 0));
+
+/// The policy that fills a slot.
+template <class Slot, class First, class... Rest>
+constexpr auto policy_for() {
+  if constexpr (std::same_as<typename First::slot, Slot>) {
+    return First{};
+  } else {
+    return policy_for<Slot, Rest...>();
+  }
+}
+
+template <class... Policies>
+constexpr bool slots_keep_their_rules() {
+  ((void)rule::is_a_policy<Policy<Policies>>{}, ...);
+  if constexpr ((Policy<Policies> && ...)) {
+    using namespace slots;
+    (void)rule::slot_is_filled_once<times_filled<embedding, Policies...>>{};
+    (void)rule::slot_is_filled_once<times_filled<slots::norm, Policies...>>{};
+    (void)rule::slot_is_filled_once<times_filled<slots::attention, Policies...>>{};
+    (void)rule::slot_is_filled_once<times_filled<pattern, Policies...>>{};
+    (void)rule::slot_is_filled_once<times_filled<feed_forward, Policies...>>{};
+    ((void)rule::slot_is_not_repeated<times_filled<typename Policies::slot, Policies...>>{}, ...);
+  }
+  return true;
+}
+
+/// The constants of a list of policies, before they are checked.
+template <shape Shape, auto... Policies>
+struct folded {
+  static constexpr model_spec spec = [] {
+    model_spec m;
+    Shape.describe(m);
+    (Policies.describe(m), ...);
+    settle(m);
+    return m;
+  }();
+  static constexpr kind_table kinds = distinct_kinds(spec);
+  static constexpr auto activation = policy_for<slots::feed_forward, std::remove_const_t<decltype(Policies)>...>().activation;
+
+  static constexpr int layers = spec.layers;
+  static constexpr int width = spec.width;
+  static constexpr int vocab = spec.vocab;
+};
+
+template <class F, int Layer>
+constexpr void layer_keeps_its_rules() {
+  constexpr layer_kind kind = F::spec.layer[Layer];
+  constexpr int producer = F::spec.producer[Layer];
+  constexpr bool encoder = F::spec.sees == visibility::everything;
+  (void)rule::heads_share_keys_evenly<kind.query_heads, kind.key_value_heads>{};
+  (void)rule::head_size_is_even<kind.head_size>{};
+  (void)rule::feed_forward_has_a_width<kind.hidden>{};
+  if constexpr (kind.sees == reach::local) {
+    (void)rule::window_fits_the_mask<kind.keys.back, encoder, kind.keys.ahead>{};
+  }
+  if constexpr (!F::spec.is_drafter()) {
+    (void)rule::shared_layer_has_a_producer<producer, Layer>{};
+    if constexpr (producer >= 0) {
+      constexpr layer_kind owner = F::spec.layer[producer];
+      (void)rule::shared_heads_agree<kind.key_value_heads, owner.key_value_heads, kind.head_size, owner.head_size>{};
+    }
+  }
+}
+
+template <class F, int... Layer>
+constexpr bool layers_keep_their_rules(std::integer_sequence<int, Layer...>) {
+  (layer_keeps_its_rules<F, Layer>(), ...);
+  return true;
+}
+
+template <class F>
+constexpr bool keeps_its_rules() {
+  (void)rule::shape_is_positive<F::layers, F::width, F::vocab>{};
+  (void)rule::depth_is_bounded<F::layers, max_layers>{};
+  if constexpr (F::spec.experts > 0) (void)rule::experts_chosen_exist<F::spec.experts_chosen, F::spec.experts>{};
+  return layers_keep_their_rules<F>(std::make_integer_sequence<int, F::layers>{});
+}
+
+}  // namespace detail
+
+/// A decoder (or encoder) stack defined by its policies, in the order data meets them.
+///
+///     struct my_model : g4::transformer<g4::shape{.layers = 4, .width = 64, .vocab = 256}, g4::embed::tied_scaled, …> {};
+///
+/// Everything that follows from the list is a constant of the type: `spec` (every number), `kinds` (the distinct
+/// layers), and with them the checkpoint it expects (`model/schema.h`) and the memory it needs (`model/plan.h`).
+/// Breaking a rule stops compilation with a sentence that starts with "g4:" (`rule/rules.h`).
+template <shape Shape, auto... Policies>
+struct transformer : detail::folded<Shape, Policies...> {
+  static_assert(detail::slots_keep_their_rules<std::remove_const_t<decltype(Policies)>...>());
+  static_assert(detail::keeps_its_rules<detail::folded<Shape, Policies...>>());
+};
+
+/// A type derived from `transformer<…>`. Naming one checks it against every rule.
+template <class V>
+concept Variant = requires {
+  { V::spec } -> std::convertible_to<model_spec>;
+  { V::kinds } -> std::convertible_to<kind_table>;
+  V::activation;
+};
+
+}  // namespace g4

@@ -1,0 +1,194 @@
+/// The weights of a model as a tree of typed views. It owns no numbers: whoever fills it keeps them alive.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "g4/model/schema.h"
+#include "g4/model/transformer.h"
+#include "g4/tensor/matrix.h"
+
+namespace g4 {
+
+/// Stands where a kind of layer has no such weight, so that using it does not compile.
+struct absent {};
+
+template <bool Present, class T>
+using present_if = std::conditional_t<Present, T, absent>;
+
+/// Weights of one layer of kind `Kind`. A reusing layer has no key and value weights, by type.
+template <Variant V, int Kind>
+struct layer_weights {
+  static constexpr layer_kind kind = V::kinds.kind[Kind];
+  static constexpr model_spec spec = V::spec;
+  static constexpr int width = spec.width;
+  static constexpr int query_width = kind.query_heads * kind.head_size;
+  static constexpr int key_width = kind.key_value_heads * kind.head_size;
+  static constexpr bool owns = kind.role == cache_role::owner;
+  static constexpr bool owns_values = owns && !kind.key_is_value;
+  static constexpr bool biased = spec.attention_bias;
+  static constexpr bool experts = spec.experts > 0;
+  static constexpr bool altup = spec.altup_streams > 0;
+  static constexpr bool laurel = spec.laurel_rank > 0;
+  static constexpr bool per_layer = spec.per_layer_width > 0;
+
+  vector<width> attention_norm, post_attention_norm;
+  matrix<query_width, width> query;
+  present_if<owns, matrix<key_width, width>> key;
+  present_if<owns_values, matrix<key_width, width>> value;
+  matrix<width, query_width> output;
+  present_if<biased, vector<query_width>> query_bias;
+  present_if<biased && owns, vector<key_width>> key_bias;
+  present_if<biased && owns_values, vector<key_width>> value_bias;
+  present_if<biased, vector<width>> output_bias;
+  present_if<spec.qk_norm, vector<kind.head_size>> query_norm;
+  present_if<spec.qk_norm && owns, vector<kind.head_size>> key_norm;
+
+  vector<width> feed_norm, post_feed_norm;
+  matrix<kind.hidden, width> gate, up;
+  matrix<width, kind.hidden> down;
+
+  present_if<experts, matrix<spec.experts, width>> router;
+  present_if<experts, vector<width>> router_scale;
+  present_if<experts, vector<spec.experts>> expert_scale;
+  present_if<experts, matrix<spec.experts * 2 * spec.expert_hidden, width>> experts_gate_up;  ///< expert after expert
+  present_if<experts, matrix<spec.experts * width, spec.expert_hidden>> experts_down;
+  present_if<experts, vector<width>> dense_post_norm, experts_norm, experts_post_norm;
+
+  present_if<spec.layer_scalar, vector<1>> stream_scale;
+  present_if<per_layer, matrix<spec.per_layer_width, width>> per_layer_gate;
+  present_if<per_layer, matrix<width, spec.per_layer_width>> per_layer_projection;
+  present_if<per_layer, vector<width>> post_per_layer_norm;
+
+  present_if<altup, vector<width>> altup_output_scale, altup_router_norm;
+  present_if<altup, matrix<spec.altup_streams, spec.altup_streams>> altup_correct;
+  present_if<altup, matrix<spec.altup_streams * spec.altup_streams, spec.altup_streams>> altup_predict;
+  present_if<altup, matrix<spec.altup_streams, width>> altup_router;
+  present_if<laurel, matrix<spec.laurel_rank, width>> laurel_left;
+  present_if<laurel, matrix<width, spec.laurel_rank>> laurel_right;
+  present_if<laurel, vector<width>> laurel_norm;
+
+  /// Calls `visit(part, member)` for every weight; an absent one is passed as `absent`.
+  template <class Visit>
+  void each(Visit&& visit) {
+    visit(part::attention_norm, attention_norm);
+    visit(part::post_attention_norm, post_attention_norm);
+    visit(part::query, query);
+    visit(part::key, key);
+    visit(part::value, value);
+    visit(part::output, output);
+    visit(part::query_bias, query_bias);
+    visit(part::key_bias, key_bias);
+    visit(part::value_bias, value_bias);
+    visit(part::output_bias, output_bias);
+    visit(part::query_norm, query_norm);
+    visit(part::key_norm, key_norm);
+    visit(part::feed_norm, feed_norm);
+    visit(part::post_feed_norm, post_feed_norm);
+    visit(part::gate, gate);
+    visit(part::up, up);
+    visit(part::down, down);
+    visit(part::router, router);
+    visit(part::router_scale, router_scale);
+    visit(part::expert_scale, expert_scale);
+    visit(part::experts_gate_up, experts_gate_up);
+    visit(part::experts_down, experts_down);
+    visit(part::dense_post_norm, dense_post_norm);
+    visit(part::experts_norm, experts_norm);
+    visit(part::experts_post_norm, experts_post_norm);
+    visit(part::stream_scale, stream_scale);
+    visit(part::per_layer_gate, per_layer_gate);
+    visit(part::per_layer_projection, per_layer_projection);
+    visit(part::post_per_layer_norm, post_per_layer_norm);
+    visit(part::altup_output_scale, altup_output_scale);
+    visit(part::altup_correct, altup_correct);
+    visit(part::altup_predict, altup_predict);
+    visit(part::altup_router, altup_router);
+    visit(part::altup_router_norm, altup_router_norm);
+    visit(part::laurel_left, laurel_left);
+    visit(part::laurel_right, laurel_right);
+    visit(part::laurel_norm, laurel_norm);
+  }
+};
+
+namespace detail {
+
+template <class V, class Kinds>
+struct layers_by_kind;
+template <class V, int... Kind>
+struct layers_by_kind<V, std::integer_sequence<int, Kind...>> {
+  using type = std::tuple<std::vector<layer_weights<V, Kind>>...>;
+};
+
+}  // namespace detail
+
+/// All weights of a model: const once loaded, and shared by any number of sessions.
+template <Variant V>
+struct weights {
+  static constexpr model_spec spec = V::spec;
+  static constexpr bool per_layer = spec.per_layer_width > 0;
+  static constexpr bool altup = spec.altup_streams > 0;
+  static constexpr bool drafter = spec.is_drafter();
+  static constexpr int others = altup ? spec.altup_streams - 1 : 0;
+
+  matrix<spec.vocab, spec.width> embed;  ///< always rows as stored: one row is read per token
+  matrix<spec.vocab, spec.width> head;   ///< the same numbers when tied, perhaps in a backend's own layout
+  vector<spec.width> final_norm;
+  present_if<per_layer, matrix<spec.per_layer_vocab, spec.layers * spec.per_layer_width>> per_layer_embed;
+  present_if<per_layer, matrix<spec.layers * spec.per_layer_width, spec.width>> per_layer_model_projection;
+  present_if<per_layer, vector<spec.per_layer_width>> per_layer_projection_norm;
+  present_if<altup, matrix<others * spec.width, spec.width>> altup_projections, altup_unembed_projections;
+  present_if<drafter, matrix<spec.width, 2 * spec.target_width>> pre_projection;
+  present_if<drafter, matrix<spec.target_width, spec.width>> post_projection;
+  present_if<(spec.clusters > 0), matrix<spec.clusters, spec.width>> centroids;
+  present_if<(spec.clusters > 0), std::vector<std::int32_t>> token_ordering;
+
+  typename detail::layers_by_kind<V, std::make_integer_sequence<int, V::kinds.count>>::type layers;
+  std::vector<std::shared_ptr<const void>> keep;  ///< files and buffers that the views point into
+
+  weights() { size_layers(std::make_integer_sequence<int, V::kinds.count>{}); }
+
+  /// Calls `visit(part, member)` for every weight of the whole model; an absent one is passed as `absent`.
+  template <class Visit>
+  void each(Visit&& visit) {
+    visit(part::embed, embed);
+    visit(part::head, head);
+    visit(part::final_norm, final_norm);
+    visit(part::per_layer_embed, per_layer_embed);
+    visit(part::per_layer_model_projection, per_layer_model_projection);
+    visit(part::per_layer_projection_norm, per_layer_projection_norm);
+    visit(part::altup_projections, altup_projections);
+    visit(part::altup_unembed_projections, altup_unembed_projections);
+    visit(part::pre_projection, pre_projection);
+    visit(part::post_projection, post_projection);
+    visit(part::centroids, centroids);
+  }
+
+ private:
+  template <int... Kind>
+  void size_layers(std::integer_sequence<int, Kind...>) {
+    (std::get<Kind>(layers).resize(static_cast<std::size_t>(V::kinds.layers[Kind])), ...);
+  }
+};
+
+/// Calls `body.operator()<Kind>()` with the kind of layer `l`: where run-time depth meets compile-time kinds.
+template <Variant V, class Body>
+void with_kind_of_layer(int l, Body&& body) {
+  const int kind = V::kinds.of[static_cast<std::size_t>(l)];
+  [&]<int... Kind>(std::integer_sequence<int, Kind...>) {
+    (void)((Kind == kind && (body.template operator()<Kind>(), true)) || ...);
+  }(std::make_integer_sequence<int, V::kinds.count>{});
+}
+
+/// Layer `l`'s weights, `l` being of kind `Kind`.
+template <int Kind, Variant V>
+[[nodiscard]] const layer_weights<V, Kind>& layer_of(const weights<V>& w, int l) {
+  return std::get<Kind>(w.layers)[static_cast<std::size_t>(V::kinds.nth[static_cast<std::size_t>(l)])];
+}
+
+}  // namespace g4

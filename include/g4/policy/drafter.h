@@ -1,0 +1,21 @@
+/// What makes a small model a drafter for a large one.
+#pragma once
+
+#include "g4/policy/slot.h"
+#include "g4/policy/spec.h"
+
+namespace g4 {
+
+/// The drafter's head scores clusters of tokens first and then only the tokens of the best clusters
+/// (Gemma 4 E2B and E4B assistants).
+struct ordered_embeddings {
+  using slot = slots::logits;
+  int clusters = 0;
+  int chosen = 0;
+  constexpr void describe(model_spec& m) const {
+    m.clusters = clusters;
+    m.clusters_chosen = chosen;
+  }
+};
+
+}  // namespace g4

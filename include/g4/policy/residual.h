@@ -1,0 +1,43 @@
+/// What else feeds, scales or multiplies the residual stream.
+#pragma once
+
+#include "g4/policy/slot.h"
+#include "g4/policy/spec.h"
+
+namespace g4 {
+
+/// Per-layer embeddings: every token has a second row of L·P numbers, P for each layer, gated into the residual after
+/// the feed-forward. `vocab` 0 means the model's own.
+///
+///     p[t, l] = (rms_norm(model_projection·h0[t])[l]/√D … + table[id][l]·√P) / √2     (model/per_layer_input.h)
+struct per_layer_embedding {
+  using slot = slots::per_layer_embedding;
+  int width = 0;
+  int vocab = 0;
+  constexpr void describe(model_spec& m) const {
+    m.per_layer_width = width;
+    m.per_layer_vocab = vocab;
+  }
+};
+
+/// A learned number per layer multiplies the whole residual stream at the layer's end (Gemma 4).
+inline constexpr struct layer_scalar_t {
+  using slot = slots::layer_scalar;
+  constexpr void describe(model_spec& m) const { m.layer_scalar = true; }
+} layer_scalar{};
+
+/// Alternating updates (Gemma 3n): `streams` residual streams, stream 0 computed, the others predicted and corrected.
+struct altup {
+  using slot = slots::altup;
+  int streams = 0;
+  constexpr void describe(model_spec& m) const { m.altup_streams = streams; }
+};
+
+/// Learned augmented residual (Gemma 3n): a rank-R branch beside attention, over the normed input.
+struct laurel {
+  using slot = slots::laurel;
+  int rank = 0;
+  constexpr void describe(model_spec& m) const { m.laurel_rank = rank; }
+};
+
+}  // namespace g4
