@@ -1,0 +1,132 @@
+/// What a SIMD kernel is told: plain structs of pointers and sizes.
+///
+/// `kernels/cpu/<op>-inl.h` has the kernels; `backend/simd.h` splits an operation into calls like these, one per task
+/// of the pool. A call never splits a sum, so the number of threads cannot change a result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "g4/tensor/cache.h"
+#include "g4/tensor/matrix.h"
+
+namespace g4::cpu {
+
+/// Rows [first, first + count) of y = x · Wᵀ, with the weights as stored and all arithmetic in float32.
+///
+/// x, y      [tokens, w.columns], [tokens, w.rows]
+/// scratch   `matmul_scratch(w)` floats, used by this call alone
+struct matmul_call {
+  matrix_view w;
+  const float* x = nullptr;
+  std::size_t tokens = 0;
+  float* y = nullptr;
+  std::size_t first = 0;
+  std::size_t count = 0;
+  float* scratch = nullptr;
+};
+
+/// Rows of weights that are turned into floats together when several tokens share them.
+inline constexpr std::size_t matmul_tile_rows = 4;
+
+[[nodiscard]] constexpr std::size_t matmul_scratch(const matrix_view& w) {
+  return matmul_tile_rows * (w.columns + 64);
+}
+
+/// Activations in 16 bits: x ≈ levels · step, one step per block of 32 columns.
+///
+/// levels   [tokens, blocks, 32]    |level| ≤ activation_top; columns beyond the row's end are nought
+/// step     [tokens, blocks]
+/// sum      [tokens, blocks, 2]     sums of the block's first and last 16 levels
+struct activations {
+  std::int16_t* levels = nullptr;
+  float* step = nullptr;
+  std::int32_t* sum = nullptr;
+  std::size_t blocks = 0;
+};
+
+/// 14 bits and a sign are not all used: a weight's level times its sub-block's scale reaches ±4096 (Q6_K), and 32 such
+/// products with ±8191 still sum inside an int32.
+inline constexpr int activation_top = 8191;
+
+struct quantise_call {
+  const float* x = nullptr;  ///< [tokens, columns]
+  std::size_t columns = 0;
+  std::size_t first = 0;  ///< tokens [first, first + count) are done by this call
+  std::size_t count = 0;
+  activations out;
+};
+
+/// Panels [first, first + count) of y = x · Wᵀ with 16-bit activations; a panel is 16 rows of W.
+///
+/// scratch   `packed_scratch(columns)` bytes
+struct packed_call {
+  const std::byte* w = nullptr;
+  storage origin = storage::f32;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  activations x;
+  std::size_t tokens = 0;
+  float* y = nullptr;  ///< [tokens, rows]
+  std::size_t first = 0;
+  std::size_t count = 0;
+  std::byte* scratch = nullptr;
+};
+
+struct norm_call {
+  const float* x = nullptr;
+  const float* scale = nullptr;  ///< [width], or null
+  float* y = nullptr;            ///< written, or added to when `add`
+  std::size_t tokens = 0;
+  std::size_t width = 0;
+  float eps = 0.0f;
+  bool add = false;
+};
+
+struct rope_call {
+  float* x = nullptr;  ///< [tokens, heads, d]
+  std::size_t tokens = 0;
+  std::size_t heads = 0;
+  std::size_t d = 0;
+  const float* cos = nullptr;  ///< [tokens, d/2]
+  const float* sin = nullptr;
+};
+
+/// Attention of query heads [head, head + group) for tokens [token, token + count); all of them read key/value head
+/// `cache_head`.
+///
+/// scratch   `attend_scratch(d)` floats
+struct attend_call {
+  const cache_view* cache = nullptr;
+  const attention_call<float>* call = nullptr;
+  std::size_t cache_head = 0;
+  std::size_t head = 0;
+  std::size_t group = 0;
+  std::size_t token = 0;
+  std::size_t count = 0;
+  float* scratch = nullptr;
+};
+
+/// Queries (tokens × heads) of one attention task, and keys scored before they are mixed. 16 · 512 floats of sums and
+/// 16 · 64 of scores stay in a 64 KB corner of the second-level cache.
+inline constexpr std::size_t attend_queries = 16;
+inline constexpr std::size_t attend_keys = 64;
+
+[[nodiscard]] constexpr std::size_t attend_scratch(std::size_t d) {
+  return attend_queries * (2 * (d + 64) + attend_keys + 64) + attend_keys * (d + 64);
+}
+
+/// The compiled kernels (kernels/cpu/*.cc). Each picks the best SIMD target of the machine it runs on.
+struct kernels {
+  static void matmul(const matmul_call& call);
+  static void unpack(storage type, const std::byte* block, std::size_t n, float* y);
+  static void quantise(const quantise_call& call);
+  static void packed_matmul(const packed_call& call);
+  static void rms_norm(const norm_call& call);
+  static void rope(const rope_call& call);
+  static void attend(const attend_call& call);
+  static void gelu_gate(float* gate, const float* up, std::size_t n);
+  static void soft_cap(float* x, std::size_t n, float cap);
+};
+
+}  // namespace g4::cpu

@@ -1,0 +1,45 @@
+/// The inline backend: the cpu backend's kernels in the host's own file, for the SIMD target its flags choose. Nothing
+/// to link but Highway's headers; use one `-march` for the whole program.
+#pragma once
+
+
+#include "g4/backend/calls.h"
+#include "g4/backend/simd.h"
+#include "hwy/highway.h"
+// after highway.h
+#include "kernels/cpu/attend-inl.h"
+#include "kernels/cpu/gate-inl.h"
+#include "kernels/cpu/matmul-inl.h"
+#include "kernels/cpu/rms_norm-inl.h"
+#include "kernels/cpu/rope-inl.h"
+#include "kernels/cpu/soft_cap-inl.h"
+#include "kernels/cpu/unpack-inl.h"
+
+namespace g4::cpu {
+
+/// The kernels of this file's own SIMD target.
+struct inline_kernels {
+  static void matmul(const matmul_call& call) { g4::HWY_NAMESPACE::matmul(call); }
+  static void unpack(storage type, const std::byte* block, std::size_t n, float* y) {
+    g4::HWY_NAMESPACE::unpack(type, block, n, y);
+  }
+  static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
+  static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
+  static void attend(const attend_call& call) { g4::HWY_NAMESPACE::attend(call); }
+  static void gelu_gate(float* gate, const float* up, std::size_t n) { g4::HWY_NAMESPACE::gelu_gate(gate, up, n); }
+  static void soft_cap(float* x, std::size_t n, float cap) { g4::HWY_NAMESPACE::soft_cap(x, n, cap); }
+};
+
+}  // namespace g4::cpu
+
+namespace g4::backend {
+
+/// Static dispatch.
+class inlined : public simd<g4::cpu::inline_kernels> {
+ public:
+  using simd<g4::cpu::inline_kernels>::simd;
+};
+
+static_assert(Backend<inlined>);
+
+}  // namespace g4::backend

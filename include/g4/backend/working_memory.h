@@ -1,0 +1,31 @@
+/// Memory a backend works in: aligned, grown when a larger call comes, never shrunk.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+
+namespace g4::backend {
+
+class working_memory {
+ public:
+  /// At least `count` elements, aligned to a cache line. Earlier contents are gone once it has grown.
+  template <class T>
+  [[nodiscard]] T* take(std::size_t count) {
+    if (count * sizeof(T) > bytes_) {
+      bytes_ = count * sizeof(T);
+      memory_.reset(static_cast<std::byte*>(::operator new[](bytes_, alignment)));
+    }
+    return reinterpret_cast<T*>(memory_.get());
+  }
+
+ private:
+  static constexpr std::align_val_t alignment{64};
+  struct release {
+    void operator()(std::byte* p) const { ::operator delete[](p, alignment); }
+  };
+  std::unique_ptr<std::byte[], release> memory_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace g4::backend

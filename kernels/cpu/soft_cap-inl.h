@@ -1,0 +1,32 @@
+// x = cap · tanh(x / cap). Definition: include/g4/ops/soft_cap.h.
+#if defined(G4_KERNELS_CPU_SOFT_CAP_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_SOFT_CAP_INL_H_
+#undef G4_KERNELS_CPU_SOFT_CAP_INL_H_
+#else
+#define G4_KERNELS_CPU_SOFT_CAP_INL_H_
+#endif
+
+#include <cstddef>
+
+#include "hwy/highway.h"
+// after highway.h
+#include "hwy/contrib/math/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace g4::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+inline void soft_cap(float* x, size_t n, float cap) {
+  const hn::ScalableTag<float> df;
+  const size_t lanes = hn::Lanes(df);
+  const auto c = hn::Set(df, cap);
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t left = n - i;
+    const auto ratio = hn::Div(hn::LoadN(df, x + i, left), c);
+    hn::StoreN(hn::Mul(c, hn::Tanh(df, ratio)), df, x + i, left);
+  }
+}
+
+}  // namespace g4::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // G4_KERNELS_CPU_SOFT_CAP_INL_H_
