@@ -1,0 +1,123 @@
+/// The little that text needs to know of UTF-8: how long a character is, what is not a character, and which
+/// characters are blank.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace g4::text {
+
+/// U+2581, the visible blank: vocabularies store ' ' as this character.
+inline constexpr std::string_view visible_blank = "\xE2\x96\x81";
+/// U+FFFD, shown in place of a byte that belongs to no character.
+inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
+
+/// Bytes a character takes, told from its first byte alone; 1 for a byte that starts none.
+[[nodiscard]] constexpr std::size_t utf8_length(char first) {
+  const auto byte = static_cast<unsigned char>(first);
+  if (byte < 0xC0) return 1;
+  if (byte < 0xE0) return 2;
+  return byte < 0xF0 ? 3 : 4;
+}
+
+enum class utf8_state : std::uint8_t { complete, incomplete, invalid };
+
+/// What 1 to 4 bytes are: one whole character, the beginning of one, or neither. Overlong forms, surrogates and
+/// numbers above U+10FFFF are invalid (Unicode, table 3-7).
+[[nodiscard]] constexpr utf8_state utf8_check(std::string_view bytes) {
+  if (bytes.empty()) return utf8_state::incomplete;
+  const auto at = [bytes](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  const unsigned char first = at(0);
+  if (first < 0x80) return bytes.size() == 1 ? utf8_state::complete : utf8_state::invalid;
+  if (first < 0xC2 || first > 0xF4) return utf8_state::invalid;
+  const std::size_t length = utf8_length(bytes[0]);
+  if (bytes.size() > length) return utf8_state::invalid;
+  for (std::size_t i = 1; i < bytes.size(); ++i) {
+    unsigned char low = 0x80;
+    unsigned char high = 0xBF;
+    if (i == 1) {
+      if (first == 0xE0) low = 0xA0;
+      if (first == 0xED) high = 0x9F;
+      if (first == 0xF0) low = 0x90;
+      if (first == 0xF4) high = 0x8F;
+    }
+    if (at(i) < low || at(i) > high) return utf8_state::invalid;
+  }
+  return bytes.size() == length ? utf8_state::complete : utf8_state::incomplete;
+}
+
+/// True for well-formed UTF-8.
+[[nodiscard]] constexpr bool is_utf8(std::string_view bytes) {
+  for (std::size_t i = 0; i < bytes.size();) {
+    const std::size_t length = utf8_length(bytes[i]);
+    if (utf8_check(bytes.substr(i, length)) != utf8_state::complete) return false;
+    i += length;
+  }
+  return true;
+}
+
+namespace detail {
+
+/// Bytes of the blank character at the front of `text`, 0 if there is none. Blank is what Python's str.strip() takes
+/// away, because the published chat templates trim with it.
+[[nodiscard]] constexpr std::size_t leading_blank(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto c = static_cast<unsigned char>(text[0]);
+  if ((c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20)) return 1;
+  if (text.starts_with("\xC2\x85") || text.starts_with("\xC2\xA0")) return 2;
+  if (text.size() < 3) return 0;
+  const auto second = static_cast<unsigned char>(text[1]);
+  const auto third = static_cast<unsigned char>(text[2]);
+  if (c == 0xE1) return second == 0x9A && third == 0x80 ? 3 : 0;                           // U+1680
+  if (c == 0xE3) return second == 0x80 && third == 0x80 ? 3 : 0;                           // U+3000
+  if (c != 0xE2) return 0;
+  if (second == 0x81) return third == 0x9F ? 3 : 0;                                        // U+205F
+  if (second != 0x80) return 0;
+  const bool blank = (third >= 0x80 && third <= 0x8A) || third == 0xA8 || third == 0xA9 || third == 0xAF;
+  return blank ? 3 : 0;                                                                    // U+2000-200A, 2028, 2029, 202F
+}
+
+}  // namespace detail
+
+/// `text` without blanks at either end; the same characters as Python's str.strip().
+[[nodiscard]] constexpr std::string_view trimmed(std::string_view text) {
+  while (const std::size_t blank = detail::leading_blank(text)) text.remove_prefix(blank);
+  for (;;) {
+    std::size_t length = 1;
+    while (length < text.size() && length < 4 && (static_cast<unsigned char>(text[text.size() - length]) & 0xC0) == 0x80) {
+      ++length;
+    }
+    if (text.empty() || detail::leading_blank(text.substr(text.size() - length)) != length) return text;
+    text.remove_suffix(length);
+  }
+}
+
+/// ' ' → U+2581, appended to `out`.
+inline void append_with_visible_blanks(std::string_view text, std::string& out) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t blank = text.find(' ', begin);
+    if (blank == std::string_view::npos) {
+      out.append(text.substr(begin));
+      return;
+    }
+    out.append(text.substr(begin, blank - begin)).append(visible_blank);
+    begin = blank + 1;
+  }
+}
+
+/// U+2581 → ' ', appended to `out`.
+inline void append_with_plain_blanks(std::string_view text, std::string& out) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t blank = text.find(visible_blank, begin);
+    if (blank == std::string_view::npos) {
+      out.append(text.substr(begin));
+      return;
+    }
+    out.append(text.substr(begin, blank - begin)).push_back(' ');
+    begin = blank + visible_blank.size();
+  }
+}
+
+}  // namespace g4::text
