@@ -9,6 +9,7 @@ if(G4_KERNELS)
   get_target_property(g4_highway_is_imported hwy::hwy IMPORTED)
   if(NOT g4_highway_is_imported)                        # fetched: it goes along as g4::hwy
     list(APPEND g4_libraries hwy)
+    add_custom_target(g4_highway ALL DEPENDS hwy)
     install(DIRECTORY "$<TARGET_PROPERTY:hwy,SOURCE_DIR>/hwy" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
             FILES_MATCHING PATTERN "*.h")
   endif()
