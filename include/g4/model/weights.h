@@ -1,6 +1,7 @@
 /// The weights of a model as a tree of typed views. It owns no numbers: whoever fills it keeps them alive.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -134,7 +135,7 @@ struct weights {
   static constexpr bool per_layer = spec.per_layer_width > 0;
   static constexpr bool altup = spec.altup_streams > 0;
   static constexpr bool drafter = spec.is_drafter();
-  static constexpr int others = altup ? spec.altup_streams - 1 : 0;
+  static constexpr std::size_t others = altup ? spec.altup_streams - 1 : 0;
 
   matrix<spec.vocab, spec.width> embed;  ///< always rows as stored: one row is read per token
   matrix<spec.vocab, spec.width> head;   ///< the same numbers when tied, perhaps in a backend's own layout
@@ -142,7 +143,7 @@ struct weights {
   present_if<per_layer, matrix<spec.per_layer_vocab, spec.layers * spec.per_layer_width>> per_layer_embed;
   present_if<per_layer, matrix<spec.layers * spec.per_layer_width, spec.width>> per_layer_model_projection;
   present_if<per_layer, vector<spec.per_layer_width>> per_layer_projection_norm;
-  present_if<altup, matrix<others * spec.width, spec.width>> altup_projections, altup_unembed_projections;
+  present_if<altup, std::array<matrix<spec.width, spec.width>, others>> altup_projections, altup_unembed_projections;
   present_if<drafter, matrix<spec.width, 2 * spec.target_width>> pre_projection;
   present_if<drafter, matrix<spec.target_width, spec.width>> post_projection;
   present_if<(spec.clusters > 0), matrix<spec.clusters, spec.width>> centroids;
