@@ -43,7 +43,7 @@ void attend(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x, rows
   constexpr float eps = V::spec.norm_eps;
   using layer_type = layer_weights<V, Kind>;
   const layer_type& w = layer_of<Kind>(p.w, layer);
-  const cache_view& cache = p.caches[V::spec.producer[static_cast<std::size_t>(layer)]];
+  const cache_view& cache = p.cache_of(layer);
   const std::size_t T = p.tokens;
 
   const auto query = p.template scratch<layer_type::query_width>(p.at_.query);  // [T, H·d]

@@ -24,7 +24,7 @@ struct pass {
 
   B& on;
   const weights<V>& w;
-  const cache_view* caches;  ///< by producing layer
+  const cache_view* caches;  ///< by producing layer; a drafter's, which lie in its target, by its own layer
   scalar* memory;
   scratch_layout at_;
   std::int32_t* chosen_experts;
@@ -44,6 +44,10 @@ struct pass {
   [[nodiscard]] rows<width, scalar> normed() const { return scratch<width>(at_.normed); }
   [[nodiscard]] rows<width, scalar> branch() const { return scratch<width>(at_.branch); }
   [[nodiscard]] rows<width, scalar> second() const { return scratch<width>(at_.second); }
+
+  [[nodiscard]] const cache_view& cache_of(int layer) const {
+    return caches[spec.is_drafter() ? layer : spec.producer[static_cast<std::size_t>(layer)]];
+  }
 
   /// Cosines of rotary table `r` for the first token of this pass: [T, d/2]; the sines follow `batch`·d/2 further on.
   [[nodiscard]] const scalar* cosines(int r) const {

@@ -77,10 +77,13 @@ struct scratch_layout {
   std::size_t per_layer_row = 0;  ///< [L·P]     one token's row of the per-layer table
   std::size_t small = 0;       ///< [C, …]       router logits, AltUp coefficients, per-layer gate
   std::size_t angles = 0;      ///< per rotary table: cos [C, d/2], sin [C, d/2]
-  std::size_t logits = 0;      ///< [V]
+  std::size_t logits = 0;      ///< [logit_rows, V]
   std::size_t hidden = 0;      ///< [D]          final norm of the last token
   std::size_t total = 0;
 };
+
+/// Rows of logits computed at once where all are wanted: the head is read once for so many tokens.
+[[nodiscard]] constexpr std::size_t logit_rows(std::size_t batch) { return std::min<std::size_t>(batch, 8); }
 
 [[nodiscard]] constexpr scratch_layout layout_scratch(const model_spec& m, const kind_table& kinds, std::size_t batch) {
   std::size_t query = 0, key = 0, hidden = 0, half_heads = 0;
@@ -123,7 +126,7 @@ struct scratch_layout {
   at.per_layer_row = take(size(m.layers) * size(m.per_layer_width));
   at.small = take(batch * small);
   at.angles = take(2 * batch * half_heads);
-  at.logits = take(size(m.vocab));
+  at.logits = take(logit_rows(batch) * size(m.vocab));
   at.hidden = take(size(m.width));
   return at;
 }

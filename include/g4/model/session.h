@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -16,6 +17,7 @@
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
 #include "g4/model/block.h"
+#include "g4/model/frequencies.h"
 #include "g4/model/pass.h"
 #include "g4/model/plan.h"
 #include "g4/model/weights.h"
@@ -79,9 +81,12 @@ class session {
   template <class Sink>
   result<std::size_t> run_all(const prompt_view<scalar>& prompt, Sink&& sink) {
     return run_chunks(prompt, wanted::all, [&](std::size_t first, std::size_t count) {
-      for (std::size_t t = 0; t < count; ++t) {
-        compute_logits(rows<spec.width, scalar>{memory() + layout_.normed + t * spec.width, 1});
-        sink(first + t, std::span<const scalar>(memory() + layout_.logits, static_cast<std::size_t>(spec.vocab)));
+      constexpr auto vocab = static_cast<std::size_t>(spec.vocab);
+      const std::size_t most = logit_rows(options_.batch);
+      for (std::size_t t = 0; t < count; t += most) {
+        const std::size_t n = std::min(most, count - t);
+        compute_logits(rows<spec.width, scalar>{memory() + layout_.normed + t * spec.width, n});
+        for (std::size_t i = 0; i < n; ++i) sink(first + t + i, std::span<const scalar>(memory() + layout_.logits + i * vocab, vocab));
       }
     });
   }
@@ -104,6 +109,8 @@ class session {
     return size_ = size;
   }
 
+  /// The final norm's rows of the last chunk of `run_all` or `run_hidden`, valid until the next call.
+  [[nodiscard]] rows<spec.width, scalar> hidden_rows() const { return {memory() + layout_.normed, last_chunk_}; }
   /// The final norm's row [D] of the last token run: what a drafter continues from.
   [[nodiscard]] std::span<const scalar> hidden() const {
     return {memory() + layout_.hidden, static_cast<std::size_t>(spec.width)};
@@ -135,7 +142,7 @@ class session {
   [[nodiscard]] bool allocate() {
     const storage type = on_->cache_storage();
     const std::size_t scratch_bytes = (layout_.total * sizeof(scalar) + 63) / 64 * 64;
-    // One block for everything; pages of a cache are not touched, and so not used, before tokens fill them.
+    // One block for everything. Pages of a cache are not touched, and so not used, before tokens fill them.
     const std::size_t total = (scratch_bytes + plan().cache + 127) / 64 * 64;
     block_.reset(static_cast<std::byte*>(std::aligned_alloc(64, total)));
     if (!block_) return false;
@@ -162,16 +169,6 @@ class session {
     return true;
   }
 
-  static std::vector<double> rope_frequencies(const rope_spec& rope, int head_size) {
-    const auto half = static_cast<std::size_t>(head_size) / 2;
-    const auto turning = static_cast<std::size_t>(rope.fraction * static_cast<float>(half));
-    std::vector<double> f(half, 0.0);
-    for (std::size_t i = 0; i < turning; ++i) {
-      f[i] = std::pow(static_cast<double>(rope.theta), -2.0 * static_cast<double>(i) / head_size) / static_cast<double>(rope.factor);
-    }
-    return f;
-  }
-
   template <class Done>
   result<std::size_t> run_chunks(const prompt_view<scalar>& prompt, wanted rows_wanted, Done&& done) {
     const std::size_t count = prompt.ids.size();
@@ -180,8 +177,9 @@ class session {
     if (count > options_.context - size_) {
       return fail("session: the context of ", options_.context, " tokens is full: ", size_, " are in it and ", count, " more were given");
     }
+    const std::size_t vocab = w_->embed.rows;  // a GGUF of Gemma 3 may leave out the last, unused rows
     for (const token_id id : prompt.ids) {
-      if (id < 0 || id >= spec.vocab) return fail("session: token id ", id, " is outside the vocabulary of ", spec.vocab);
+      if (id < 0 || static_cast<std::size_t>(id) >= vocab) return fail("session: token id ", id, " is outside the vocabulary of ", vocab);
     }
     for (std::size_t first = 0; first < count;) {
       const auto length = chunk_length(prompt, first);
@@ -189,6 +187,7 @@ class session {
       const bool final = first + *length == count;
       run_pass(prompt, first, *length, final ? rows_wanted : (rows_wanted == wanted::all ? wanted::all : wanted::last), final);
       size_ += *length;
+      last_chunk_ = *length;
       done(first, *length);
       first += *length;
     }
@@ -319,9 +318,17 @@ class session {
   }
 
   void compute_logits(rows<spec.width, scalar> hidden) {
-    scalar* const logits = memory() + layout_.logits;
-    linear(*on_, w_->head, hidden, rows<spec.vocab, scalar>{logits, 1});
-    if constexpr (spec.logit_cap != 0) on_->soft_cap(logits, static_cast<std::size_t>(spec.vocab), spec.logit_cap);
+    const rows<spec.vocab, scalar> logits{memory() + layout_.logits, hidden.count};
+    if (w_->head.rows == static_cast<std::size_t>(spec.vocab)) {
+      linear(*on_, w_->head, hidden, logits);
+    } else {
+      // A GGUF of Gemma 3 leaves out the last rows of the table: those tokens cannot be chosen.
+      for (std::size_t t = 0; t < hidden.count; ++t) {
+        on_->matmul(w_->head, hidden.row(t), 1, logits.row(t));
+        std::fill(logits.row(t) + w_->head.rows, logits.row(t) + spec.vocab, std::numeric_limits<scalar>::lowest());
+      }
+    }
+    if constexpr (spec.logit_cap != 0) on_->soft_cap(logits.data, logits.count * static_cast<std::size_t>(spec.vocab), spec.logit_cap);
   }
   std::span<const scalar> last_logits() {
     compute_logits(rows<spec.width, scalar>{memory() + layout_.hidden, 1});
@@ -337,6 +344,7 @@ class session {
   session_options options_;
   scratch_layout layout_;
   std::size_t size_ = 0;
+  std::size_t last_chunk_ = 0;
   std::unique_ptr<std::byte, free_memory> block_;
   std::array<cache_view, max_layers> caches_{};
   std::vector<key_range> ranges_;

@@ -1,0 +1,117 @@
+/// A model whose type is known to the program, not to the caller: one virtual call per run, none inside it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "g4/core/result.h"
+#include "g4/generate/open.h"
+#include "g4/load/match.h"
+#include "g4/model/one_of.h"
+
+namespace g4 {
+
+/// A session of some variant on a float backend: see `session`.
+class any_session {
+ public:
+  virtual ~any_session() = default;
+  virtual result<std::span<const float>> run(std::span<const token_id> ids) = 0;
+  /// Calls see(self, t, logits) for each token in order.
+  virtual result<std::size_t> run_all(std::span<const token_id> ids, void* self,
+                                      void (*see)(void* self, std::size_t t, std::span<const float> logits)) = 0;
+  virtual result<std::size_t> rewind(std::size_t size) = 0;
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  [[nodiscard]] virtual const session_options& options() const = 0;
+  [[nodiscard]] virtual memory_plan plan() const = 0;
+
+  result<std::span<const float>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
+};
+
+/// A model of some variant: see `model`.
+class any_model {
+ public:
+  virtual ~any_model() = default;
+  [[nodiscard]] virtual std::string_view variant() const = 0;
+  [[nodiscard]] virtual const model_spec& spec() const = 0;
+  [[nodiscard]] virtual const text::tokenizer& tokenizer() const = 0;
+  [[nodiscard]] virtual result<std::unique_ptr<any_session>> session(const session_options& options) const = 0;
+  [[nodiscard]] virtual memory_plan plan(const session_options& options) const = 0;
+};
+
+namespace detail {
+
+template <Variant V, Backend B>
+class typed_session final : public any_session {
+ public:
+  explicit typed_session(g4::session<V, B> s) : s_(std::move(s)) {}
+  using any_session::run;
+  result<std::span<const float>> run(std::span<const token_id> ids) override { return s_.run(ids); }
+  result<std::size_t> run_all(std::span<const token_id> ids, void* self,
+                              void (*see)(void*, std::size_t, std::span<const float>)) override {
+    return s_.run_all({ids, {}, {}, {}}, [&](std::size_t t, std::span<const float> logits) { see(self, t, logits); });
+  }
+  result<std::size_t> rewind(std::size_t size) override { return s_.rewind(size); }
+  [[nodiscard]] std::size_t size() const override { return s_.size(); }
+  [[nodiscard]] const session_options& options() const override { return s_.options(); }
+  [[nodiscard]] memory_plan plan() const override { return s_.plan(); }
+
+ private:
+  g4::session<V, B> s_;
+};
+
+template <Variant V, Backend B>
+class typed_model final : public any_model {
+ public:
+  typed_model(model<V, B> m, B& on) : m_(std::move(m)), on_(on) {}
+  [[nodiscard]] std::string_view variant() const override { return load::variant_name<V>(); }
+  [[nodiscard]] const model_spec& spec() const override { return V::spec; }
+  [[nodiscard]] const text::tokenizer& tokenizer() const override { return m_.tokenizer(); }
+  [[nodiscard]] result<std::unique_ptr<any_session>> session(const session_options& options) const override {
+    auto made = m_.session(options);
+    if (!made) return unexpected(std::move(made.error()));
+    return std::unique_ptr<any_session>(std::make_unique<typed_session<V, B>>(std::move(*made)));
+  }
+  [[nodiscard]] memory_plan plan(const session_options& options) const override {
+    return plan_session(V::spec, V::kinds, options, sizeof(typename B::scalar), on_.cache_storage());
+  }
+
+ private:
+  model<V, B> m_;
+  B& on_;
+};
+
+}  // namespace detail
+
+/// Fills variant V from an opened checkpoint, and forgets the type. Explicitly instantiated per variant and backend in
+/// `kernels/variants/`, so that programs that link `g4::variants` compile none of it.
+template <Variant V, Backend B>
+[[nodiscard]] result<std::unique_ptr<any_model>> open_as(const checkpoint& from, B& on, const open_options& options) {
+  static_assert(std::is_same_v<typename B::scalar, float>, "g4: any_model is for float backends; use open<V> with others.");
+  auto opened = open<V>(from, on, options);
+  if (!opened) return unexpected(std::move(opened.error()));
+  return std::unique_ptr<any_model>(std::make_unique<detail::typed_model<V, B>>(std::move(*opened), on));
+}
+
+/// Opens a checkpoint that is any of the listed variants:
+///
+///     auto model = g4::open_any<g4::one_of<g4::gemma3_270m, g4::gemma3_1b>>(path, on);
+///
+/// Fails as `open` does; when no variant fits, the sentence gives the differences from the nearest.
+template <class Variants, Backend B>
+[[nodiscard]] result<std::unique_ptr<any_model>> open_any(const checkpoint& from, B& on, const open_options& options = {}) {
+  return [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_model>> {
+    result<std::unique_ptr<any_model>> opened = std::unique_ptr<any_model>();
+    const bool found = ((load::differences(from.spec, V::spec).empty() && (opened = open_as<V>(from, on, options), true)) || ...);
+    if (found) return opened;
+    return unexpected(load::no_match<V...>(from.spec, from.path));
+  }(Variants{});
+}
+
+}  // namespace g4

@@ -1,0 +1,125 @@
+/// The whole path: text in, text out.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "g4/core/result.h"
+#include "g4/sample/sampler.h"
+#include "g4/text/tokenizer.h"
+#include "g4/text/utf8_stream.h"
+
+namespace g4 {
+
+enum class stop_reason : std::uint8_t {
+  end_of_text,  ///< the model chose a token that ends an answer
+  token_limit,  ///< `max_tokens` were made
+  context_full,
+  cancelled,  ///< the callback said so
+};
+
+[[nodiscard]] constexpr std::string_view name_of(stop_reason why) {
+  switch (why) {
+    case stop_reason::end_of_text: return "end of text";
+    case stop_reason::token_limit: return "token limit";
+    case stop_reason::context_full: return "context full";
+    case stop_reason::cancelled: return "cancelled";
+  }
+  return "";
+}
+
+struct generate_options {
+  std::size_t max_tokens = 256;
+  sample::sampler_options sampling;  ///< greedy unless a temperature is set
+  bool stop_at_end = true;           ///< stop at a token that ends an answer
+  bool show_control = false;         ///< pass the names of control tokens on
+};
+
+struct generation {
+  stop_reason stopped = stop_reason::token_limit;
+  std::size_t prompt_tokens = 0;
+  std::vector<text::token> tokens;  ///< chosen, a final end token included
+  double prompt_seconds = 0;        ///< running the prompt
+  double answer_seconds = 0;        ///< making the tokens
+
+  [[nodiscard]] double tokens_per_second() const {
+    // The first token comes out of the prompt's run: only the others cost a step.
+    return tokens.size() > 1 && answer_seconds > 0 ? static_cast<double>(tokens.size() - 1) / answer_seconds : 0;
+  }
+};
+
+/// Runs `prompt` in `session` and continues it, calling `on_text(piece)` with every piece of text as soon as it is whole
+/// characters; returning false from it cancels. A callback that returns nothing never cancels.
+///
+/// session   a `session<V, B>` in float, or an `any_session`; what it held before is the text's beginning
+/// Fails when the sampling options make no sense, or the prompt does not fit into the context.
+template <class Session, class OnText>
+[[nodiscard]] result<generation> generate(Session& session, const text::tokenizer& vocabulary,
+                                          std::span<const text::token> prompt, const generate_options& options, OnText&& on_text) {
+  using clock = std::chrono::steady_clock;
+  const auto seconds = [](clock::time_point from, clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
+  auto sampler = sample::make_sampler(options.sampling);
+  if (!sampler) return unexpected(std::move(sampler.error()));
+  text::utf8_stream stream(vocabulary, options.show_control);
+
+  generation done;
+  done.prompt_tokens = prompt.size();
+  done.tokens.reserve(options.max_tokens);
+  const auto begun = clock::now();
+  auto logits = session.run(prompt);
+  if (!logits) return unexpected(std::move(logits.error()));
+  sampler->accept(prompt);
+  const auto answering = clock::now();
+  done.prompt_seconds = seconds(begun, answering);
+
+  const auto pass_on = [&](std::string_view piece) {
+    if (piece.empty()) return true;
+    if constexpr (std::is_void_v<decltype(on_text(piece))>) {
+      on_text(piece);
+      return true;
+    } else {
+      return static_cast<bool>(on_text(piece));
+    }
+  };
+  while (done.tokens.size() < options.max_tokens) {
+    const auto chosen = sampler->choose(*logits);
+    if (!chosen) return unexpected(chosen.error());
+    done.tokens.push_back(*chosen);
+    if (options.stop_at_end && vocabulary.ends_answer(*chosen)) {
+      done.stopped = stop_reason::end_of_text;
+      break;
+    }
+    if (!pass_on(stream.push(*chosen))) {
+      done.stopped = stop_reason::cancelled;
+      break;
+    }
+    if (done.tokens.size() == options.max_tokens) break;
+    if (session.size() == session.options().context) {
+      done.stopped = stop_reason::context_full;
+      break;
+    }
+    logits = session.run(*chosen);
+    if (!logits) return unexpected(std::move(logits.error()));
+  }
+  pass_on(stream.finish());
+  done.answer_seconds = seconds(answering, clock::now());
+  return done;
+}
+
+/// The same for a prompt that is plain text: control tokens written in it stay text.
+template <class Session, class OnText>
+[[nodiscard]] result<generation> generate(Session& session, const text::tokenizer& vocabulary, std::string_view prompt,
+                                          const generate_options& options, OnText&& on_text) {
+  auto ids = vocabulary.encode(prompt, {.add_bos = session.size() == 0 && vocabulary.special().add_bos});
+  if (!ids) return unexpected(std::move(ids.error()));
+  return generate(session, vocabulary, std::span<const text::token>(*ids), options, on_text);
+}
+
+}  // namespace g4

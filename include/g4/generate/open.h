@@ -1,0 +1,72 @@
+/// From a file to a model of a known type.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "g4/backend/concept.h"
+#include "g4/core/result.h"
+#include "g4/generate/checkpoint.h"
+#include "g4/load/match.h"
+#include "g4/load/weights.h"
+#include "g4/model/session.h"
+#include "g4/text/tokenizer.h"
+
+namespace g4 {
+
+struct open_options {
+  load::checks checks;      ///< what to look for in the numbers
+  load::progress progress;  ///< told how far loading has come
+};
+
+/// Weights and vocabulary of one checkpoint: constant, and shared by copies and by any number of sessions.
+template <Variant V, Backend B>
+class model {
+ public:
+  using variant = V;
+  using backend = B;
+
+  model(std::shared_ptr<const g4::weights<V>> w, std::shared_ptr<const text::tokenizer> vocabulary, B& on)
+      : weights_(std::move(w)), tokenizer_(std::move(vocabulary)), on_(&on) {}
+
+  /// A new, empty text. The model (or a copy of it) and the backend must outlive it.
+  [[nodiscard]] result<g4::session<V, B>> session(session_options options = {}) const {
+    return g4::session<V, B>::make(*weights_, *on_, options);
+  }
+  [[nodiscard]] const text::tokenizer& tokenizer() const { return *tokenizer_; }
+  [[nodiscard]] const g4::weights<V>& weights() const { return *weights_; }
+
+ private:
+  std::shared_ptr<const g4::weights<V>> weights_;
+  std::shared_ptr<const text::tokenizer> tokenizer_;
+  B* on_;
+};
+
+/// Fills variant V from an opened checkpoint.
+template <Variant V, Backend B>
+[[nodiscard]] result<model<V, B>> open(const checkpoint& from, B& on, const open_options& options = {}) {
+  if (auto same = load::match<V>(from.spec, from.path); !same) return unexpected(std::move(same.error()));
+  auto vocabulary = from.tokenizer();
+  if (!vocabulary) return unexpected(std::move(vocabulary.error()));
+  auto weights = load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
+  if (!weights) return unexpected(std::move(weights.error()));
+  return model<V, B>(std::move(*weights), std::make_shared<const text::tokenizer>(std::move(*vocabulary)), on);
+}
+
+/// Opens a checkpoint that is expected to be a V:
+///
+///     g4::backend::cpu on;
+///     auto model = g4::open<g4::gemma3_270m>("gemma-3-270m-q4_k_m.gguf", on);
+///
+/// path   a GGUF file, or a folder with config.json, tokenizer.json and safetensors
+/// on     the backend that will run it; must outlive the model
+/// Fails with one sentence when the file is damaged, is another model (the differences are listed), or lacks a tensor.
+template <Variant V, Backend B>
+[[nodiscard]] result<model<V, B>> open(const std::string& path, B& on, const open_options& options = {}) {
+  auto from = open_checkpoint(path);
+  if (!from) return unexpected(std::move(from.error()));
+  return open<V>(*from, on, options);
+}
+
+}  // namespace g4
