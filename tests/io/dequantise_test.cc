@@ -1,5 +1,7 @@
 #include "g4/ops/dequantise.h"
 
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -43,10 +45,9 @@ TEST_P(dequantise, the_same_bits_as_ggml) {
     std::vector<float> got(columns);
     g4::dequantise(GetParam(), row.data() + 1, columns, got.data());
     for (std::size_t i = 0; i < columns; ++i) {
-      float want = 0;
+      std::uint32_t want = 0;
       std::memcpy(&want, values->bytes.data() + 4 * (r * columns + i), 4);
-      // The same number; the gguf package and ggml itself differ in the sign of nil.
-      EXPECT_EQ(got[i], want) << "row " << r << ", element " << i;
+      EXPECT_EQ(std::bit_cast<std::uint32_t>(got[i]), want) << "row " << r << ", element " << i;
     }
   }
 }
