@@ -16,7 +16,7 @@ if(KIND STREQUAL "right")
   return()
 endif()
 
-file(STRINGS "${SOURCE}" expectations REGEX "^// expect: ")
+file(STRINGS "${SOURCE}" expectations REGEX "^// expect: " ENCODING UTF-8)
 if(NOT expectations)
   message(FATAL_ERROR "${SOURCE} has no line '// expect: <sentence>'")
 endif()

@@ -97,10 +97,15 @@ constexpr bool layers_keep_their_rules(std::integer_sequence<int, Layer...>) {
   return true;
 }
 
+template <int Layers>
+constexpr bool depth_keeps_its_rule() {
+  (void)rule::depth_is_bounded<Layers, max_layers>{};
+  return true;
+}
+
 template <class F>
 constexpr bool keeps_its_rules() {
   (void)rule::shape_is_positive<F::layers, F::width, F::vocab>{};
-  (void)rule::depth_is_bounded<F::layers, max_layers>{};
   if constexpr (F::spec.experts > 0) (void)rule::experts_chosen_exist<F::spec.experts_chosen, F::spec.experts>{};
   return layers_keep_their_rules<F>(std::make_integer_sequence<int, F::layers>{});
 }
@@ -116,6 +121,7 @@ constexpr bool keeps_its_rules() {
 /// Breaking a rule stops compilation with a sentence that starts with "g4:" (`rule/rules.h`).
 template <shape Shape, auto... Policies>
 struct transformer : detail::folded<Shape, Policies...> {
+  static_assert(detail::depth_keeps_its_rule<Shape.layers>());  // first: a deeper model cannot even be folded
   static_assert(detail::slots_keep_their_rules<std::remove_const_t<decltype(Policies)>...>());
   static_assert(detail::keeps_its_rules<detail::folded<Shape, Policies...>>());
 };

@@ -1,0 +1,21 @@
+// A head of 15 channels cannot be rotated in pairs.
+// expect: g4: the head size must be a positive even number, because rotary embedding turns pairs. See head_dim in config.json.
+#include "g4/model/transformer.h"
+
+using namespace g4;
+
+struct tried : transformer<
+    shape{.layers = 6, .width = 64, .vocab = 256},
+    embed::tied_scaled,
+    norm::sandwich<one_plus_weight>,
+    attention<heads{.query = 4, .key_value = 2}, qk_norm, scaled_by_root_of{16}>,
+#ifdef G4_WRONG
+    repeat<times<2, local<head{15}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+#else
+    repeat<times<2, local<head{16}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+#endif
+    feed::gated<gelu_tanh, hidden{128}>,
+    logits::uncapped> {};
+static_assert(Variant<tried>);

@@ -1,0 +1,20 @@
+// Three key/value heads for four query heads.
+// expect: g4: query heads must be a multiple of key/value heads, so that every group shares one key. See num_attention_heads and num_key_value_heads in config.json.
+#include "g4/model/transformer.h"
+
+using namespace g4;
+
+struct tried : transformer<
+    shape{.layers = 6, .width = 64, .vocab = 256},
+    embed::tied_scaled,
+    norm::sandwich<one_plus_weight>,
+#ifdef G4_WRONG
+    attention<heads{.query = 4, .key_value = 3}, qk_norm, scaled_by_root_of{16}>,
+#else
+    attention<heads{.query = 4, .key_value = 2}, qk_norm, scaled_by_root_of{16}>,
+#endif
+    repeat<times<2, local<head{16}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{128}>,
+    logits::uncapped> {};
+static_assert(Variant<tried>);

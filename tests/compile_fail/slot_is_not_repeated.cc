@@ -1,0 +1,19 @@
+// Two caps of the logits.
+// expect: g4: the same kind of policy is given twice; each may appear once in a transformer.
+#include "g4/model/transformer.h"
+
+using namespace g4;
+
+struct tried : transformer<
+    shape{.layers = 6, .width = 64, .vocab = 256},
+    embed::tied_scaled,
+    norm::sandwich<one_plus_weight>,
+    attention<heads{.query = 4, .key_value = 2}, qk_norm, scaled_by_root_of{16}>,
+    repeat<times<2, local<head{16}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{128}>,
+#ifdef G4_WRONG
+    logits::soft_cap{30},
+#endif
+    logits::uncapped> {};
+static_assert(Variant<tried>);
