@@ -42,13 +42,13 @@ class added_tokens {
     nodes_[node - 1].special = special;
   }
 
-  /// The longest token that begins at text[at].
-  [[nodiscard]] match at(std::string_view text, std::size_t at, bool with_special) const {
+  /// The longest token that begins at text[at]; a special one only where it ends at or before `special_end`.
+  [[nodiscard]] match at(std::string_view text, std::size_t at, std::size_t special_end) const {
     match longest;
     std::uint32_t node = first_[static_cast<unsigned char>(text[at])];
     for (std::size_t size = 1; node != 0; ++size) {
       const entry& here = nodes_[node - 1];
-      if (here.id != no_token && (with_special || !here.special)) longest = {size, here.id};
+      if (here.id != no_token && (!here.special || at + size <= special_end)) longest = {size, here.id};
       if (at + size == text.size()) break;
       node = here.child;
       while (node != 0 && nodes_[node - 1].byte != text[at + size]) node = nodes_[node - 1].sibling;

@@ -42,9 +42,18 @@ struct special_ids {
   std::vector<token> ends;  ///< ids that end an answer
 };
 
+/// A half-open range of bytes.
+struct text_range {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
 struct encode_options {
   bool parse_special = false;  ///< control tokens written out in the text become their ids; off for untrusted text
   bool add_bos = false;        ///< begin with `special().bos`, where there is one
+  /// With `parse_special`: ranges of the text, ascending and apart, where control tokens stay text all the same. What
+  /// somebody said in a prompt whose markers are ours.
+  std::span<const text_range> plain = {};
 };
 
 /// Immutable once built; holds copies of all it needs and may be shared between threads.
@@ -52,21 +61,30 @@ class tokenizer {
  public:
   static constexpr std::size_t max_text_bytes = std::size_t{1} << 30;
 
-  /// Ids of `text`. Bytes that are not UTF-8 become byte tokens. Fails only on a text above `max_text_bytes`.
+  /// Ids of `text`. Bytes that are not UTF-8 become byte tokens. Fails only on a text above `max_text_bytes` and on
+  /// `plain` ranges that are none.
   [[nodiscard]] result<std::vector<token>> encode(std::string_view text, encode_options options = {},
                                                   encode_work* work = nullptr) const {
     if (text.size() > max_text_bytes) {
       return fail("text: ", text.size(), " bytes; at most ", max_text_bytes, " are encoded at once");
     }
+    for (std::size_t i = 0; i < options.plain.size(); ++i) {
+      const text_range& range = options.plain[i];
+      if (range.begin > range.end || range.end > text.size() || (i > 0 && range.begin < options.plain[i - 1].end)) {
+        return fail("text: plain range ", i, " is ", range.begin, " to ", range.end, " in ", text.size(),
+                    " bytes; ranges ascend, keep apart and stay inside");
+      }
+    }
     std::vector<token> ids;
     ids.reserve(text.size() / 3 + 8);
     if (options.add_bos && special_.bos != no_token) ids.push_back(special_.bos);
     encode_work unasked;
-    state s{options.parse_special, {}, {}, work != nullptr ? *work : unasked, ids};
-    for_each_match(verbatim_, text, s, [&](std::string_view between) {
-      s.normal.clear();
-      append_with_visible_blanks(between, s.normal);
-      for_each_match(normalized_, s.normal, s, [&](std::string_view plain) { merge(plain, s); });
+    state s{options.parse_special, {}, {}, {}, work != nullptr ? *work : unasked, ids};
+    for_each_match(verbatim_, text, options.plain, s, [&](std::size_t begin, std::size_t end) {
+      normalize(text, begin, end, options.plain, s);
+      for_each_match(normalized_, s.normal, s.normal_plain, s, [&](std::size_t from, std::size_t to) {
+        merge(std::string_view(s.normal).substr(from, to - from), s);
+      });
     });
     return ids;
   }
@@ -120,7 +138,8 @@ class tokenizer {
 
   struct state {
     bool with_special;
-    std::string normal;
+    std::string normal;                    // a stretch of the text with visible blanks
+    std::vector<text_range> normal_plain;  // its plain ranges
     byte_pairs pairs;
     encode_work& work;
     std::vector<token>& ids;
@@ -132,22 +151,44 @@ class tokenizer {
     return static_cast<char>(digit(3) * 16 + digit(4));
   }
 
+  /// Appends the ids of added tokens and calls `between(begin, end)` for what lies between them.
   template <class Between>
-  void for_each_match(const added_tokens& added, std::string_view text, state& s, Between between) const {
+  void for_each_match(const added_tokens& added, std::string_view text, std::span<const text_range> plain, state& s,
+                      Between between) const {
     std::size_t begin = 0;
-    if (!added.empty()) {
-      for (std::size_t at = 0; at < text.size();) {
-        const added_tokens::match found = added.at(text, at, s.with_special);
-        if (found.size == 0) {
-          ++at;
-          continue;
-        }
-        if (at > begin) between(text.substr(begin, at - begin));
-        s.ids.push_back(found.id);
-        begin = at += found.size;
+    std::size_t range = 0;
+    for (std::size_t at = 0; !added.empty() && at < text.size();) {
+      while (range < plain.size() && plain[range].end <= at) ++range;
+      std::size_t special_end = s.with_special ? text.size() : 0;
+      if (s.with_special && range < plain.size()) special_end = plain[range].begin <= at ? 0 : plain[range].begin;
+      const added_tokens::match found = added.at(text, at, special_end);
+      if (found.size == 0) {
+        ++at;
+        continue;
       }
+      if (at > begin) between(begin, at);
+      s.ids.push_back(found.id);
+      begin = at += found.size;
     }
-    if (begin < text.size()) between(text.substr(begin));
+    if (begin < text.size()) between(begin, text.size());
+  }
+
+  /// text[begin, end) with visible blanks, and the plain ranges where they then are.
+  static void normalize(std::string_view text, std::size_t begin, std::size_t end, std::span<const text_range> plain,
+                        state& s) {
+    s.normal.clear();
+    s.normal_plain.clear();
+    const auto after = std::partition_point(plain.begin(), plain.end(), [=](const text_range& r) { return r.end <= begin; });
+    for (auto range = after; range != plain.end() && range->begin < end; ++range) {
+      const std::size_t from = std::max(begin, range->begin);
+      const std::size_t to = std::min(end, range->end);
+      append_with_visible_blanks(text.substr(begin, from - begin), s.normal);
+      const std::size_t start = s.normal.size();
+      append_with_visible_blanks(text.substr(from, to - from), s.normal);
+      s.normal_plain.push_back({start, s.normal.size()});
+      begin = to;
+    }
+    append_with_visible_blanks(text.substr(begin, end - begin), s.normal);
   }
 
   void merge(std::string_view plain, state& s) const {
