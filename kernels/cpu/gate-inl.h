@@ -27,8 +27,8 @@ HWY_INLINE V gelu_tanh(D df, V x) {
 
 inline void gelu_gate(float* gate, const float* up, size_t n) {
   const hn::ScalableTag<float> df;
-  const size_t lanes = hn::Lanes(df);
-  for (size_t i = 0; i < n; i += lanes) {
+  const size_t step = hn::Lanes(df);
+  for (size_t i = 0; i < n; i += step) {
     const size_t left = n - i;
     const auto y = hn::Mul(gelu_tanh(df, hn::LoadN(df, gate + i, left)), hn::LoadN(df, up + i, left));
     hn::StoreN(y, df, gate + i, left);

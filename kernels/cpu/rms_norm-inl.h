@@ -19,17 +19,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Σ x², in two chains of lanes.
 HWY_INLINE float sum_of_squares(const float* x, size_t n) {
   const hn::ScalableTag<float> df;
-  const size_t lanes = hn::Lanes(df);
+  const size_t step = hn::Lanes(df);
   auto even = hn::Zero(df);
   auto odd = hn::Zero(df);
   size_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+  for (; i + 2 * step <= n; i += 2 * step) {
     const auto a = hn::LoadU(df, x + i);
-    const auto b = hn::LoadU(df, x + i + lanes);
+    const auto b = hn::LoadU(df, x + i + step);
     even = hn::MulAdd(a, a, even);
     odd = hn::MulAdd(b, b, odd);
   }
-  for (; i < n; i += lanes) {
+  for (; i < n; i += step) {
     const auto a = hn::LoadN(df, x + i, n - i);
     even = hn::MulAdd(a, a, even);
   }
@@ -39,9 +39,9 @@ HWY_INLINE float sum_of_squares(const float* x, size_t n) {
 template <bool Scale, bool Add>
 HWY_INLINE void scale_row(const float* x, const float* scale, float factor, size_t n, float* y) {
   const hn::ScalableTag<float> df;
-  const size_t lanes = hn::Lanes(df);
+  const size_t step = hn::Lanes(df);
   const auto f = hn::Set(df, factor);
-  for (size_t i = 0; i < n; i += lanes) {
+  for (size_t i = 0; i < n; i += step) {
     const size_t left = n - i;
     auto v = hn::Mul(hn::LoadN(df, x + i, left), f);
     if constexpr (Scale) v = hn::Mul(v, hn::LoadN(df, scale + i, left));

@@ -17,14 +17,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 inline void rope(const cpu::rope_call& call) {
   const hn::ScalableTag<float> df;
-  const size_t lanes = hn::Lanes(df);
+  const size_t step = hn::Lanes(df);
   const size_t half = call.d / 2;
   float* head = call.x;
   for (size_t t = 0; t < call.tokens; ++t) {
     const float* cos = call.cos + t * half;
     const float* sin = call.sin + t * half;
     for (size_t h = 0; h < call.heads; ++h, head += call.d) {
-      for (size_t i = 0; i < half; i += lanes) {
+      for (size_t i = 0; i < half; i += step) {
         const size_t left = half - i;
         const auto c = hn::LoadN(df, cos + i, left);
         const auto s = hn::LoadN(df, sin + i, left);

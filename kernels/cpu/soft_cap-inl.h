@@ -18,9 +18,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 inline void soft_cap(float* x, size_t n, float cap) {
   const hn::ScalableTag<float> df;
-  const size_t lanes = hn::Lanes(df);
+  const size_t step = hn::Lanes(df);
   const auto c = hn::Set(df, cap);
-  for (size_t i = 0; i < n; i += lanes) {
+  for (size_t i = 0; i < n; i += step) {
     const size_t left = n - i;
     const auto ratio = hn::Div(hn::LoadN(df, x + i, left), c);
     hn::StoreN(hn::Mul(c, hn::Tanh(df, ratio)), df, x + i, left);

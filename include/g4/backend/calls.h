@@ -73,6 +73,9 @@ struct packed_call {
   std::byte* scratch = nullptr;
 };
 
+/// Bytes a packed_call works in: one panel widened to 16 bits, with two floats per block and row.
+[[nodiscard]] constexpr std::size_t packed_scratch(std::size_t columns) { return (columns + 31) / 32 * (1024 + 128); }
+
 struct norm_call {
   const float* x = nullptr;
   const float* scale = nullptr;  ///< [width], or null

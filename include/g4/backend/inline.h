@@ -10,6 +10,8 @@
 #include "kernels/cpu/attend-inl.h"
 #include "kernels/cpu/gate-inl.h"
 #include "kernels/cpu/matmul-inl.h"
+#include "kernels/cpu/packed_matmul-inl.h"
+#include "kernels/cpu/quantise-inl.h"
 #include "kernels/cpu/rms_norm-inl.h"
 #include "kernels/cpu/rope-inl.h"
 #include "kernels/cpu/soft_cap-inl.h"
@@ -23,6 +25,8 @@ struct inline_kernels {
   static void unpack(storage type, const std::byte* block, std::size_t n, float* y) {
     g4::HWY_NAMESPACE::unpack(type, block, n, y);
   }
+  static void quantise(const quantise_call& call) { g4::HWY_NAMESPACE::quantise(call); }
+  static void packed_matmul(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
   static void attend(const attend_call& call) { g4::HWY_NAMESPACE::attend(call); }

@@ -8,9 +8,12 @@
 
 #include "g4/backend/calls.h"
 #include "g4/backend/concept.h"
+#include "g4/backend/pack.h"
+#include "g4/backend/packed.h"
 #include "g4/backend/pool.h"
 #include "g4/backend/reference.h"
 #include "g4/backend/working_memory.h"
+#include "g4/core/result.h"
 
 namespace g4::backend {
 
@@ -18,6 +21,12 @@ namespace g4::backend {
 enum class numeric {
   exact,  ///< weights as stored, float32 activations and sums: ordinary float32 rounding against `reference<double>`
   fast,   ///< weights repacked by `prepare`, activations rounded to 14 bits per block of 32 before each product
+};
+
+/// One of several products of the same input: y [T, w.rows] = x · wᵀ.
+struct projection {
+  matrix_view w;
+  float* y = nullptr;
 };
 
 struct simd_options {
@@ -40,19 +49,83 @@ class simd : public reference<float> {
   [[nodiscard]] numeric mode() const { return mode_; }
   [[nodiscard]] std::size_t workers() const { return pool_ == nullptr ? 1 : pool_->workers(); }
 
+  /// The weight in the kernels' own order, in memory of `store`: what `matmul`, `matmuls`, `gated_feed` and `embed`
+  /// then take in its place. The bytes of `w` are no longer needed, unless the returned view still points at them:
+  /// plain floats, and every weight in `exact` mode, stay where they are.
+  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store) {
+    if (mode_ == numeric::exact || !cpu::packs(w.type) || w.rows == 0) return w;
+    std::byte* out = store.take(cpu::packed_bytes(w));
+    if (out == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w), " bytes");
+    const cpu::packed_header header{w.type};
+    std::memcpy(out, &header, sizeof header);
+    const std::size_t panels = ceil_div(w.rows, cpu::panel_rows);
+    run(panels, split(panels, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
+      for (std::size_t p = first; p < first + count; ++p) cpu::pack_panel(w, p, out);
+    });
+    return matrix_view{out, w.rows, w.columns, storage::packed};
+  }
+
   void embed(const matrix_view& table, std::size_t id, float scale, float* y) {
-    Kernels::unpack(table.type, table.row(id), table.columns, y);
+    if (table.type == storage::packed) {
+      const storage s = cpu::origin_of(table);
+      const std::size_t columns = facts_of(s).block_elements;
+      std::byte block[256];
+      for (std::size_t b = 0; b < table.columns / columns; ++b) {
+        cpu::unpack_block(table, s, id, b, block);
+        Kernels::unpack(s, block, columns, y + b * columns);
+      }
+    } else {
+      Kernels::unpack(table.type, table.row(id), table.columns, y);
+    }
     for (std::size_t i = 0; i < table.columns; ++i) y[i] *= scale;
   }
 
   void matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
-    const std::size_t stride = cpu::matmul_scratch(w);
-    float* scratch = scratch_.take<float>(stride * workers());
-    // A task is a few microseconds of reading, in whole tiles of rows.
-    const std::size_t rows = split(w.rows, w.columns * tokens, cpu::matmul_tile_rows);
-    run(w.rows, rows, [&](std::size_t first, std::size_t count, std::size_t worker) {
-      Kernels::matmul({w, x, tokens, y, first, count, scratch + worker * stride});
+    const projection one{w, y};
+    matmuls({&one, 1}, x, tokens);
+  }
+
+  /// Several products of one input, which is read (and rounded, in `fast` mode) once; one fork and join for all.
+  void matmuls(std::span<const projection> products, const float* x, std::size_t tokens) {
+    if (products.empty() || tokens == 0) return;
+    const std::size_t columns = products.front().w.columns;
+    bool rounded = false;
+    for (const projection& p : products) rounded = rounded || takes_rounded(p.w, tokens);
+    const cpu::activations levels = rounded ? round(x, columns, tokens) : cpu::activations{};
+
+    // Work is counted in panels of sixteen rows, whatever a product's storage.
+    std::size_t panels = 0;
+    std::size_t stride = 64;
+    for (const projection& p : products) {
+      panels += ceil_div(p.w.rows, cpu::panel_rows);
+      stride = std::max(stride, takes_rounded(p.w, tokens) ? cpu::packed_scratch(columns)
+                                                           : sizeof(float) * cpu::matmul_scratch(p.w));
+    }
+    stride = ceil_div(stride, 64) * 64;
+    std::byte* scratch = scratch_.take<std::byte>(stride * workers());
+    const std::size_t piece = split(panels, cpu::panel_rows * columns * tokens, 1);
+    run(panels, piece, [&](std::size_t first, std::size_t count, std::size_t worker) {
+      std::size_t begin = 0;  // first panel of the product
+      for (const projection& p : products) {
+        const std::size_t end = begin + ceil_div(p.w.rows, cpu::panel_rows);
+        const std::size_t from = std::max(first, begin);
+        const std::size_t to = std::min(first + count, end);
+        if (from < to) panels_of(p, x, levels, tokens, from - begin, to - from, scratch + worker * stride);
+        begin = end;
+      }
     });
+  }
+
+  /// y = down · (gelu_tanh(gate · x) · (up · x)), the whole gated feed-forward.
+  ///
+  /// hidden   [2, T, F] floats of working memory, F = gate.rows
+  void gated_feed(const matrix_view& gate, const matrix_view& up, const matrix_view& down, const float* x,
+                  std::size_t tokens, float* hidden, float* y) {
+    float* other = hidden + tokens * gate.rows;
+    const projection both[] = {{gate, hidden}, {up, other}};
+    matmuls(both, x, tokens);
+    gelu_gate(hidden, other, tokens * gate.rows);
+    matmul(down, hidden, tokens, y);
   }
 
   void rms_norm(const float* x, const float* scale, std::size_t tokens, std::size_t width, float eps, float* y) {
@@ -136,9 +209,43 @@ class simd : public reference<float> {
     });
   }
 
+  /// Whether a product goes through 16-bit activations: packed weights always, plain floats for many tokens only (for
+  /// few, reading the weights costs more than multiplying them).
+  [[nodiscard]] bool takes_rounded(const matrix_view& w, std::size_t tokens) const {
+    return w.type == storage::packed || (mode_ == numeric::fast && tokens >= 16 && w.type != storage::f64);
+  }
+
+  [[nodiscard]] cpu::activations round(const float* x, std::size_t columns, std::size_t tokens) {
+    const std::size_t blocks = ceil_div(columns, 32);
+    const std::size_t level_bytes = ceil_div(tokens * blocks * 64, 64) * 64;
+    const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
+    std::byte* memory = levels_.take<std::byte>(level_bytes + 3 * step_bytes);
+    const cpu::activations out{reinterpret_cast<std::int16_t*>(memory), reinterpret_cast<float*>(memory + level_bytes),
+                               reinterpret_cast<std::int32_t*>(memory + level_bytes + step_bytes), blocks};
+    run(tokens, split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
+      Kernels::quantise({x, columns, first, count, out});
+    });
+    return out;
+  }
+
+  void panels_of(const projection& p, const float* x, const cpu::activations& levels, std::size_t tokens,
+                 std::size_t first, std::size_t count, std::byte* scratch) {
+    if (!takes_rounded(p.w, tokens)) {
+      const std::size_t row = first * cpu::panel_rows;
+      const std::size_t rows = std::min(count * cpu::panel_rows, p.w.rows - row);
+      Kernels::matmul({p.w, x, tokens, p.y, row, rows, reinterpret_cast<float*>(scratch)});
+    } else if (p.w.type == storage::packed) {
+      Kernels::packed_matmul({p.w.data + cpu::packed_header_bytes, cpu::origin_of(p.w), p.w.rows, p.w.columns, levels,
+                              tokens, p.y, first, count, scratch});
+    } else {
+      Kernels::packed_matmul({p.w.data, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch});
+    }
+  }
+
   numeric mode_ = numeric::exact;
   g4::pool* pool_ = nullptr;
   working_memory scratch_;
+  working_memory levels_;
 };
 
 }  // namespace g4::backend

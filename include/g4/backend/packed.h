@@ -1,0 +1,132 @@
+/// Quantised weights in the kernels' own order, and the memory that holds them.
+///
+/// Sixteen rows make a panel. A panel holds the rows' 32-bit words interleaved (word 0 of the sixteen rows, word 1 of
+/// the sixteen rows, …), so that one vector of words feeds sixteen outputs and no sum ever crosses lanes; the words
+/// are those of the file. After them come the panel's scales. The last panel's missing rows are noughts.
+///
+///     levels    [blocks, words per block, 16 rows] of 32 bits
+///     scales    [blocks, …, 16 rows]                see packed_scale_bytes
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "g4/tensor/matrix.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace g4 {
+
+/// Owns packed weights for as long as a model uses them. Grows in large pieces of which only what is written takes
+/// memory. Not for several threads at once.
+class packed_store {
+ public:
+  /// `bytes` bytes aligned to a cache line, or null when memory has run out.
+  [[nodiscard]] std::byte* take(std::size_t bytes) {
+    bytes = (bytes + 63) & ~std::size_t{63};
+    if (bytes > left_) {
+      const std::size_t size = bytes > piece ? bytes : piece;
+      auto* memory = static_cast<std::byte*>(::operator new[](size, huge_page, std::nothrow));
+      if (memory == nullptr) return nullptr;
+      pieces_.emplace_back(memory);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+      (void)madvise(memory, size & ~(static_cast<std::size_t>(huge_page) - 1), MADV_HUGEPAGE);  // advice: may fail
+#endif
+      next_ = memory;
+      left_ = size;
+    }
+    std::byte* out = next_;
+    next_ += bytes;
+    left_ -= bytes;
+    bytes_ += bytes;
+    return out;
+  }
+  /// Bytes handed out so far.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::align_val_t huge_page{std::size_t{1} << 21};
+  static constexpr std::size_t piece = std::size_t{1} << 25;
+  struct release {
+    void operator()(std::byte* p) const { ::operator delete[](p, huge_page); }
+  };
+  std::vector<std::unique_ptr<std::byte[], release>> pieces_;
+  std::byte* next_ = nullptr;
+  std::size_t left_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+namespace cpu {
+
+inline constexpr std::size_t panel_rows = 16;
+
+/// What a packed weight was made from; it stands in the 64 bytes before the first panel.
+struct packed_header {
+  storage origin;
+};
+inline constexpr std::size_t packed_header_bytes = 64;
+
+/// True for the storages `pack` rearranges. Plain floats stay where they are.
+[[nodiscard]] constexpr bool packs(storage s) { return facts_of(s).block_elements > 1; }
+
+/// Bytes of one block's levels (interleaved words) of a single row.
+[[nodiscard]] constexpr std::size_t packed_level_bytes(storage s) {
+  switch (s) {
+    case storage::q4_0:
+    case storage::q4_1: return 16;
+    case storage::q5_0:
+    case storage::q5_1: return 20;  // fifth bits last
+    case storage::q8_0: return 32;
+    case storage::q4_k: return 128;
+    case storage::q5_k: return 160;  // nibbles, then fifth bits
+    case storage::q6_k: return 192;  // nibbles, then upper pairs
+    default: return 0;
+  }
+}
+
+/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or 16 scales.
+[[nodiscard]] constexpr std::size_t packed_scale_bytes(storage s) {
+  switch (s) {
+    case storage::q4_0:
+    case storage::q5_0:
+    case storage::q8_0: return 2;
+    case storage::q4_1:
+    case storage::q5_1: return 4;
+    case storage::q4_k:
+    case storage::q5_k: return 20;
+    case storage::q6_k: return 18;
+    default: return 0;
+  }
+}
+
+/// Bytes from one panel to the next.
+[[nodiscard]] constexpr std::size_t packed_panel_bytes(storage s, std::size_t columns) {
+  const std::size_t blocks = columns / facts_of(s).block_elements;
+  return (blocks * panel_rows * (packed_level_bytes(s) + packed_scale_bytes(s)) + 63) & ~std::size_t{63};
+}
+
+[[nodiscard]] constexpr std::size_t packed_bytes(const matrix_view& w) {
+  return packed_header_bytes + (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns);
+}
+
+/// Bit 4v + 2i + h of a Q5_0 or Q5_1 block's fifth bits goes to bit 2v + h of the i-th 16-bit half: the place its
+/// level has in the interleaved words. Three exchanges of bit pairs.
+[[nodiscard]] constexpr std::uint32_t fifth_bits_by_half(std::uint32_t bits) {
+  const auto exchange = [&bits](std::uint32_t mask, int distance) {
+    const std::uint32_t differ = (bits ^ (bits >> distance)) & mask;
+    bits ^= differ ^ (differ << distance);
+  };
+  exchange(0x0c0c0c0cu, 2);
+  exchange(0x00f000f0u, 4);
+  exchange(0x0000ff00u, 8);
+  return bits;
+}
+
+}  // namespace cpu
+}  // namespace g4

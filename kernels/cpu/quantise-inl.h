@@ -1,0 +1,68 @@
+// Activations in 16 bits: x ≈ level · step for every block of 32 columns (`activations` in include/g4/backend/calls.h).
+#if defined(G4_KERNELS_CPU_QUANTISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_QUANTISE_INL_H_
+#undef G4_KERNELS_CPU_QUANTISE_INL_H_
+#else
+#define G4_KERNELS_CPU_QUANTISE_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstddef>
+
+#include "g4/backend/calls.h"
+#include "kernels/cpu/unpack-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace g4::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Thirty-two numbers become integers of at most `top`; returns the step. Of every four, the middle two change places:
+// a 32-bit word of 8-bit levels gives its even bytes to one 16-bit product and its odd bytes to the next.
+HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels) {
+  const float_lanes df;
+  const int_lanes di;
+  const hn::Rebind<int16_t, float_lanes> di16;
+  floats largest = hn::Zero(df);
+  for (size_t i = 0; i < 32; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(df, x + i)));
+  const float maximum = hn::ReduceMax(df, largest);
+  // Below this the inverse would overflow; such a block counts as nought.
+  const float inverse = maximum > 1e-30f ? static_cast<float>(top) / maximum : 0.0f;
+  const floats scale = hn::Set(df, inverse);
+  const auto low = hn::Set(di, -top);
+  const auto high = hn::Set(di, top);
+  for (size_t i = 0; i < 32; i += lanes) {
+    const floats v = hn::Per4LaneBlockShuffle<3, 1, 2, 0>(hn::LoadU(df, x + i));
+    const auto level = hn::Min(hn::Max(hn::NearestInt(hn::Mul(v, scale)), low), high);
+    hn::StoreU(hn::DemoteTo(di16, level), di16, levels + i);
+  }
+  return maximum > 1e-30f ? maximum / static_cast<float>(top) : 0.0f;
+}
+
+inline void quantise(const cpu::quantise_call& call) {
+  const size_t blocks = call.out.blocks;
+  for (size_t t = call.first; t < call.first + call.count; ++t) {
+    const float* x = call.x + t * call.columns;
+    int16_t* levels = call.out.levels + t * blocks * 32;
+    for (size_t b = 0; b < blocks; ++b, levels += 32) {
+      HWY_ALIGN float padded[32] = {};
+      const float* from = x + 32 * b;
+      if (32 * (b + 1) > call.columns) {
+        std::copy(from, x + call.columns, padded);
+        from = padded;
+      }
+      call.out.step[t * blocks + b] = quantise_block(from, cpu::activation_top, levels);
+      int32_t first = 0;
+      int32_t second = 0;
+      for (size_t i = 0; i < 16; ++i) {
+        first += levels[i];
+        second += levels[16 + i];
+      }
+      call.out.sum[2 * (t * blocks + b)] = first;
+      call.out.sum[2 * (t * blocks + b) + 1] = second;
+    }
+  }
+}
+
+}  // namespace g4::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // G4_KERNELS_CPU_QUANTISE_INL_H_

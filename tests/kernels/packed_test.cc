@@ -1,0 +1,205 @@
+#include "tests/kernels/helpers.h"
+
+#include "g4/backend/cpu.h"
+
+namespace g4::test {
+namespace {
+
+constexpr storage packed_storages[] = {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1,
+                                       storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k};
+
+matrix_view packed(backend::cpu& on, const random_matrix& w, packed_store& store) {
+  const result<matrix_view> out = on.prepare(w.view, store);
+  EXPECT_TRUE(out.has_value());
+  return *out;
+}
+
+// What the kernel should give but for float32 rounding of the sums: activations rounded as documented in calls.h.
+std::vector<double> rounded_by_block(const std::vector<float>& x, std::size_t columns) {
+  std::vector<double> out(x.begin(), x.end());
+  for (std::size_t row = 0; row < x.size(); row += columns) {
+    for (std::size_t b = 0; b < columns; b += 32) {
+      const std::size_t n = std::min<std::size_t>(32, columns - b);
+      double top = 0;
+      for (std::size_t i = 0; i < n; ++i) top = std::max(top, std::abs(out[row + b + i]));
+      for (std::size_t i = 0; i < n && top > 0; ++i) {
+        out[row + b + i] = std::round(out[row + b + i] * cpu::activation_top / top) * top / cpu::activation_top;
+      }
+    }
+  }
+  return out;
+}
+
+void check_fast(storage type, std::size_t rows, std::size_t columns, std::size_t tokens, double limit = 2e-6) {
+  SCOPED_TRACE(std::string(facts_of(type).name) + " [" + std::to_string(rows) + ", " + std::to_string(columns) + "] x " +
+               std::to_string(tokens));
+  const random_matrix w(type, rows, columns);
+  const std::vector<float> x = random_floats(tokens * columns, 2);
+  const std::vector<double> rounded = rounded_by_block(x, columns);
+  for_each_target([&] {
+    backend::cpu on({backend::numeric::fast, nullptr});
+    packed_store store;
+    const matrix_view fast = packed(on, w, store);
+    EXPECT_EQ(fast.type == storage::packed, cpu::packs(type));
+    std::vector<float> y(tokens * rows, 1e9f);
+    on.matmul(fast, x.data(), tokens, y.data());
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::vector<float> row = w.row(r);
+      for (std::size_t t = 0; t < tokens; ++t) {
+        double expected = 0, size = 0;
+        for (std::size_t i = 0; i < columns; ++i) {
+          const double product = static_cast<double>(row[i]) * rounded[t * columns + i];
+          expected += product;
+          size += std::abs(product);
+        }
+        // A level half-way between two may be rounded either way: one step of one activation.
+        ASSERT_NEAR(static_cast<double>(y[t * rows + r]), expected, limit * size) << "row " << r << ", token " << t;
+      }
+    }
+  });
+}
+
+}  // namespace
+
+TEST(packed_matmul, products_of_rounded_activations_for_every_storage) {
+  for (const storage type : packed_storages) {
+    for (const std::size_t tokens : {1u, 2u, 12u, 17u}) check_fast(type, 37, 512, tokens);
+    check_fast(type, 3, 256, 1);
+  }
+}
+
+TEST(packed_matmul, one_block_of_columns) {
+  for (const storage type : {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1, storage::q8_0}) {
+    for (const std::size_t tokens : {1u, 13u}) check_fast(type, 17, 32, tokens);
+    for (const std::size_t tokens : {1u, 13u}) check_fast(type, 17, 96, tokens);
+  }
+}
+
+TEST(packed_matmul, plain_floats_of_any_width_for_many_tokens) {
+  for (const storage type : {storage::f32, storage::f16, storage::bf16}) {
+    // 12-bit weights: half a step of 1/4096 of the block's largest.
+    for (const std::size_t columns : {1u, 32u, 100u, 257u}) check_fast(type, 19, columns, 17, 2.5e-4);
+    check_fast(type, 16, 64, 2, 2e-4);
+  }
+}
+
+TEST(packed_matmul, largest_levels_and_scales_within_int32) {
+  // Q6_K at its extremes: level −32 (all bits nought), scale −128, activations all at their largest.
+  exact_bytes bytes(16 * 210);
+  for (std::size_t r = 0; r < 16; ++r) {
+    std::byte* p = bytes.data() + 210 * r;
+    std::memset(p, 0, 192);
+    std::memset(p + 192, 0x80, 16);
+    const std::uint16_t one = f16_from_float(1.0f);
+    std::memcpy(p + 208, &one, 2);
+  }
+  const std::vector<float> x(256 * 3, 1.0f);
+  for_each_target([&] {
+    backend::cpu on({backend::numeric::fast, nullptr});
+    packed_store store;
+    const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
+    ASSERT_TRUE(w.has_value());
+    for (const std::size_t tokens : {1u, 3u}) {
+      std::vector<float> y(16 * tokens);
+      on.matmul(*w, x.data(), tokens, y.data());
+      for (const float v : y) ASSERT_FLOAT_EQ(v, 256.0f * 4096.0f);
+    }
+  });
+}
+
+TEST(packed_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any_pool) {
+  thread_pool threads(3);
+  for (const storage type : packed_storages) {
+    SCOPED_TRACE(facts_of(type).name);
+    const random_matrix w(type, 300, 768);
+    const std::vector<float> x = random_floats(29 * 768, 3);
+    for_each_target([&] {
+      backend::cpu on({backend::numeric::fast, nullptr});
+      backend::cpu many({backend::numeric::fast, &threads});
+      packed_store store;
+      const matrix_view fast = packed(on, w, store);
+      std::vector<float> together(29 * 300), pooled(29 * 300), alone(300);
+      on.matmul(fast, x.data(), 29, together.data());
+      many.matmul(packed(many, w, store), x.data(), 29, pooled.data());
+      EXPECT_EQ(together, pooled);
+      for (std::size_t t = 0; t < 29; ++t) {
+        (t % 2 == 0 ? on : many).matmul(fast, x.data() + t * 768, 1, alone.data());
+        for (std::size_t r = 0; r < 300; ++r) ASSERT_EQ(alone[r], together[t * 300 + r]);
+      }
+    });
+  }
+}
+
+TEST(packed_matmul, the_file_s_bytes_back_from_the_panels) {
+  for (const storage type : packed_storages) {
+    const random_matrix w(type, 19, 512);
+    backend::cpu on({backend::numeric::fast, nullptr});
+    packed_store store;
+    const matrix_view fast = packed(on, w, store);
+    const storage_facts facts = facts_of(type);
+    std::vector<std::byte> block(facts.block_bytes);
+    for (std::size_t r = 0; r < 19; ++r) {
+      for (std::size_t b = 0; b < 512 / facts.block_elements; ++b) {
+        cpu::unpack_block(fast, type, r, b, block.data());
+        ASSERT_EQ(0, std::memcmp(block.data(), w.view.row(r) + b * facts.block_bytes, facts.block_bytes))
+            << facts.name << " row " << r;
+      }
+    }
+    std::vector<float> stored(512), rearranged(512);
+    on.embed(w.view, 18, 2.5f, stored.data());
+    on.embed(fast, 18, 2.5f, rearranged.data());
+    EXPECT_EQ(stored, rearranged);
+  }
+}
+
+TEST(packed_matmul, noughts_in_and_noughts_out) {
+  const random_matrix w(storage::q4_k, 16, 256);
+  const std::vector<float> x(256, 0.0f);
+  backend::cpu on({backend::numeric::fast, nullptr});
+  packed_store store;
+  std::vector<float> y(16, 1.0f);
+  on.matmul(packed(on, w, store), x.data(), 1, y.data());
+  for (const float v : y) EXPECT_EQ(v, 0.0f);
+}
+
+TEST(matmuls, several_products_as_if_one_by_one) {
+  thread_pool threads(2);
+  const random_matrix q(storage::q5_0, 100, 256), k(storage::q8_0, 33, 256, 2), v(storage::bf16, 40, 256, 3);
+  for (const backend::numeric mode : {backend::numeric::exact, backend::numeric::fast}) {
+    for (const std::size_t tokens : {1u, 20u}) {
+      backend::cpu on({mode, &threads});
+      packed_store store;
+      const matrix_view w[] = {packed(on, q, store), packed(on, k, store), packed(on, v, store)};
+      const std::vector<float> x = random_floats(tokens * 256, 4);
+      std::vector<float> together[3], alone[3];
+      std::vector<backend::projection> products;
+      for (std::size_t i = 0; i < 3; ++i) {
+        together[i].resize(tokens * w[i].rows);
+        alone[i].resize(tokens * w[i].rows);
+        products.push_back({w[i], together[i].data()});
+        on.matmul(w[i], x.data(), tokens, alone[i].data());
+      }
+      on.matmuls(products, x.data(), tokens);
+      for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i], alone[i]);
+    }
+  }
+}
+
+TEST(gated_feed, its_steps_one_by_one) {
+  const random_matrix gate(storage::q5_0, 96, 64), up(storage::q5_0, 96, 64, 2), down(storage::q8_0, 64, 96, 3);
+  backend::cpu on({backend::numeric::fast, nullptr});
+  packed_store store;
+  const matrix_view g = packed(on, gate, store), u = packed(on, up, store), d = packed(on, down, store);
+  for (const std::size_t tokens : {1u, 5u}) {
+    const std::vector<float> x = random_floats(tokens * 64, 5);
+    std::vector<float> hidden(2 * tokens * 96), y(tokens * 64), a(tokens * 96), b(tokens * 96), expected(tokens * 64);
+    on.gated_feed(g, u, d, x.data(), tokens, hidden.data(), y.data());
+    on.matmul(g, x.data(), tokens, a.data());
+    on.matmul(u, x.data(), tokens, b.data());
+    on.gelu_gate(a.data(), b.data(), tokens * 96);
+    on.matmul(d, a.data(), tokens, expected.data());
+    EXPECT_EQ(y, expected);
+  }
+}
+
+}  // namespace g4::test
