@@ -113,7 +113,10 @@ void altup_block(pass<V, B>& p, int layer) {
   ops::altup_correct(predicted, x.data, coefficients, A, 0, T, D, h);
 
   for (std::size_t t = 0; t < T; ++t) {
-    for (std::size_t i = 0; i < D; ++i) normed(t, i) = h[t * D + i] * static_cast<scalar>(w.altup_output_scale.data[i]);
+    for (std::size_t i = 0; i < D; ++i) {
+      normed(t, i) = h[t * D + i];
+      if constexpr (spec.altup_output_scale) normed(t, i) *= static_cast<scalar>(w.altup_output_scale.data[i]);
+    }
   }
   per_layer_branch<Kind>(p, layer, normed, branch);
   norm_rows(p.on, branch, w.post_per_layer_norm, eps, branch);

@@ -6,6 +6,17 @@
 
 namespace g4 {
 
+/// Every layer has queries only and reads keys and values of the target, whose residual is `width` wide
+/// (`model/drafter.h` says it for a drafter that names its target).
+struct drafts_for {
+  using slot = slots::drafter;
+  int width = 0;
+  constexpr void describe(model_spec& m) const {
+    m.target_width = width;
+    m.shared_layers = m.layers;
+  }
+};
+
 /// The drafter's head scores clusters of tokens first and then only the tokens of the best clusters
 /// (Gemma 4 E2B and E4B assistants).
 struct ordered_embeddings {

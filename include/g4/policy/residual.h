@@ -27,10 +27,15 @@ inline constexpr struct layer_scalar_t {
 } layer_scalar{};
 
 /// Alternating updates (Gemma 3n): `streams` residual streams, stream 0 computed, the others predicted and corrected.
+/// Without `output_scale` the per-layer branch reads stream 0 as it is.
 struct altup {
   using slot = slots::altup;
   int streams = 0;
-  constexpr void describe(model_spec& m) const { m.altup_streams = streams; }
+  bool output_scale = true;
+  constexpr void describe(model_spec& m) const {
+    m.altup_streams = streams;
+    m.altup_output_scale = output_scale;
+  }
 };
 
 /// Learned augmented residual (Gemma 3n): a rank-R branch beside attention, over the normed input.

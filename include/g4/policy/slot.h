@@ -19,6 +19,7 @@ struct laurel;
 struct layer_scalar;
 struct visibility;
 struct logits;
+struct pooling;
 struct drafter;
 }  // namespace slots
 

@@ -86,9 +86,13 @@ struct model_spec {
   int per_layer_vocab = 0;
 
   int altup_streams = 0;
+  bool altup_output_scale = true;  ///< the active stream is scaled per channel before the per-layer branch
   int laurel_rank = 0;
   bool layer_scalar = false;
   float logit_cap = 0.0f;
+
+  int pooled_hidden = 0;  ///< a text embedder's heads: pooled row → pooled_hidden → pooled_width; 0 means none
+  int pooled_width = 0;
 
   int target_width = 0;  ///< a drafter's: width of the model it drafts for
   int clusters = 0;      ///< a drafter's ordered embeddings: number of token clusters; 0 means a plain head

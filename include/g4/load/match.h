@@ -1,0 +1,225 @@
+/// Which variant a file is: what the file says, compared with each variant's type field by field.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "g4/model/kinds.h"
+#include "g4/policy/spec.h"
+
+namespace g4::load {
+
+/// What a file may leave unsaid. Everything else must agree.
+struct laxity {
+  /// A GGUF of Gemma 3 has no key for which image tokens see each other. Encoders and decoders are still told apart.
+  bool images = false;
+  /// A GGUF of Gemma 3 may hold fewer rows of the token table than config.json names: those beyond the tokenizer are cut.
+  bool fewer_rows = false;
+};
+
+namespace detail {
+
+/// A float as people write it: 1e6, 0.25, 30.
+[[nodiscard]] inline std::string number_text(float value) {
+  std::array<char, 48> plain{};
+  std::array<char, 48> scientific{};
+  const std::string as_plain(plain.data(), std::to_chars(plain.data(), plain.data() + plain.size(), value).ptr);
+  std::string text(scientific.data(), std::to_chars(scientific.data(), scientific.data() + scientific.size(), value,
+                                                    std::chars_format::scientific).ptr);
+  // to_chars writes at least two digits of exponent, and its sign: 1e+06.
+  const std::size_t e = text.find('e');
+  if (e != std::string::npos) {
+    std::string exponent = text.substr(e + 1);
+    const bool negative = exponent[0] == '-';
+    exponent.erase(0, exponent.find_first_not_of("+-0"));
+    text = text.substr(0, e) + (exponent.empty() ? "" : (negative ? "e-" : "e") + exponent);
+  }
+  return text.size() < as_plain.size() || as_plain.find('e') != std::string::npos ? text : as_plain;
+}
+
+[[nodiscard]] inline std::string value_text(int value) { return std::to_string(value); }
+[[nodiscard]] inline std::string value_text(float value) { return number_text(value); }
+[[nodiscard]] inline std::string value_text(bool value) { return value ? "yes" : "no"; }
+[[nodiscard]] inline std::string value_text(reach value) { return value == reach::local ? "local" : "global"; }
+[[nodiscard]] inline std::string value_text(visibility value) {
+  switch (value) {
+    case visibility::causal: return "causal";
+    case visibility::images_on_local: return "images see themselves in local layers";
+    case visibility::images_everywhere: return "images see themselves in every layer";
+    case visibility::everything: break;
+  }
+  return "an encoder";
+}
+[[nodiscard]] inline std::string value_text(key_span value) {
+  if (value.back == key_span::unbounded) return value.ahead == 0 ? "all keys before" : "all keys";
+  if (value.ahead == 0) return std::to_string(value.back + 1LL) + " keys";
+  return std::to_string(value.back) + " keys before and " + std::to_string(value.ahead) + " after";
+}
+[[nodiscard]] inline std::string value_text(const rope_spec& value) {
+  return "theta " + number_text(value.theta) + ", factor " + number_text(value.factor) + ", fraction " +
+         number_text(value.fraction);
+}
+
+[[nodiscard]] inline bool agree(float a, float b) {
+  return a == b || std::abs(a - b) <= 1e-6f * std::max(std::abs(a), std::abs(b));
+}
+[[nodiscard]] inline bool agree(const rope_spec& a, const rope_spec& b) {
+  return agree(a.theta, b.theta) && agree(a.factor, b.factor) && agree(a.fraction, b.fraction);
+}
+template <class T>
+[[nodiscard]] bool agree(const T& a, const T& b) {
+  return a == b;
+}
+
+/// "layer 5", "layers 0-4, 6 and 12-17"
+[[nodiscard]] inline std::string runs_text(const std::vector<int>& layers) {
+  std::vector<std::string> runs;
+  for (std::size_t i = 0; i < layers.size();) {
+    std::size_t end = i;
+    while (end + 1 < layers.size() && layers[end + 1] == layers[end] + 1) ++end;
+    runs.push_back(std::to_string(layers[i]) + (end > i ? "-" + std::to_string(layers[end]) : ""));
+    i = end + 1;
+  }
+  std::string text = layers.size() == 1 ? "layer " : "layers ";
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (i > 0) text += i + 1 == runs.size() ? " and " : ", ";
+    text += runs[i];
+  }
+  return text;
+}
+
+class difference_list {
+ public:
+  explicit difference_list(std::string_view variant) : variant_(variant) {}
+
+  template <class T>
+  void field(const char* what, const T& file, const T& variant) {
+    if (!agree(file, variant)) add(what, value_text(file), value_text(variant));
+  }
+
+  /// One line for all layers that differ in the same way.
+  template <class T>
+  void layers(const char* what, const model_spec& file, const model_spec& variant, T layer_kind::* member) {
+    struct group {
+      T file, variant;
+      std::vector<int> layers;
+    };
+    std::vector<group> groups;
+    for (int l = 0; l < file.layers; ++l) {
+      const T& a = file.layer[static_cast<std::size_t>(l)].*member;
+      const T& b = variant.layer[static_cast<std::size_t>(l)].*member;
+      if (agree(a, b)) continue;
+      std::size_t g = 0;
+      while (g < groups.size() && !(groups[g].file == a && groups[g].variant == b)) ++g;
+      if (g == groups.size()) groups.push_back({a, b, {}});
+      groups[g].layers.push_back(l);
+    }
+    for (const group& g : groups) add(std::string(what) + " of " + runs_text(g.layers), value_text(g.file), value_text(g.variant));
+  }
+
+  std::vector<std::string> lines;
+
+ private:
+  void add(const std::string& what, const std::string& file, const std::string& variant) {
+    lines.push_back(what + ": the file has " + file + ", " + variant_ + " has " + variant);
+  }
+  std::string variant_;
+};
+
+[[nodiscard]] constexpr bool is_encoder(visibility v) { return v == visibility::everything; }
+
+}  // namespace detail
+
+/// Every field in which a file is not the variant, one readable line each; empty where it is. Layers that differ alike
+/// share a line. Floats agree to one part in a million. What a file never says (an encoder's pooling) is not compared.
+///
+/// name   of the variant, as the lines call it
+[[nodiscard]] inline std::vector<std::string> differences(const model_spec& file, const model_spec& variant,
+                                                          std::string_view name = "the variant", laxity lax = {}) {
+  detail::difference_list d(name);
+  d.field("layers", file.layers, variant.layers);
+  d.field("width", file.width, variant.width);
+  if (!(lax.fewer_rows && file.vocab < variant.vocab && file.vocab > variant.vocab - variant.vocab / 64)) {
+    d.field("vocab", file.vocab, variant.vocab);
+  }
+  d.field("norm epsilon", file.norm_eps, variant.norm_eps);
+  d.field("norms by 1 + weight", file.one_plus_weight, variant.one_plus_weight);
+  d.field("tied head", file.tied_head, variant.tied_head);
+  d.field("query scale", file.query_scale, variant.query_scale);
+  d.field("soft cap of scores", file.score_cap, variant.score_cap);
+  d.field("query and key norm", file.qk_norm, variant.qk_norm);
+  d.field("value norm", file.v_norm, variant.v_norm);
+  d.field("attention biases", file.attention_bias, variant.attention_bias);
+  if (!lax.images || detail::is_encoder(file.sees) != detail::is_encoder(variant.sees)) {
+    d.field("attention mask", file.sees, variant.sees);
+  }
+  d.field("layers that share keys and values", file.shared_layers, variant.shared_layers);
+  d.field("experts", file.experts, variant.experts);
+  d.field("experts chosen", file.experts_chosen, variant.experts_chosen);
+  d.field("width of an expert", file.expert_hidden, variant.expert_hidden);
+  d.field("width of per-layer embeddings", file.per_layer_width, variant.per_layer_width);
+  d.field("rows of per-layer embeddings", file.per_layer_vocab, variant.per_layer_vocab);
+  d.field("residual streams", file.altup_streams, variant.altup_streams);
+  d.field("scaled output of stream 0", file.altup_output_scale, variant.altup_output_scale);
+  d.field("rank of LAuReL", file.laurel_rank, variant.laurel_rank);
+  d.field("layer scalars", file.layer_scalar, variant.layer_scalar);
+  d.field("soft cap of logits", file.logit_cap, variant.logit_cap);
+  d.field("width of the target", file.target_width, variant.target_width);
+  d.field("clusters", file.clusters, variant.clusters);
+  d.field("clusters chosen", file.clusters_chosen, variant.clusters_chosen);
+  if (file.layers != variant.layers) {
+    // Layer by layer there is nothing to compare; the model's own numbers still tell how far apart the two are.
+    d.field("query heads", file.query_heads, variant.query_heads);
+    d.field("key/value heads", file.key_value_heads, variant.key_value_heads);
+    return d.lines;
+  }
+  d.layers("reach", file, variant, &layer_kind::sees);
+  d.layers("query heads", file, variant, &layer_kind::query_heads);
+  d.layers("key/value heads", file, variant, &layer_kind::key_value_heads);
+  d.layers("head size", file, variant, &layer_kind::head_size);
+  d.layers("keys as values", file, variant, &layer_kind::key_is_value);
+  d.layers("window", file, variant, &layer_kind::keys);
+  d.layers("rope", file, variant, &layer_kind::rope);
+  d.layers("feed-forward width", file, variant, &layer_kind::hidden);
+  d.layers("share of gate activations cut", file, variant, &layer_kind::sparsity);
+  return d.lines;
+}
+
+/// A type's own name at compile time: "gemma3_270m", without its namespaces.
+template <class V>
+[[nodiscard]] constexpr std::string_view variant_name() {
+  std::string_view name = __PRETTY_FUNCTION__;  // "… [V = g4::gemma3_270m]", with g++ "… [with V = g4::gemma3_270m; …]"
+  name.remove_prefix(name.find("V = ") + 4);
+  name = name.substr(0, name.find_first_of(";]"));
+  if (const auto colon = name.rfind(':'); colon != std::string_view::npos) name.remove_prefix(colon + 1);
+  return name;
+}
+
+/// The variant of a list that is closest to a file: the first with the fewest differences.
+struct nearest_variant {
+  std::size_t index = 0;
+  std::string_view name;
+  std::vector<std::string> differences;  ///< empty: the file is this variant
+};
+
+template <class First, class... Rest>
+[[nodiscard]] nearest_variant nearest(const model_spec& file, laxity lax = {}) {
+  nearest_variant best{0, variant_name<First>(), differences(file, First::spec, variant_name<First>(), lax)};
+  std::size_t index = 0;
+  const auto consider = [&](std::string_view name, const model_spec& spec) {
+    ++index;
+    auto found = differences(file, spec, name, lax);
+    if (found.size() < best.differences.size()) best = {index, name, std::move(found)};
+  };
+  (consider(variant_name<Rest>(), Rest::spec), ...);
+  return best;
+}
+
+}  // namespace g4::load

@@ -1,0 +1,23 @@
+/// Gemma 3n E4B, the text model.
+#pragma once
+
+#include "g4/model/transformer.h"
+
+namespace g4 {
+
+/// Source: config.json of google/gemma-3n-E4B. Layers 20 to 34 read the keys and values of layers 18 (local) and 19 (global).
+struct gemma3n_e4b : transformer<
+    shape{.layers = 35, .width = 2048, .vocab = 262'400},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 8, .key_value = 2}, qk_norm, v_norm, unscaled>,
+    repeat<times<4, local<head{256}, window{512}, rope{.theta = 1e4f}>>,
+           times<1, global<head{256}, rope{.theta = 1e6f}>>>,
+    share_kv<last{15}>,
+    feed::gated<gelu_tanh, hidden{16'384}, sparse{0.95f, 10}>,
+    altup{.streams = 4},
+    laurel{.rank = 64},
+    per_layer_embedding{.width = 256, .vocab = 262'144},
+    logits::soft_cap{30}> {};
+
+}  // namespace g4

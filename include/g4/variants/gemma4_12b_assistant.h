@@ -1,0 +1,21 @@
+/// The drafter of Gemma 4 12B.
+#pragma once
+
+#include "g4/model/drafter.h"
+#include "g4/variants/gemma4_12b.h"
+
+namespace g4 {
+
+/// Source: config.json of google/gemma-4-12B-it-assistant.
+struct gemma4_12b_assistant : drafter<gemma4_12b,
+    shape{.layers = 4, .width = 1024, .vocab = 262'144},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 16, .key_value = 8}, qk_norm, v_norm, unscaled>,
+    repeat<times<3, local<head{256}, window{1024}, rope{.theta = 1e4f}>>,
+           times<1, global<head{512}, key_value_heads{1}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    feed::gated<gelu_tanh, hidden{8192}>,
+    layer_scalar,
+    logits::uncapped> {};
+
+}  // namespace g4

@@ -1,0 +1,21 @@
+/// Gemma 4 31B, the text model.
+#pragma once
+
+#include "g4/model/transformer.h"
+
+namespace g4 {
+
+/// Source: config.json of google/gemma-4-31B.
+struct gemma4_31b : transformer<
+    shape{.layers = 60, .width = 5376, .vocab = 262'144},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 32, .key_value = 16}, qk_norm, v_norm, unscaled>,
+    repeat<times<5, local<head{256}, window{1024}, rope{.theta = 1e4f}>>,
+           times<1, global<head{512}, key_value_heads{4}, key_is_value, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    feed::gated<gelu_tanh, hidden{21'504}>,
+    layer_scalar,
+    image_mask::bidirectional_on_local,
+    logits::soft_cap{30}> {};
+
+}  // namespace g4

@@ -1,0 +1,22 @@
+/// Gemma 4 E4B, the text model.
+#pragma once
+
+#include "g4/model/transformer.h"
+
+namespace g4 {
+
+/// Source: config.json of google/gemma-4-E4B. Layers 24 to 41 read the keys and values of layers 22 (local) and 23 (global).
+struct gemma4_e4b : transformer<
+    shape{.layers = 42, .width = 2560, .vocab = 262'144},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 8, .key_value = 2}, qk_norm, v_norm, unscaled>,
+    repeat<times<5, local<head{256}, window{512}, rope{.theta = 1e4f}>>,
+           times<1, global<head{512}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    share_kv<last{18}>,
+    feed::gated<gelu_tanh, hidden{10'240}>,
+    per_layer_embedding{.width = 256, .vocab = 262'144},
+    layer_scalar,
+    logits::soft_cap{30}> {};
+
+}  // namespace g4
