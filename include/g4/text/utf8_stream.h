@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "g4/core/result.h"
 #include "g4/text/tokenizer.h"
 #include "g4/text/utf8.h"
 
@@ -18,26 +17,25 @@ namespace g4::text {
 /// Allocates on construction only. The tokenizer must outlive it.
 class utf8_stream {
  public:
-  enum class control { hidden, shown };
-
-  explicit utf8_stream(const tokenizer& tokens, control tokens_of_control = control::hidden)
-      : tokens_(&tokens), control_(tokens_of_control) {
+  /// `show_control`: control tokens appear as their names; otherwise they are nothing.
+  explicit utf8_stream(const tokenizer& tokens, bool show_control = false)
+      : tokens_(&tokens), show_control_(show_control) {
     bytes_.reserve(tokens.longest_piece());
     // A held-back byte may turn into three; everything else keeps its length, unless the vocabulary itself is broken.
     shown_.reserve(3 * (tokens.longest_piece() + held_limit));
   }
 
-  /// The text that `id` completes, valid until the next call; empty while a character is incomplete. Fails on an id
-  /// outside the vocabulary, and then changes nothing.
-  [[nodiscard]] result<std::string_view> push(token id) {
-    if (!tokens_->in_range(id)) return fail("id ", id, " is outside the vocabulary of ", tokens_->size(), " pieces");
+  /// The text that `id` completes, valid until the next call; empty while a character is incomplete. An id without a
+  /// piece is nothing (models have rows beyond their vocabulary).
+  [[nodiscard]] std::string_view push(token id) {
     bytes_.clear();
     shown_.clear();
-    tokens_->append_bytes(id, control_ == control::shown, bytes_);
+    if (!tokens_->in_range(id)) return {};
+    tokens_->append_bytes(id, show_control_, bytes_);
     // Only neighbouring bytes make a character.
     if (tokens_->kind(id) != piece_kind::byte && !bytes_.empty()) give_up();
     for (const char byte : bytes_) take(byte);
-    return std::string_view(shown_);
+    return shown_;
   }
 
   /// What is still held back, as U+FFFD, when no more ids come; the stream can then be used anew.
@@ -73,7 +71,7 @@ class utf8_stream {
   }
 
   const tokenizer* tokens_;
-  control control_;
+  bool show_control_;
   char held_[held_limit] = {};
   std::size_t held_size_ = 0;
   std::string bytes_;
