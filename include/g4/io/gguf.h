@@ -142,7 +142,8 @@ class gguf_booleans {
 };
 
 /// A list of strings, read where it lies. Strings have different lengths, so they can be walked in order but not
-/// reached by number; whoever needs that keeps the views (which stay valid as long as the file is mapped).
+/// reached by number; whoever needs that keeps the views (which stay valid as long as the file is mapped). Give the list
+/// a name before walking it: `for (auto s : *meta.strings(key))` lets the list go before the walk begins.
 class gguf_strings {
  public:
   class iterator {
