@@ -30,6 +30,8 @@ class any_session {
   [[nodiscard]] virtual std::size_t size() const = 0;
   [[nodiscard]] virtual const session_options& options() const = 0;
   [[nodiscard]] virtual memory_plan plan() const = 0;
+  /// V: how many logits a run returns.
+  [[nodiscard]] virtual std::size_t vocabulary() const = 0;
 
   result<std::span<const float>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
 };
@@ -61,6 +63,7 @@ class typed_session final : public any_session {
   [[nodiscard]] std::size_t size() const override { return s_.size(); }
   [[nodiscard]] const session_options& options() const override { return s_.options(); }
   [[nodiscard]] memory_plan plan() const override { return s_.plan(); }
+  [[nodiscard]] std::size_t vocabulary() const override { return s_.vocabulary(); }
 
  private:
   g4::session<V, B> s_;
@@ -108,9 +111,12 @@ template <class Variants, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_model>> open_any(const checkpoint& from, B& on, const open_options& options = {}) {
   return [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_model>> {
     result<std::unique_ptr<any_model>> opened = std::unique_ptr<any_model>();
-    const bool found = ((load::differences(from.spec, V::spec).empty() && (opened = open_as<V>(from, on, options), true)) || ...);
+    const bool found = ((load::differences(from.spec, V::spec, "", from.unsaid).empty() &&
+                         (opened = open_as<V>(from, on, options), true)) ||
+                        ...);
     if (found) return opened;
-    return unexpected(load::no_match<V...>(from.spec, from.path));
+    const load::nearest_variant near = load::nearest<V...>(from.spec, from.unsaid);
+    return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name), near.differences));
   }(Variants{});
 }
 

@@ -13,6 +13,7 @@
 #include "g4/io/tensor_file.h"
 #include "g4/load/config.h"
 #include "g4/load/gguf_config.h"
+#include "g4/load/match.h"
 #include "g4/load/names.h"
 #include "g4/load/tokenizer.h"
 #include "g4/policy/spec.h"
@@ -25,6 +26,7 @@ struct checkpoint {
   std::string path;
   load::format format = load::format::gguf;
   model_spec spec;           ///< as the config.json or the GGUF keys say
+  load::laxity unsaid;       ///< what this kind of file leaves unsaid
   io::tensor_file tensors;
   io::gguf_metadata keys;    ///< of a GGUF file; empty otherwise
 
@@ -65,6 +67,7 @@ struct checkpoint {
   auto spec = load::read_config(*file);
   if (!spec) return unexpected(std::move(spec.error()));
   opened.spec = *spec;
+  opened.unsaid = load::laxity_of(*file);
   opened.keys = std::move(file->metadata);
   opened.tensors = std::move(file->tensors);
   return opened;

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,12 +38,12 @@ enum class stop_reason : std::uint8_t {
 
 struct generate_options {
   std::size_t max_tokens = 256;
-  sample::sampler_options sampling;  ///< greedy unless a temperature is set
+  sample::sampler_options sampling = {};  ///< greedy unless a temperature is set
   bool stop_at_end = true;           ///< stop at a token that ends an answer
   bool show_control = false;         ///< pass the names of control tokens on
 };
 
-struct generation {
+struct generated {
   stop_reason stopped = stop_reason::token_limit;
   std::size_t prompt_tokens = 0;
   std::vector<text::token> tokens;  ///< chosen, a final end token included
@@ -61,15 +62,15 @@ struct generation {
 /// session   a `session<V, B>` in float, or an `any_session`; what it held before is the text's beginning
 /// Fails when the sampling options make no sense, or the prompt does not fit into the context.
 template <class Session, class OnText>
-[[nodiscard]] result<generation> generate(Session& session, const text::tokenizer& vocabulary,
+[[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary,
                                           std::span<const text::token> prompt, const generate_options& options, OnText&& on_text) {
   using clock = std::chrono::steady_clock;
   const auto seconds = [](clock::time_point from, clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
-  auto sampler = sample::make_sampler(options.sampling);
+  auto sampler = sample::make_sampler(options.sampling, session.vocabulary());
   if (!sampler) return unexpected(std::move(sampler.error()));
   text::utf8_stream stream(vocabulary, options.show_control);
 
-  generation done;
+  generated done;
   done.prompt_tokens = prompt.size();
   done.tokens.reserve(options.max_tokens);
   const auto begun = clock::now();
@@ -115,7 +116,7 @@ template <class Session, class OnText>
 
 /// The same for a prompt that is plain text: control tokens written in it stay text.
 template <class Session, class OnText>
-[[nodiscard]] result<generation> generate(Session& session, const text::tokenizer& vocabulary, std::string_view prompt,
+[[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary, std::string_view prompt,
                                           const generate_options& options, OnText&& on_text) {
   auto ids = vocabulary.encode(prompt, {.add_bos = session.size() == 0 && vocabulary.special().add_bos});
   if (!ids) return unexpected(std::move(ids.error()));

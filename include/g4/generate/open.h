@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
@@ -16,8 +18,8 @@
 namespace g4 {
 
 struct open_options {
-  load::checks checks;      ///< what to look for in the numbers
-  load::progress progress;  ///< told how far loading has come
+  load::checks checks = {};      ///< what to look for in the numbers
+  load::progress progress = {};  ///< told how far loading has come
 };
 
 /// Weights and vocabulary of one checkpoint: constant, and shared by copies and by any number of sessions.
@@ -43,10 +45,24 @@ class model {
   B* on_;
 };
 
+/// The sentence that says what keeps a checkpoint from being a `name`.
+[[nodiscard]] inline error not_the_variant(const checkpoint& from, std::string_view name, const std::vector<std::string>& lines) {
+  std::string message = from.path + ": is not " + std::string(name);
+  const char* separator = ": ";
+  for (const std::string& line : lines) {
+    message += separator + line;
+    separator = "; ";
+  }
+  return {message};
+}
+
 /// Fills variant V from an opened checkpoint.
 template <Variant V, Backend B>
 [[nodiscard]] result<model<V, B>> open(const checkpoint& from, B& on, const open_options& options = {}) {
-  if (auto same = load::match<V>(from.spec, from.path); !same) return unexpected(std::move(same.error()));
+  constexpr std::string_view name = load::variant_name<V>();
+  if (const auto lines = load::differences(from.spec, V::spec, name, from.unsaid); !lines.empty()) {
+    return unexpected(not_the_variant(from, name, lines));
+  }
   auto vocabulary = from.tokenizer();
   if (!vocabulary) return unexpected(std::move(vocabulary.error()));
   auto weights = load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);

@@ -64,6 +64,7 @@ class session {
     return plan_session(spec, V::kinds, options_, sizeof(scalar), on_->cache_storage());
   }
   [[nodiscard]] const session_options& options() const { return options_; }
+  [[nodiscard]] static constexpr std::size_t vocabulary() { return static_cast<std::size_t>(spec.vocab); }
   /// Tokens run so far.
   [[nodiscard]] std::size_t size() const { return size_; }
 
