@@ -42,6 +42,8 @@ template <class Kernels>
 class simd : public reference<float> {
  public:
   using options = simd_options;
+  using projection = backend::projection;
+  using weight_store = packed_store;
 
   simd() = default;
   explicit simd(options choice) : mode_(choice.mode), pool_(choice.pool) {}

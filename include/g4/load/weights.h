@@ -121,8 +121,19 @@ class matcher {
   return true;
 }
 
-template <class Backend>
-concept prepares_weights = requires(Backend& on, const matrix_view& w) { on.prepare(w); };
+/// A backend that has an order of its own for weights, kept in a store of its choosing.
+template <class B>
+concept prepares_weights = requires { typename B::weight_store; };
+
+struct no_store {};
+template <class B>
+struct store_of {
+  using type = no_store;
+};
+template <prepares_weights B>
+struct store_of<B> {
+  using type = typename B::weight_store;
+};
 
 template <Variant V, class B>
 class filler {
@@ -145,11 +156,16 @@ class filler {
     });
     if (failed_) return unexpected(std::move(*failed_));
     if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
-    if (V::spec.tied_head) static_cast<matrix_view&>(w->head) = prepared(w->embed, true);
+    if (V::spec.tied_head) {
+      static_cast<matrix_view&>(w->head) = prepared(w->embed);
+      // The table is read a row at a time from here on: its other pages need not stay.
+      if (table_ != nullptr) file_.release(*table_);
+    }
+    if (failed_) return unexpected(std::move(*failed_));
 
     w->keep.push_back(small_);
     w->keep.push_back(std::make_shared<io::tensor_file>(file_));
-    if constexpr (requires { on_.prepared_store(); }) w->keep.push_back(on_.prepared_store());
+    w->keep.push_back(store_);
     return std::shared_ptr<const weights<V>>(std::move(w));
   }
 
@@ -195,19 +211,21 @@ class filler {
     const matrix_view raw{found->bytes.data(), found->dims.elements() / In, In, *found->type.weights};
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.what == part::embed || t.what == part::per_layer_embed;
-    static_cast<matrix_view&>(m) = table ? raw : prepared(raw, t.layer >= 0 || t.what == part::head);
+    static_cast<matrix_view&>(m) = table ? raw : prepared(raw);
     if (!table && m.data != raw.data) file_.release(*found);
+    if (t.what == part::embed) table_ = found;
     advance(*found);
   }
 
-  /// Several matrices: one stacked tensor in GGUF, numbered tensors in safetensors.
+  /// Several matrices: one stacked tensor, or numbered tensors where the format's name has a '#'.
   template <int Out, int In, std::size_t N>
   void fill(const tensor_entry& t, std::array<matrix<Out, In>, N>& several) {
-    if (format_ == format::gguf) {
+    if (format_ == format::gguf || names_of(t.what).safetensors.find('#') == std::string_view::npos) {
       const io::tensor_entry* found = checked(t);
       if (found == nullptr) return;
       const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
-      for (std::size_t i = 0; i < N; ++i) static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out), true);
+      for (std::size_t i = 0; i < N; ++i) static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out));
+      if (several[0].data != all.data) file_.release(*found);
       advance(*found);
       return;
     }
@@ -215,7 +233,7 @@ class filler {
     for (std::size_t i = 0; i < N; ++i) {
       const io::tensor_entry* found = checked(one, static_cast<int>(i));
       if (found == nullptr) return;
-      static_cast<matrix_view&>(several[i]) = prepared({found->bytes.data(), Out, In, *found->type.weights}, true);
+      static_cast<matrix_view&>(several[i]) = prepared({found->bytes.data(), Out, In, *found->type.weights});
       advance(*found);
     }
   }
@@ -283,9 +301,12 @@ class filler {
     return &e;
   }
 
-  [[nodiscard]] matrix_view prepared(const matrix_view& raw, bool worth_it) {
+  /// A weight in the backend's own order, where it has one.
+  [[nodiscard]] matrix_view prepared(const matrix_view& raw) {
     if constexpr (prepares_weights<B>) {
-      if (worth_it) return on_.prepare(raw);
+      auto made = on_.prepare(raw, *store_);
+      if (made) return *made;
+      refuse(std::move(made.error()));
     }
     return raw;
   }
@@ -301,6 +322,8 @@ class filler {
   B& on_;
   checks look_;
   progress told_;
+  std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
+  const io::tensor_entry* table_ = nullptr;
   std::shared_ptr<float_store> small_;
   std::unique_ptr<error> failed_;
   std::size_t done_ = 0;

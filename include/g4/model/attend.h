@@ -1,27 +1,13 @@
 /// The attention half of a block.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "g4/model/linear.h"
 #include "g4/model/pass.h"
 
 namespace g4 {
-
-namespace detail {
-
-/// y = x · wᵀ (+ bias where the model has biases)
-template <class V, class B, class Matrix, class Bias, int In, int Out, class Scalar>
-void project(B& on, const Matrix& w, const Bias& bias, rows<In, Scalar> x, rows<Out, Scalar> y) {
-  if constexpr (V::spec.attention_bias) {
-    linear(on, w, bias, x, y);
-  } else {
-    (void)bias;
-    linear(on, w, x, y);
-  }
-}
-
-}  // namespace detail
 
 /// Attention of T tokens over the cache of this layer or of its producer.
 ///
@@ -47,27 +33,34 @@ void attend(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x, rows
   const std::size_t T = p.tokens;
 
   const auto query = p.template scratch<layer_type::query_width>(p.at_.query);  // [T, H·d]
-  detail::project<V>(p.on, w.query, w.query_bias, x, query);
-  if constexpr (V::spec.qk_norm) p.on.rms_norm(query.data, w.query_norm.data, T * heads, d, eps, query.data);
-  p.on.rope(query.data, T, heads, d, p.cosines(rope), p.sines(rope));
-
   if constexpr (kind.role == cache_role::owner) {
     const auto key = p.template scratch<layer_type::key_width>(p.at_.key);      // [T, K·d]
     const auto value = p.template scratch<layer_type::key_width>(p.at_.value);  // [T, K·d]
-    detail::project<V>(p.on, w.key, w.key_bias, x, key);
     if constexpr (kind.key_is_value) {
-      // The raw projection, bias included, before the key norm and the rotation: keys and values still differ.
-      for (std::size_t i = 0; i < T * key_heads * d; ++i) value.data[i] = key.data[i];
+      linears(p.on, x, product{w.query, query}, product{w.key, key});
     } else {
-      detail::project<V>(p.on, w.value, w.value_bias, x, value);
+      linears(p.on, x, product{w.query, query}, product{w.key, key}, product{w.value, value});
+    }
+    if constexpr (V::spec.attention_bias) add_bias(key, w.key_bias);
+    if constexpr (V::spec.attention_bias && !kind.key_is_value) add_bias(value, w.value_bias);
+    // With K=V the value is the raw projection, bias included, before the key norm and the rotation.
+    const auto* const raw_value = kind.key_is_value ? key.data : value.data;
+    if constexpr (V::spec.v_norm) {
+      p.on.rms_norm(raw_value, nullptr, T * key_heads, d, eps, value.data);
+    } else if constexpr (kind.key_is_value) {
+      std::copy_n(raw_value, T * key_heads * d, value.data);
     }
     if constexpr (V::spec.qk_norm) p.on.rms_norm(key.data, w.key_norm.data, T * key_heads, d, eps, key.data);
-    if constexpr (V::spec.v_norm) p.on.rms_norm(value.data, nullptr, T * key_heads, d, eps, value.data);
     p.on.rope(key.data, T, key_heads, d, p.cosines(rope), p.sines(rope));
     p.on.store(cache, key.data, value.data, T, p.at);
     p.see("attn.key", layer, key.data, T, key_heads * d);
     p.see("attn.value", layer, value.data, T, key_heads * d);
+  } else {
+    linear(p.on, w.query, x, query);
   }
+  if constexpr (V::spec.attention_bias) add_bias(query, w.query_bias);
+  if constexpr (V::spec.qk_norm) p.on.rms_norm(query.data, w.query_norm.data, T * heads, d, eps, query.data);
+  p.on.rope(query.data, T, heads, d, p.cosines(rope), p.sines(rope));
   p.see("attn.query", layer, query.data, T, heads * d);
 
   const auto mixed = p.template scratch<layer_type::query_width>(p.at_.mixed);  // [T, H·d]
@@ -81,7 +74,8 @@ void attend(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x, rows
   call.soft_cap = V::spec.score_cap;
   p.on.attend(cache, call);
   p.see("attn.out", layer, mixed.data, T, heads * d);
-  detail::project<V>(p.on, w.output, w.output_bias, mixed, y);
+  linear(p.on, w.output, mixed, y);
+  if constexpr (V::spec.attention_bias) add_bias(y, w.output_bias);
 }
 
 }  // namespace g4

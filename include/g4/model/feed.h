@@ -34,8 +34,7 @@ void feed_forward(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
   const auto gate = p.template scratch<kind.hidden>(p.at_.gate);  // [T, F]
   const auto up = p.template scratch<kind.hidden>(p.at_.up);      // [T, F]
-  linear(p.on, w.gate, x, gate);
-  linear(p.on, w.up, x, up);
+  linears(p.on, x, product{w.gate, gate}, product{w.up, up});
   if constexpr (kind.sparsity > 0) {
     const auto z = static_cast<float>(ops::normal_quantile(static_cast<double>(kind.sparsity)));
     ops::sparsify(gate.data, p.tokens, static_cast<std::size_t>(kind.hidden), z);
@@ -93,13 +92,13 @@ void mixture_of_experts(pass<V, B>& p, int layer, rows<V::width, typename B::sca
       ++n;
     }
     if (n == 0) continue;
-    p.on.matmul(w.experts_gate_up.slice(e * 2 * hidden, 2 * hidden), gathered, n, gate_up);
+    p.on.matmul(w.experts_gate_up[e], gathered, n, gate_up);
     scalar* const gate = p.memory + p.at_.up;  // [n, I]
     for (std::size_t j = 0; j < n; ++j) {
       for (std::size_t i = 0; i < hidden; ++i) gate[j * hidden + i] = gate_up[j * 2 * hidden + i];
       apply_gate<V>(p.on, gate + j * hidden, gate_up + (j * 2 + 1) * hidden, hidden);
     }
-    p.on.matmul(w.experts_down.slice(e * width, width), gate, n, out);
+    p.on.matmul(w.experts_down[e], gate, n, out);
     n = 0;
     for (std::size_t slot = 0; slot < T * k; ++slot) {
       if (chosen[slot] != static_cast<std::int32_t>(e)) continue;

@@ -13,12 +13,32 @@ void linear(B& on, const matrix<Out, In>& w, rows<In, Scalar> x, rows<Out, Scala
   on.matmul(w, x.data, x.count, y.data);
 }
 
-/// y [T, Out] = x [T, In] · wᵀ + bias
-template <class B, int Out, int In, class Scalar>
-void linear(B& on, const matrix<Out, In>& w, const vector<Out>& bias, rows<In, Scalar> x, rows<Out, Scalar> y) {
-  on.matmul(w, x.data, x.count, y.data);
+/// A weight and the rows its product goes to.
+template <class Matrix, class Rows>
+struct product {
+  const Matrix& w;
+  Rows y;
+};
+template <class Matrix, class Rows>
+product(const Matrix&, Rows) -> product<Matrix, Rows>;
+
+/// Several products of one input: y_i = x · w_iᵀ. In one step where the backend has it, one after the other where not.
+template <class B, int In, class Scalar, class... Matrix, class... Rows>
+void linears(B& on, rows<In, Scalar> x, const product<Matrix, Rows>&... several) {
+  static_assert(((Matrix::in == In && Matrix::out == Rows::width) && ...), "g4: extents of a product do not agree");
+  if constexpr (requires { typename B::projection; }) {
+    const typename B::projection list[] = {{several.w, several.y.data}...};
+    on.matmuls(list, x.data, x.count);
+  } else {
+    (on.matmul(several.w, x.data, x.count, several.y.data), ...);
+  }
+}
+
+/// y [T, N] += bias [N]
+template <int N, class Scalar>
+void add_bias(rows<N, Scalar> y, const vector<N>& bias) {
   for (std::size_t t = 0; t < y.count; ++t) {
-    for (std::size_t i = 0; i < Out; ++i) y(t, i) += static_cast<Scalar>(bias.data[i]);
+    for (std::size_t i = 0; i < N; ++i) y(t, i) += static_cast<Scalar>(bias.data[i]);
   }
 }
 

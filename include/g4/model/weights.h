@@ -57,8 +57,8 @@ struct layer_weights {
   present_if<experts, matrix<spec.experts, width>> router;
   present_if<experts, vector<width>> router_scale;
   present_if<experts, vector<spec.experts>> expert_scale;
-  present_if<experts, matrix<spec.experts * 2 * spec.expert_hidden, width>> experts_gate_up;  ///< expert after expert
-  present_if<experts, matrix<spec.experts * width, spec.expert_hidden>> experts_down;
+  present_if<experts, std::array<matrix<2 * spec.expert_hidden, width>, spec.experts>> experts_gate_up;  ///< gate above up
+  present_if<experts, std::array<matrix<width, spec.expert_hidden>, spec.experts>> experts_down;
   present_if<experts, vector<width>> dense_post_norm, experts_norm, experts_post_norm;
 
   present_if<spec.layer_scalar, vector<1>> stream_scale;
