@@ -158,8 +158,8 @@ class Expected:
                 self.real(name, values[name], wide[name])
 
 
-_INSIDE = ("attn.query", "attn.key", "attn.value", "attn.out", "laurel.out", "mlp.out", "moe.dense", "router.weight",
-           "router.index", "moe.experts", "altup.predicted", "altup.corrected", "ple.out", "hidden")
+_INSIDE = ("altup.predicted", "laurel.out", "attn.query", "attn.key", "attn.value", "attn.out", "mlp.out", "moe.dense",
+           "router.weight", "router.index", "moe.experts", "altup.corrected", "ple.out", "hidden")
 _ENDS = ("embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
 
 

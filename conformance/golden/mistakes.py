@@ -355,9 +355,10 @@ def _sparse(model):
 
 
 def sparsity_dropped(model, stack):
-    for mlp in _sparse(model):
+    layers = _sparse(model)
+    for mlp in layers:
         mlp.activation_sparsity = 0.0
-    return None if _sparse(model) or getattr(model, "_had_sparsity", False) else False
+    return None if layers else False
 
 
 def sparsity_with_the_unbiased_deviation(model, stack):
