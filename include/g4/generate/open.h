@@ -56,17 +56,23 @@ class model {
   return {message};
 }
 
-/// Fills variant V from an opened checkpoint.
+/// The weights of variant V from an opened checkpoint, without its vocabulary.
 template <Variant V, Backend B>
-[[nodiscard]] result<model<V, B>> open(const checkpoint& from, B& on, const open_options& options = {}) {
+[[nodiscard]] result<std::shared_ptr<const weights<V>>> open_weights(const checkpoint& from, B& on, const open_options& options = {}) {
   constexpr std::string_view name = load::variant_name<V>();
   if (const auto lines = load::differences(from.spec, V::spec, name, from.unsaid); !lines.empty()) {
     return unexpected(not_the_variant(from, name, lines));
   }
+  return load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
+}
+
+/// Fills variant V from an opened checkpoint.
+template <Variant V, Backend B>
+[[nodiscard]] result<model<V, B>> open(const checkpoint& from, B& on, const open_options& options = {}) {
+  auto weights = open_weights<V>(from, on, options);
+  if (!weights) return unexpected(std::move(weights.error()));
   auto vocabulary = from.tokenizer();
   if (!vocabulary) return unexpected(std::move(vocabulary.error()));
-  auto weights = load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
-  if (!weights) return unexpected(std::move(weights.error()));
   return model<V, B>(std::move(*weights), std::make_shared<const text::tokenizer>(std::move(*vocabulary)), on);
 }
 

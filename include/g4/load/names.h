@@ -111,7 +111,9 @@ inline constexpr std::array<std::string_view, 4> text_prefixes{"model.language_m
                                                    "model.embed_audio.",      "model.multi_modal_projector.",
                                                    "vision_tower.",           "multi_modal_projector.",
                                                    "language_model.lm_head."};
-  if (f == format::gguf) return name == "rope_freqs.weight" || name == "output.weight";
+  if (f == format::gguf) {
+    return name == "rope_freqs.weight" || name == "output.weight" || name == "dense_2.weight" || name == "dense_3.weight";
+  }
   if (name == "lm_head.weight") return true;  // tied heads are sometimes written out
   return std::any_of(towers.begin(), towers.end(), [&](std::string_view t) { return name.starts_with(t); });
 }
