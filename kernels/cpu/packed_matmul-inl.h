@@ -29,12 +29,25 @@ HWY_INLINE void write_panel(const float* sums, size_t rows, float* y) {
 
 // ---- One token: weights are used as they arrive from memory ----------------------------------------------------------
 
-// Sums of the sixteen products of sub-block Sub, in two chains: columns 0-15 and 16-31.
+// Weights are asked for this many bytes before they are used, into the second-level cache. Zen 4, Q8_0, one thread: 12
+// GB/s without, 16 at 2 KB, 18 at 8 KB, 24 at 32 KB, 23 beyond; into the first-level cache it gains nothing.
+inline constexpr size_t early = 32768;
+
+HWY_INLINE void fetch_early(const std::byte* p) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  __builtin_prefetch(p, 0, 2);
+#else
+  (void)p;
+#endif
+}
+
+// The sixteen products of sub-block Sub in four chains, which hide the instruction's latency: even and odd pairs of
+// columns 0-15, then of columns 16-31.
 template <storage S, size_t Sub, size_t... Pair>
 HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t part, std::index_sequence<Pair...>,
-                              sums32& first, sums32& second) {
-  ((Pair < 8 ? first = dot(first, level<S, Sub, Pair>(block, part), both_columns(x + 2 * Pair))
-             : second = dot(second, level<S, Sub, Pair>(block, part), both_columns(x + 2 * Pair))),
+                              sums32 (&chain)[4]) {
+  ((chain[Pair / 8 * 2 + Pair % 2] =
+        dot(chain[Pair / 8 * 2 + Pair % 2], level<S, Sub, Pair>(block, part), both_columns(x + 2 * Pair))),
    ...);
 }
 
@@ -45,16 +58,15 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
   const int_lanes di;
   constexpr int offset = packed_facts<S>::offset;
   for (size_t part = 0; part < parts; ++part) {
-    sums32 first = hn::Set(di, -offset * sum[0]);
-    sums32 second = hn::Set(di, -offset * sum[1]);
-    dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), first, second);
-    sums32 total;
+    sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
+    dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
+    sums32 first = hn::Add(chain[0], chain[1]);
+    sums32 second = hn::Add(chain[2], chain[3]);
     if constexpr (S == storage::q6_k) {
-      total = hn::Add(hn::Mul(first, signed_scale(scales, 2 * Sub, part)),
-                      hn::Mul(second, signed_scale(scales, 2 * Sub + 1, part)));
-    } else {
-      total = hn::Add(first, second);
+      first = hn::Mul(first, signed_scale(scales, 2 * Sub, part));
+      second = hn::Mul(second, signed_scale(scales, 2 * Sub + 1, part));
     }
+    const sums32 total = hn::Add(first, second);
     const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
     y[part] = hn::MulAdd(hn::ConvertTo(df, total), factor, y[part]);
     if constexpr (packed_facts<S>::has_minimum) {
@@ -75,12 +87,15 @@ HWY_INLINE void panel_times_vector(const cpu::packed_call& call, const std::byte
   using facts = packed_facts<S>;
   const size_t blocks = call.columns / facts::columns;
   const std::byte* scales = panel + blocks * facts::level_bytes;
+  const std::byte* ahead = panel + early;
   floats y[parts];
   for (size_t part = 0; part < parts; ++part) y[part] = hn::Zero(float_lanes());
   const int16_t* x = call.x.levels;
   const float* step = call.x.step;
   const int32_t* sum = call.x.sum;
   for (size_t b = 0; b < blocks; ++b) {
+    for (size_t line = 0; line < facts::level_bytes + facts::scale_bytes; line += 64) fetch_early(ahead + line);
+    ahead += facts::level_bytes + facts::scale_bytes;
     add_block<S>(panel, scales, x, step, sum, std::make_index_sequence<facts::subs>(), y);
     panel += facts::level_bytes;
     scales += facts::scale_bytes;
