@@ -37,8 +37,9 @@ if [ ${#arguments[@]} -eq 0 ]; then
 fi
 
 lock_checkout
-need_packages "${build_packages[@]}"
-if [ -z "$model" ]; then need_packages "${model_packages[@]}"; fi
+packages=("${build_packages[@]}")
+[ -n "$model" ] || packages+=("${model_packages[@]}")
+need_packages "${packages[@]}"
 need_highway
 [ -f build/release/build.ninja ] || configure release
 if ! cmake --build --preset release --target g4 -- -n 2>/dev/null | grep -q 'no work to do'; then

@@ -1,4 +1,4 @@
-# g4_add_variant(NAME CONFIG config.json [NAMESPACE ns])
+# g4_add_variant(NAME CONFIG config.json)
 #
 # Turns the config.json of any model of the family into a variant while the host builds. Makes the target NAME, whose
 # header is "NAME.h" and holds `struct NAME : g4::transformer<…> {}`:
