@@ -39,7 +39,7 @@ namespace detail {
     return m.query_scale == scale;
   };
   const auto exact = static_cast<float>(1.0 / (static_cast<double>(scale) * static_cast<double>(scale)));
-  if (gives(std::round(exact))) return std::round(exact);
+  if (exact >= 1 && gives(std::round(exact))) return std::round(exact);
   float below = exact;
   float above = exact;
   for (int step = 0; step < 8; ++step) {
@@ -159,7 +159,7 @@ template <class Value>
   return text;
 }
 
-/// Breaks a policy's line before it passes column 120, between two of its parts.
+/// Breaks the line of a feed-forward before it passes column 120, between two of its parts.
 [[nodiscard]] inline std::string wrapped(const std::string& policy) {
   std::string text;
   std::size_t column = 4;
@@ -167,14 +167,13 @@ template <class Value>
     const std::size_t comma = policy.find("}, ", at);
     const std::size_t end = comma == std::string::npos ? policy.size() : comma + 3;
     const std::string piece = policy.substr(at, end - at);
-    const std::size_t line_break = piece.rfind('\n');
-    if (line_break == std::string::npos && column + piece.size() > 119) {
+    if (column + piece.size() > 119) {
       while (text.ends_with(' ')) text.pop_back();
       text += "\n                ";
       column = 16;
     }
     text += piece;
-    column = line_break == std::string::npos ? column + piece.size() : piece.size() - line_break - 1;
+    column += piece.size();
     at = end;
   }
   return text;
@@ -196,14 +195,13 @@ template <class Value>
   std::string shape = "shape{.layers = " + std::to_string(m.layers) + ", .width = " + std::to_string(m.width) +
                       ", .vocab = " + detail::count_text(m.vocab);
   if (m.norm_eps != 1e-6f) shape += ", .norm_eps = " + detail::literal(m.norm_eps);
-  if (has_target) policies.emplace_back(target);
   policies.push_back(shape + "}");
   policies.emplace_back(m.tied_head ? "embed::tied_scaled" : "embed::untied_scaled");
   policies.emplace_back(m.one_plus_weight ? "norm::sandwich<one_plus_weight>" : "norm::sandwich<plain_weight>");
   policies.push_back(detail::attention_text(m));
   policies.push_back(detail::pattern_text(m));
   if (m.shared_layers > 0 && !m.is_drafter()) policies.push_back("share_kv<last{" + std::to_string(m.shared_layers) + "}>");
-  policies.push_back(detail::feed_text(m));
+  policies.push_back(detail::wrapped(detail::feed_text(m)));
   if (m.altup_streams > 0) {
     policies.push_back("altup{.streams = " + std::to_string(m.altup_streams) +
                        (m.altup_output_scale ? "}" : ", .output_scale = false}"));
@@ -225,11 +223,18 @@ template <class Value>
     policies.push_back(m.logit_cap != 0 ? "logits::soft_cap{" + detail::literal(m.logit_cap) + "}" : "logits::uncapped");
   }
 
+  if (m.pooled_width > 0) {
+    policies.push_back("pooled_embedding{.hidden = " + std::to_string(m.pooled_hidden) + ", .out = " +
+                       std::to_string(m.pooled_width) + "}");
+  }
+
   std::string text = "/// Made from a model's configuration; not to be edited.\n#pragma once\n\n#include \"g4/model/" +
                      std::string(m.is_drafter() ? "drafter.h" : "transformer.h") + "\"\n";
+  if (m.pooled_width > 0) text += "#include \"g4/policy/pooling.h\"\n";
   if (has_target && !target_header.empty()) text += "#include \"" + std::string(target_header) + "\"\n";
-  text += "\nnamespace g4 {\n\nstruct " + std::string(name) + (has_target ? " : drafter<" : " : transformer<");
-  for (std::size_t i = 0; i < policies.size(); ++i) text += (i > 0 ? ",\n    " : "\n    ") + detail::wrapped(policies[i]);
+  text += "\nnamespace g4 {\n\nstruct " + std::string(name) + " : " +
+          (has_target ? "drafter<" + std::string(target) + "," : std::string("transformer<"));
+  for (std::size_t i = 0; i < policies.size(); ++i) text += (i > 0 ? ",\n    " : "\n    ") + policies[i];
   return text + "> {};\n\n}  // namespace g4\n";
 }
 

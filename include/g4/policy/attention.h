@@ -39,7 +39,7 @@ struct scaled_by_root_of {
     double root = divisor > 1 ? divisor : 1;
     for (double next = root;; root = next) {
       next = (root + divisor / root) / 2;
-      if (next >= root) break;
+      if (!(next < root)) break;
     }
     m.query_scale = static_cast<float>(1 / root);
   }

@@ -1,0 +1,20 @@
+/// Made from a model's configuration; not to be edited.
+#pragma once
+
+#include "g4/model/transformer.h"
+
+namespace g4 {
+
+struct test_g4_vision : transformer<
+    shape{.layers = 6, .width = 64, .vocab = 256},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 4, .key_value = 2}, qk_norm, v_norm, unscaled>,
+    repeat<times<5, local<head{16}, window{24}, rope{.theta = 1e4f}>>,
+           times<1, global<head{32}, key_value_heads{1}, key_is_value, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    feed::gated<gelu_tanh, hidden{128}>,
+    layer_scalar,
+    image_mask::bidirectional_on_local,
+    logits::soft_cap{30}> {};
+
+}  // namespace g4
