@@ -39,7 +39,7 @@ struct special_ids {
   token padding = no_token;
   token end_of_turn = no_token;
   bool add_bos = true;      ///< a prompt begins with `bos`
-  std::vector<token> ends;  ///< ids that end an answer
+  std::vector<token> ends{};  ///< ids that end an answer
 };
 
 /// A half-open range of bytes.
