@@ -24,7 +24,7 @@ endif()
 
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/stranger" -B "${WORK}/build" ${flags})
 run("${CMAKE_COMMAND}" --build "${WORK}/build" -j 2)
-set(programs headers_only)
+set(programs headers_only with_own_variant)
 if(NOT ROUTE STREQUAL "fetch")
   list(APPEND programs with_kernels with_inline_kernels)
 endif()
