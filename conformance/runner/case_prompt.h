@@ -1,0 +1,19 @@
+/// The prompt of a model case: its ids, and for images and sound the expected rows of `embed` in their places.
+#pragma once
+
+#include <cstddef>
+
+#include "conformance/runner/case_folder.h"
+#include "conformance/runner/engine.h"
+
+namespace g4::conformance {
+
+struct case_prompt {
+  prompt what;
+  bool has_media = false;
+  std::size_t longest_image = 0;  ///< most tokens of one image that see each other
+};
+
+[[nodiscard]] result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec);
+
+}  // namespace g4::conformance

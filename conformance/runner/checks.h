@@ -1,0 +1,43 @@
+/// The kinds of cases, one file each. A check writes its lines to the report; it returns an error only when it could
+/// not go on at all.
+#pragma once
+
+#include <string>
+
+#include "conformance/runner/case_folder.h"
+#include "conformance/runner/engine.h"
+#include "conformance/runner/report.h"
+
+namespace g4::conformance {
+
+struct check_options {
+  bool fast = false;       ///< --mode fast
+  std::string model_file;  ///< --model; empty without
+};
+
+/// What a model case is run on.
+struct running_on {
+  const model_spec& spec;
+  const engine& how;
+  bool fast = false;
+};
+
+/// One pass, chunks, and token by token through the cache (model_case.cc).
+result<void> check_model(const case_folder& folder, const running_on& on, report& out);
+/// Prompts of thousands of tokens, and positions far away (long_case.cc).
+result<void> check_long(const case_folder& folder, const running_on& on, report& out);
+/// Pooling, dense heads and length of a text embedder (embedder_case.cc).
+result<void> check_embedder(const case_folder& folder, const running_on& on, report& out);
+/// Speculative rounds of a drafter (drafter_case.cc).
+result<void> check_drafter(const case_folder& folder, const running_on& on, report& out);
+/// A real checkpoint in a GGUF file (real_case.cc).
+result<void> check_real(const case_folder& folder, const running_on& on, const check_options& options, report& out);
+
+/// Rotary tables (rope_case.cc).
+result<void> check_rope(const case_folder& folder, report& out);
+/// Conversations as text, and placeholders (prompt_case.cc).
+result<void> check_prompts(const case_folder& folder, const check_options& options, report& out);
+/// Strings and ids (tokenizer_case.cc).
+result<void> check_tokenizer(const case_folder& folder, const check_options& options, report& out);
+
+}  // namespace g4::conformance

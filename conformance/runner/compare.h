@@ -1,0 +1,56 @@
+/// Distances between what came out and what was expected.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+
+namespace g4::conformance {
+
+/// max |found − expected|; infinite when a number is not finite or the sizes differ.
+[[nodiscard]] inline double largest_error(std::span<const double> found, std::span<const double> expected) {
+  if (found.size() != expected.size()) return std::numeric_limits<double>::infinity();
+  double largest = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double error = std::abs(found[i] - expected[i]);
+    if (!(error <= std::numeric_limits<double>::max())) return std::numeric_limits<double>::infinity();
+    if (error > largest) largest = error;
+  }
+  return largest;
+}
+
+[[nodiscard]] inline double largest_magnitude(std::span<const double> values) {
+  double largest = 0;
+  for (const double v : values) largest = std::max(largest, std::abs(v));
+  return largest;
+}
+
+/// KL(expected ‖ found) of the distributions that two rows of logits stand for.
+[[nodiscard]] inline double kl_divergence(std::span<const double> expected, std::span<const double> found) {
+  const auto log_sum = [](std::span<const double> logits) {
+    double top = -std::numeric_limits<double>::infinity();
+    for (const double l : logits) top = std::max(top, l);
+    double sum = 0;
+    for (const double l : logits) sum += std::exp(l - top);
+    return top + std::log(sum);
+  };
+  const double of_expected = log_sum(expected);
+  const double of_found = log_sum(found);
+  double kl = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double log_p = expected[i] - of_expected;
+    kl += std::exp(log_p) * (log_p - (found[i] - of_found));
+  }
+  return kl;
+}
+
+[[nodiscard]] inline std::size_t index_of_largest(std::span<const double> values) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    if (values[i] > values[best]) best = i;
+  }
+  return best;
+}
+
+}  // namespace g4::conformance

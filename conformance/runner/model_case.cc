@@ -1,0 +1,152 @@
+// A model case: every inner tensor of one pass, then the same logits in chunks, and token by token through the cache.
+#include <algorithm>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "conformance/runner/case_prompt.h"
+#include "conformance/runner/checkpoint.h"
+#include "conformance/runner/checks.h"
+#include "conformance/runner/compare.h"
+#include "conformance/runner/greedy.h"
+#include "conformance/runner/recorder.h"
+#include "conformance/runner/tolerance.h"
+
+namespace g4::conformance {
+
+namespace {
+
+bool starts_with_any(const std::string& name, std::initializer_list<const char*> prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](const char* p) { return name.rfind(p, 0) == 0; });
+}
+
+/// Outputs that other checks compare.
+bool belongs_elsewhere(const std::string& name) {
+  return name == "pooled" || name == "embedding" || name == "speculative_ids" || name.rfind("greedy_", 0) == 0 ||
+         starts_with_any(name, {"dense.", "short.", "round.", "draft.", "verify.", "offset."});
+}
+
+class model_check {
+ public:
+  model_check(const case_folder& folder, const running_on& on, report& out, loaded_model& model, case_prompt prompt)
+      : folder_(folder), on_(on), out_(out), model_(model), prompt_(std::move(prompt)) {}
+
+  result<void> run() {
+    if (auto done = one_pass(); !done) return done;
+    if (on_.spec.sees == visibility::everything) return {};  // an encoder has this one pass
+    if (auto done = in_chunks(); !done) return done;
+    return check_greedy(folder_, on_, model_, prompt_.what, std::max<std::size_t>(8, least_batch()), out_);
+  }
+
+ private:
+  [[nodiscard]] std::size_t tokens() const { return prompt_.what.ids.size(); }
+  [[nodiscard]] bool sees_images() const {
+    return !prompt_.what.image_run.empty() &&
+           (on_.spec.sees == visibility::images_on_local || on_.spec.sees == visibility::images_everywhere);
+  }
+  /// Tokens that must be run together.
+  [[nodiscard]] std::size_t least_batch() const { return sees_images() ? std::max<std::size_t>(1, prompt_.longest_image) : 1; }
+
+  void compare(const std::string& label, const std::string& tensor, std::span<const double> found,
+               std::span<const double> expected) {
+    const auto limit = limit_for(folder_, tensor, expected, on_.fast);
+    if (!limit) return out_.failed(label, "case.json gives no atol");
+    out_.compared(label, largest_error(found, expected), *limit);
+  }
+
+  result<std::vector<double>> all_logits(const session_options& options, observer* who) {
+    auto text = model_.start(options);
+    if (!text) return unexpected(text.error());
+    (*text)->watch(who);
+    std::vector<double> logits;
+    const auto ran = (*text)->run_all(prompt_.what, [&](std::size_t, std::span<const double> row) {
+      logits.insert(logits.end(), row.begin(), row.end());
+    });
+    if (!ran) return unexpected(ran.error());
+    return logits;
+  }
+
+  result<void> one_pass() {
+    const std::vector<std::string> outputs = folder_.outputs();
+    recorder seen([&](const std::string& name) { return folder_.has(name); });
+    const auto logits = all_logits({.context = tokens(), .batch = tokens()}, &seen);
+    if (!logits) return unexpected(logits.error());
+    for (const std::string& name : outputs) {
+      if (belongs_elsewhere(name)) continue;
+      if (name == "logits") {
+        compare(name, name, *logits, folder_.numbers(name));
+        if (on_.fast) compare_distributions(name, *logits, folder_.numbers(name));
+      } else if (starts_with_any(name, {"vision."})) {
+        out_.skipped(name, "image tower: not in this build");
+      } else if (starts_with_any(name, {"audio."})) {
+        out_.skipped(name, "sound tower: not in this build");
+      } else if (name == "logits_forward_masks") {
+        out_.skipped(name, "the reference's masks without generate(), which g4 does not have");
+      } else if (!seen.has(name)) {
+        out_.skipped(name, "g4 shows no such tensor");
+      } else if (folder_.is_integer(name)) {
+        compare_integers(name, seen[name]);
+      } else {
+        compare(name, name, seen[name], folder_.numbers(name));
+      }
+    }
+    return {};
+  }
+
+  void compare_integers(const std::string& name, std::span<const double> found) {
+    const std::vector<double> expected = folder_.numbers(name);
+    if (on_.fast) return out_.skipped(name, "choices near a tie may differ in fast mode");
+    std::size_t wrong = found.size() == expected.size() ? 0 : expected.size();
+    for (std::size_t i = 0; i < expected.size() && wrong < expected.size(); ++i) wrong += found[i] != expected[i] ? 1 : 0;
+    out_.exact(name, wrong, expected.size());
+  }
+
+  void compare_distributions(const std::string& name, std::span<const double> found, std::span<const double> expected) {
+    const auto vocab = static_cast<std::size_t>(on_.spec.vocab);
+    double sum = 0;
+    for (std::size_t i = 0; i + vocab <= expected.size() && i + vocab <= found.size(); i += vocab) {
+      sum += kl_divergence(expected.subspan(i, vocab), found.subspan(i, vocab));
+    }
+    out_.compared(name + " (mean KL)", sum / static_cast<double>(expected.size() / vocab), fast_kl);
+  }
+
+  /// Chunks that end inside, at and beyond a window; of one token, the cache is all there is.
+  result<void> in_chunks() {
+    if (!folder_.has("logits")) return {};
+    int window = 0;
+    for (int l = 0; l < on_.spec.layers; ++l) {
+      const layer_kind& k = on_.spec.layer[static_cast<std::size_t>(l)];
+      if (k.sees == reach::local && k.keys.back != key_span::unbounded) window = k.keys.back + 1;
+    }
+    std::set<std::size_t> sizes{1, 2, 7};
+    if (window > 1) sizes.insert({static_cast<std::size_t>(window - 1), static_cast<std::size_t>(window), static_cast<std::size_t>(window + 1)});
+    if (sees_images()) sizes.insert(least_batch());
+    const std::vector<double> expected = folder_.numbers("logits");
+    for (const std::size_t size : sizes) {
+      if (size >= tokens() || size < least_batch()) continue;
+      const auto logits = all_logits({.context = tokens(), .batch = size}, nullptr);
+      if (!logits) return unexpected(logits.error());
+      compare("logits in chunks of " + std::to_string(size), "logits", *logits, expected);
+    }
+    return {};
+  }
+
+  const case_folder& folder_;
+  const running_on& on_;
+  report& out_;
+  loaded_model& model_;
+  case_prompt prompt_;
+};
+
+}  // namespace
+
+result<void> check_model(const case_folder& folder, const running_on& on, report& out) {
+  auto prompt = prompt_of(folder, on.spec);
+  if (!prompt) return unexpected(prompt.error());
+  auto model = load_case_model(folder, on.how, on.fast);
+  if (!model) return unexpected(model.error());
+  return model_check(folder, on, out, **model, std::move(*prompt)).run();
+}
+
+}  // namespace g4::conformance

@@ -1,0 +1,48 @@
+/// The model of one case, made for the backends asked for. Compiled by `conformance/check`, once per model:
+///
+///     G4_CASE_VARIANT      the header with the case's variant, struct g4_case_model
+///     G4_CASE_DRAFTER      the header with its drafter, struct g4_case_drafter, where the case has one
+///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_CPU, G4_CASE_INLINE
+#include G4_CASE_VARIANT
+#ifdef G4_CASE_DRAFTER
+#include G4_CASE_DRAFTER
+#endif
+
+#include "conformance/runner/engine_of.h"
+#if defined(G4_CASE_REFERENCE) || defined(G4_CASE_REFERENCE64)
+#include "g4/backend/reference.h"
+#endif
+#ifdef G4_CASE_CPU
+#include "g4/backend/cpu.h"
+#endif
+#ifdef G4_CASE_INLINE
+#include "g4/backend/inline.h"
+#endif
+
+namespace g4::conformance {
+
+#ifdef G4_CASE_DRAFTER
+using case_drafter = g4_case_drafter;
+#else
+using case_drafter = no_drafter;
+#endif
+
+model_unit this_unit() {
+  static constexpr model_spec spec = g4_case_model::spec;
+  model_unit unit{&spec, {}};
+#ifdef G4_CASE_REFERENCE
+  unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::reference<float>>("reference"));
+#endif
+#ifdef G4_CASE_REFERENCE64
+  unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::reference<double>>("reference64"));
+#endif
+#ifdef G4_CASE_CPU
+  unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::cpu>("cpu"));
+#endif
+#ifdef G4_CASE_INLINE
+  unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::inlined>("inline"));
+#endif
+  return unit;
+}
+
+}  // namespace g4::conformance
