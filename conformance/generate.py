@@ -101,33 +101,33 @@ CASES = {
     # ---- Gemma 3 ----------------------------------------------------------------------------------------------------
     "gemma3-270m": Case(
         "one KV head, no rope scaling, ends on a full layer; taps inside the layers", G3,
-        gemma3(num_hidden_layers=12, hidden_size=36, intermediate_size=48, num_attention_heads=4,
+        gemma3(num_hidden_layers=12, hidden_size=28, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, sliding_window=8),
         301, like="gemma-3-270m", family="gemma3", spelling="published", inner=(0, 5)),
     "gemma3-1b": Case(
         "the pattern is cut short: the last layer is sliding", G3,
-        gemma3(num_hidden_layers=8, hidden_size=36, intermediate_size=56, num_attention_heads=4,
+        gemma3(num_hidden_layers=8, hidden_size=36, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=1, head_dim=12, query_pre_attn_scalar=12, sliding_window=9),
         302, like="gemma-3-1b", family="gemma3"),
     "gemma3-4b": Case(
         "linear rope scaling by 8 on full layers, two queries per KV head, ends four layers into the pattern", G3,
-        gemma3(num_hidden_layers=10, hidden_size=32, intermediate_size=48, num_attention_heads=8,
+        gemma3(num_hidden_layers=10, hidden_size=24, intermediate_size=40, num_attention_heads=8,
                num_key_value_heads=4, head_dim=8, query_pre_attn_scalar=8, sliding_window=7, factor=8.0),
         303, like="gemma-3-4b", family="gemma3", spelling="published"),
     "gemma3-12b": Case(
         "linear rope scaling by 8, two queries per KV head, wider heads", G3,
-        gemma3(num_hidden_layers=6, hidden_size=40, intermediate_size=56, num_attention_heads=4,
+        gemma3(num_hidden_layers=6, hidden_size=36, intermediate_size=48, num_attention_heads=4,
                num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=16, sliding_window=8, factor=8.0),
         304, like="gemma-3-12b", family="gemma3"),
     "gemma3-27b": Case(
         "query_pre_attn_scalar is width / heads and not the head size", G3,
-        gemma3(num_hidden_layers=8, hidden_size=44, intermediate_size=56, num_attention_heads=4,
+        gemma3(num_hidden_layers=8, hidden_size=44, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=11, sliding_window=8, factor=8.0),
         305, like="gemma-3-27b", family="gemma3", spelling="published"),
     "gemma3-odd": Case(
         "final soft-cap, biases in attention, untied head, every third layer full, odd sizes; float32 checkpoint", G3,
-        gemma3(num_hidden_layers=5, period=3, hidden_size=42, intermediate_size=50, num_attention_heads=6,
-               num_key_value_heads=2, head_dim=12, query_pre_attn_scalar=20, sliding_window=5,
+        gemma3(num_hidden_layers=5, period=3, hidden_size=30, intermediate_size=38, num_attention_heads=6,
+               num_key_value_heads=2, head_dim=10, query_pre_attn_scalar=15, sliding_window=5,
                final_logit_softcapping=15.0, attention_bias=True, tie_word_embeddings=False) | {"vocab_size": 191},
         306, family="gemma3", spelling="published", dtype="float32", prompt=19),
     "gemma3-attention-cap": Case(
@@ -141,7 +141,7 @@ CASES = {
              "what the unchanged reference gives. No released Gemma 3 sets the key."),
     "gemma3-image-mask": Case(
         "image positions see each other in both layer types", G3,
-        gemma3(num_hidden_layers=6, hidden_size=36, intermediate_size=56, num_attention_heads=4,
+        gemma3(num_hidden_layers=6, hidden_size=36, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=12, query_pre_attn_scalar=12, sliding_window=7),
         308, family="gemma3", prompt=30, images=((4, 9), (13, 22))),
     "gemma3-long": Case(
@@ -162,39 +162,39 @@ CASES = {
     "gemma4-e2b": Case(
         "per-layer embeddings, one KV head, the last third of the layers reads keys of earlier ones and is twice as "
         "wide; taps inside the layers", G4,
-        gemma4(num_hidden_layers=15, period=5, hidden_size=32, intermediate_size=32, num_attention_heads=4,
+        gemma4(num_hidden_layers=15, period=5, hidden_size=24, intermediate_size=28, num_attention_heads=4,
                num_key_value_heads=1, head_dim=8, global_head_dim=16, sliding_window=8, num_kv_shared_layers=5,
                hidden_size_per_layer_input=8, use_double_wide_mlp=True, attention_k_eq_v=False),
         401, like="gemma-4-e2b", spelling="published", inner=(0, 9, 10, 14), prompt=20),
     "gemma4-e4b": Case(
         "per-layer embeddings, shared keys, two KV heads, names of a multimodal checkpoint", "Gemma4ForConditionalGeneration",
-        gemma4(num_hidden_layers=12, hidden_size=32, intermediate_size=48, num_attention_heads=4,
+        gemma4(num_hidden_layers=12, hidden_size=24, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, global_head_dim=16, sliding_window=7, num_kv_shared_layers=5,
                hidden_size_per_layer_input=8),
         402, like="gemma-4-e4b", nested="gemma4"),
     "gemma4-12b": Case(
         "keys as values on full layers, one KV head there", "Gemma4UnifiedForCausalLM",
-        gemma4_unified(num_hidden_layers=6, hidden_size=40, intermediate_size=56, num_attention_heads=8,
+        gemma4_unified(num_hidden_layers=6, hidden_size=32, intermediate_size=48, num_attention_heads=8,
                        num_key_value_heads=4, head_dim=8, global_head_dim=16, num_global_key_value_heads=1,
                        sliding_window=9, attention_k_eq_v=True, use_bidirectional_attention="vision"),
         403, like="gemma-4-12b", spelling="published"),
     "gemma4-26b-a4b": Case(
         "mixture of experts beside the dense part, keys as values; taps inside the layers", G4,
-        gemma4(num_hidden_layers=6, hidden_size=36, intermediate_size=40, num_attention_heads=8,
+        gemma4(num_hidden_layers=6, hidden_size=32, intermediate_size=40, num_attention_heads=8,
                num_key_value_heads=4, head_dim=8, global_head_dim=16, num_global_key_value_heads=2,
                sliding_window=8, attention_k_eq_v=True, use_bidirectional_attention="vision",
-               enable_moe_block=True, num_experts=12, top_k_experts=3, moe_intermediate_size=8),
+               enable_moe_block=True, num_experts=9, top_k_experts=3, moe_intermediate_size=8),
         404, like="gemma-4-26b-a4b", inner=(0, 5), prompt=20),
     "gemma4-31b": Case(
         "dense, keys as values on full layers, two periods, names of a multimodal checkpoint",
         "Gemma4ForConditionalGeneration",
-        gemma4(num_hidden_layers=12, hidden_size=32, intermediate_size=48, num_attention_heads=8,
+        gemma4(num_hidden_layers=12, hidden_size=24, intermediate_size=36, num_attention_heads=8,
                num_key_value_heads=4, head_dim=8, global_head_dim=16, num_global_key_value_heads=2,
                sliding_window=8, attention_k_eq_v=True, use_bidirectional_attention="vision"),
         405, like="gemma-4-31b", spelling="published", nested="gemma4"),
     "gemma4-dense": Case(
         "no keys as values, no sharing, no soft-cap", G4,
-        gemma4(num_hidden_layers=6, hidden_size=40, intermediate_size=56, num_attention_heads=4,
+        gemma4(num_hidden_layers=6, hidden_size=40, intermediate_size=48, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, global_head_dim=24, sliding_window=8,
                final_logit_softcapping=None),
         406),
@@ -206,7 +206,7 @@ CASES = {
         407, kind="encoder", new=0, keep=("sliding_window",)),
     "gemma4-odd": Case(
         "odd sizes, one KV head, half of a full head rotated, other rope bases, a tight soft-cap; float32 checkpoint", G4,
-        gemma4(num_hidden_layers=5, layer_types=[S, S, F, S, F], hidden_size=39, intermediate_size=46,
+        gemma4(num_hidden_layers=5, layer_types=[S, S, F, S, F], hidden_size=33, intermediate_size=38,
                num_attention_heads=3, num_key_value_heads=1, head_dim=10, global_head_dim=28, sliding_window=5,
                fraction=0.5, theta=(5e3, 2e5), final_logit_softcapping=10.0) | {"vocab_size": 189},
         408, spelling="published", dtype="float32", prompt=19),
@@ -223,7 +223,7 @@ CASES = {
     "gemma4-first-full": Case(
         "starts on a full layer, one producer per type and all others reading, biases, untied head, no soft-cap, the "
         "last layer sliding in the file and full in the model", G4,
-        gemma4(num_hidden_layers=8, layer_types=[F, S, S, F, S, S, F, S], hidden_size=36, intermediate_size=40,
+        gemma4(num_hidden_layers=8, layer_types=[F, S, S, F, S, S, F, S], hidden_size=28, intermediate_size=32,
                num_attention_heads=4, num_key_value_heads=2, head_dim=8, global_head_dim=16, sliding_window=7,
                num_kv_shared_layers=6, hidden_size_per_layer_input=10, use_double_wide_mlp=True,
                attention_bias=True, tie_word_embeddings=False, final_logit_softcapping=None),
@@ -233,8 +233,8 @@ CASES = {
     "gemma4-mixed": Case(
         "policies no released model has together: experts, per-layer embeddings, shared and double-wide layers, keys as "
         "values", G4,
-        gemma4(num_hidden_layers=8, period=4, layer_types=[S, S, F, S, S, F, S, F], hidden_size=32,
-               intermediate_size=36, num_attention_heads=4, num_key_value_heads=2, head_dim=8, global_head_dim=16,
+        gemma4(num_hidden_layers=8, period=4, layer_types=[S, S, F, S, S, F, S, F], hidden_size=24,
+               intermediate_size=28, num_attention_heads=4, num_key_value_heads=2, head_dim=8, global_head_dim=16,
                num_global_key_value_heads=1, sliding_window=6, attention_k_eq_v=True, num_kv_shared_layers=2,
                hidden_size_per_layer_input=6, use_double_wide_mlp=True, enable_moe_block=True, num_experts=6,
                top_k_experts=2, moe_intermediate_size=10),
@@ -247,7 +247,7 @@ CASES = {
         412, prompt=30, images=((4, 9), (13, 22))),
     "gemma4-long": Case(
         "a prompt of several windows through shared layers, and positions that start far away", G4,
-        gemma4(num_hidden_layers=7, layer_types=[S, S, F, S, S, F, F], hidden_size=32, intermediate_size=48,
+        gemma4(num_hidden_layers=7, layer_types=[S, S, F, S, S, F, F], hidden_size=32, intermediate_size=36,
                num_attention_heads=4, num_key_value_heads=1, head_dim=8, global_head_dim=16, sliding_window=64,
                num_kv_shared_layers=2, hidden_size_per_layer_input=8) | {"max_position_embeddings": 262144},
         413, kind="long", prompt=717, offset=200000, unseen=("per_layer_sum_unscaled",)),
@@ -269,7 +269,7 @@ CASES = {
     # ---- Gemma 3n ---------------------------------------------------------------------------------------------------
     "gemma3n-e2b": Case(
         "AltUp, LAuReL, sparse first layers, per-layer inputs, shared keys; taps inside the layers", G3N,
-        gemma3n(num_hidden_layers=10, sparsity=[0.95] * 3, hidden_size=32, intermediate_size=[48] * 10,
+        gemma3n(num_hidden_layers=10, sparsity=[0.95] * 3, hidden_size=24, intermediate_size=[40] * 10,
                 num_attention_heads=4, num_key_value_heads=2, head_dim=8, sliding_window=8, laurel_rank=8,
                 hidden_size_per_layer_input=8, num_kv_shared_layers=3,
                 layer_types=[S, F, S, S, F, S, F, S, S, F]),
@@ -277,13 +277,13 @@ CASES = {
     "gemma3n-e4b": Case(
         "two periods of four and one, the last one reading; wider feed-forward, a per-layer table shorter than the "
         "vocabulary", G3N,
-        gemma3n(num_hidden_layers=10, sparsity=[0.95] * 4, hidden_size=32, intermediate_size=[64] * 10,
+        gemma3n(num_hidden_layers=10, sparsity=[0.95] * 4, hidden_size=24, intermediate_size=[56] * 10,
                 num_attention_heads=8, num_key_value_heads=2, head_dim=8, sliding_window=7, laurel_rank=8,
                 hidden_size_per_layer_input=8, num_kv_shared_layers=5, vocab_size_per_layer_input=180),
         502, like="gemma-3n-e4b", family="gemma3n", prompt=18),
     "gemma3n-sparsity": Case(
         "activation sparsity of several levels, a feed-forward width per layer, no sharing; float32 checkpoint", G3N,
-        gemma3n(num_hidden_layers=6, sparsity=[0.95, 0.8, 0.5, 0.25], hidden_size=30,
+        gemma3n(num_hidden_layers=6, sparsity=[0.95, 0.8, 0.5, 0.25], hidden_size=24,
                 intermediate_size=[48, 64, 32, 56, 40, 72], num_attention_heads=6, num_key_value_heads=2, head_dim=6,
                 sliding_window=6, laurel_rank=6, hidden_size_per_layer_input=6, num_kv_shared_layers=0,
                 layer_types=[S, S, F, S, S, F]),
