@@ -1,9 +1,33 @@
 // A drafter whose heads are half the size of its target's.
 // expect: g4: a drafter reads the keys and values of its target, so key/value heads and head sizes of its local and global layers must be the target's. See text_config in the assistant's config.json.
-#include "g4/rule/rules.h"
+#include "g4/model/drafter.h"
+
+namespace g4 {
+
+struct target : transformer<
+    shape{.layers = 4, .width = 64, .vocab = 256},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 4, .key_value = 1}, qk_norm, v_norm, unscaled>,
+    repeat<times<1, local<head{16}, window{8}, rope{.theta = 1e4f}>>, times<1, global<head{32}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{128}>,
+    layer_scalar> {};
 
 #ifdef G4_WRONG
-template struct g4::rule::drafter_reads_its_target<1, 1, 128, 256>;
+inline constexpr head of_local_layers{8};
 #else
-template struct g4::rule::drafter_reads_its_target<1, 1, 256, 256>;
+inline constexpr head of_local_layers{16};
 #endif
+
+struct assistant : drafter<target,
+    shape{.layers = 2, .width = 32, .vocab = 256},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 2, .key_value = 1}, qk_norm, v_norm, unscaled>,
+    repeat<times<1, local<of_local_layers, window{8}, rope{.theta = 1e4f}>>, times<1, global<head{32}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{64}>,
+    layer_scalar> {};
+
+static_assert(assistant::producer(0) == 2 && assistant::producer(1) == 3);
+
+}  // namespace g4

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Makes data/*.txt: the tensors of a released model's text part, layers that are alike on one line.
+
+    python3 tests/variants/make_lists.py NAME LISTING      (LISTING: lines "name<TAB>(sizes)<TAB>type")
+
+A line of the result is a name and its sizes, outermost first; `{0-3,5}` stands for those layers. The tied head and the
+towers are left out, and so is the prefix of the text model.
+"""
+import pathlib
+import re
+import sys
+from collections import defaultdict
+
+name, listing = sys.argv[1:]
+lines = [line.split("\t") for line in pathlib.Path(listing).read_text().splitlines() if line.strip()]
+prefix = "model.language_model." if any(l[0].startswith("model.language_model.") for l in lines) else "model."
+rows = defaultdict(list)
+for tensor, sizes, *_ in lines:
+    outside = tensor.startswith(("pre_projection", "post_projection", "masked_embedding"))
+    if tensor == "lm_head.weight" or not (outside or tensor.startswith(prefix)):
+        continue
+    short = tensor if outside else tensor[len(prefix):]
+    layer = re.match(r"layers\.(\d+)\.(.*)", short)
+    sizes = "x".join(re.findall(r"\d+", sizes))
+    rows[(layer[2] if layer else short, sizes, bool(layer))].append(int(layer[1]) if layer else -1)
+
+
+def runs(layers):
+    out, i = [], 0
+    while i < len(layers):
+        j = i
+        while j + 1 < len(layers) and layers[j + 1] == layers[j] + 1:
+            j += 1
+        out.append(str(layers[i]) if i == j else f"{layers[i]}-{layers[j]}")
+        i = j + 1
+    return ",".join(out)
+
+
+with open(pathlib.Path(__file__).parent / "data" / f"{name}.txt", "w") as out:
+    for (tensor, sizes, in_layer), layers in sorted(rows.items(), key=lambda r: (r[0][2], r[0][0], r[1])):
+        out.write(f"layers.{{{runs(sorted(layers))}}}.{tensor} {sizes}\n" if in_layer else f"{tensor} {sizes}\n")
