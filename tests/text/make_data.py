@@ -6,6 +6,8 @@ small.json     tokenizer.json: pieces, merges as strings, added tokens
 scores.gguf    the same vocabulary with scores ("llama")
 merges.gguf    the same vocabulary with merges ("gemma4")
 small_cases.json   texts, ids with and without special tokens parsed, decoded text
+
+and the seeds of the fuzz target in tests/fuzz/corpus/tokenizer; the first byte of each says what the rest is.
 """
 import json
 import pathlib
@@ -128,6 +130,32 @@ def texts(pieces):
     return fixed + made
 
 
+def fuzz_seeds():
+    corpus = pathlib.Path(__file__).parent.parent / "fuzz" / "corpus" / "tokenizer"
+    corpus.mkdir(parents=True, exist_ok=True)
+    pieces = ["<unk>", "<eos>"] + [f"<0x{byte:02X}>" for byte in range(256)] + ["a", "b", "ab", BLANK, BLANK + "a", "aa"]
+    merges = [("a", "b"), (BLANK, "a"), ("a", "a")]
+    document = tokenizer_json(pieces, merges)
+    document["added_tokens"] = document["added_tokens"][:2] + [dict(document["added_tokens"][0], id=len(pieces), content="new")]
+    for token, piece in zip(document["added_tokens"], ("<unk>", "<eos>")):
+        token.update(id=pieces.index(piece), content=piece)
+    document["model"]["merges"] = [list(merge) for merge in merges]
+    pairs = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    seeds = {"json": b"\0" + (here / "small.json").read_bytes()[:60000], "json_pairs": b"\0" + pairs,
+             "json_cut": b"\0" + pairs[:-40]}
+    for name in ("scores", "merges"):
+        seeds["gguf_" + name] = b"\1" + (here / f"{name}.gguf").read_bytes()
+    rng = random.Random(5)
+    for i in range(6):
+        seeds[f"calls_{i}"] = bytes([2, i, 1, 0, 1, 40]) + bytes(
+            rng.choice([0, 1, 2, 3, 4, 5, 6, 7, 97, 98, 32, 60, 62]) for _ in range(200))
+    for i, text in enumerate(["abab  <b><eos> aab", "\u00e9\u2581 \u00e9", "<<<b>>>   a\n\n", "a" * 300, "\U0001f642"]):
+        seeds[f"text_{i}"] = b"\3" + text.encode()
+    seeds["text_broken"] = b"\3a\xff\xc3(\xe2\x96 \xf0\x9f"
+    for name, content in seeds.items():
+        (corpus / name).write_bytes(content)
+
+
 def main():
     here.mkdir(exist_ok=True)
     pieces = vocabulary()
@@ -149,6 +177,7 @@ def main():
     (here / "small_cases.json").write_text(
         json.dumps({"pieces": len(pieces), "merges": len(merges), "rows": rows}, ensure_ascii=False, separators=(",", ":")),
         encoding="utf-8")
+    fuzz_seeds()
     print(len(pieces), "pieces,", len(merges), "merges,", len(rows), "texts")
 
 

@@ -374,7 +374,7 @@ TEST(tokenizer_builder, ids_beyond_any_vocabulary_refused) {
   text::tokenizer_builder builder({});
   builder.piece(std::size_t{1} << 40, "a", text::piece_kind::normal);
   EXPECT_EQ(refusal(builder),
-            "piece 1099511627776 (1 bytes) is beyond the limits of 4194304 pieces, 4096 bytes each and 1073741824 together");
+            "piece 1099511627776 (1 bytes) is beyond the limits of 1048576 pieces, 4096 bytes each and 1073741824 together");
   text::tokenizer_builder far({});
   test::add_byte_pieces(far);
   far.piece(100'000, "a", text::piece_kind::normal);
@@ -399,6 +399,35 @@ TEST(tokenizer_builder, merges_that_make_no_piece_refused) {
   EXPECT_EQ(with_merge("ab"), "merge 0 is 'ab'; expected two pieces with one blank between");
   EXPECT_EQ(with_merge("a b c"), "merge 0 is 'a b c'; expected two pieces with one blank between");
   EXPECT_EQ(with_merge(" a"), "merge 0 has an empty half");
+}
+
+TEST(tokenizer_builder, merges_that_make_control_tokens_refused) {
+  text::tokenizer_builder builder({.merges = text::tokenizer_builder::order::by_rank});
+  test::add_byte_pieces(builder);
+  builder.piece(256, "<e", text::piece_kind::normal);
+  builder.piece(257, "os>", text::piece_kind::normal);
+  builder.piece(258, "<eos>", text::piece_kind::control);
+  builder.merge("<e os>");
+  EXPECT_EQ(refusal(builder), "merge 0 makes '<eos>', which is no text but a token with a meaning");
+}
+
+TEST(tokenizer_builder, errors_on_one_line_however_long_the_piece) {
+  text::tokenizer_builder builder({});
+  test::add_byte_pieces(builder);
+  builder.piece(256, std::string(100, '\n'), text::piece_kind::normal);
+  builder.piece(257, std::string(100, '\n'), text::piece_kind::normal);
+  EXPECT_EQ(refusal(builder), "piece 257 and piece 256 are both '" + std::string(64, '?') + "...'");
+}
+
+// A control token of one character is still no text.
+TEST(tokenizer, a_control_token_of_one_character_only_when_asked_for) {
+  text::tokenizer_builder builder({});
+  test::add_byte_pieces(builder);
+  builder.piece(256, "a", text::piece_kind::control);
+  const auto tokens = builder.build({});
+  ASSERT_TRUE(tokens) << tokens.error().message;
+  EXPECT_EQ(*tokens->encode("a"), ids{'a'});
+  EXPECT_EQ(*tokens->encode("a", {.parse_special = true}), ids{256});
 }
 
 TEST(tokenizer_builder, an_added_token_with_another_text_refused) {

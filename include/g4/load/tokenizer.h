@@ -52,7 +52,7 @@ inline constexpr std::string_view tool_response_name = "<|tool_response>";
   if (!model) return unexpected(model.error());
   const bool by_score = *model == "llama";
   if (!by_score && *model != "gemma4") {
-    return fail(name, ": tokenizer.ggml.model is '", *model, "'; the Gemma family has 'llama' or 'gemma4'");
+    return fail(name, ": tokenizer.ggml.model is ", text::detail::quoted(*model), "; the Gemma family has 'llama' or 'gemma4'");
   }
   const auto pieces = keys.strings("tokenizer.ggml.tokens");
   if (!pieces) return unexpected(pieces.error());
@@ -138,14 +138,14 @@ class tokenizer_json_reader : public io::json_reader {
     top_.clear();
   }
 
-  bool null() { return where_ == place::rest ? rest_.null() : odd(); }
-  bool boolean(bool value) { return where_ == place::rest ? rest_.boolean(value) : odd(); }
-  bool number_integer(std::int64_t value) { return where_ == place::rest ? rest_.number_integer(value) : odd(); }
+  bool null() { return where_ == place::rest ? few() && rest_.null() : odd(); }
+  bool boolean(bool value) { return where_ == place::rest ? few() && rest_.boolean(value) : odd(); }
+  bool number_integer(std::int64_t value) { return where_ == place::rest ? few() && rest_.number_integer(value) : odd(); }
   bool number_float(double value, const std::string& s) {
-    return where_ == place::rest ? rest_.number_float(value, s) : odd();
+    return where_ == place::rest ? few() && rest_.number_float(value, s) : odd();
   }
   bool number_unsigned(std::uint64_t value) {
-    if (where_ == place::rest) return rest_.number_unsigned(value);
+    if (where_ == place::rest) return few() && rest_.number_unsigned(value);
     if (where_ != place::pieces) return odd();
     if (value >= text::piece_table::max_pieces) return refuse("model.vocab holds the id " + std::to_string(value));
     if (!second_) builder_.piece(static_cast<std::size_t>(value), piece_, kind_of(piece_));
@@ -153,7 +153,7 @@ class tokenizer_json_reader : public io::json_reader {
   }
   bool string(std::string& value) {
     switch (where_) {
-      case place::rest: return rest_.string(value);
+      case place::rest: return few() && rest_.string(value);
       case place::pieces: return odd();
       case place::merges:
         if (!skip_merges_) builder_.merge(value);
@@ -182,7 +182,7 @@ class tokenizer_json_reader : public io::json_reader {
       return true;
     }
     ++depth_;
-    return rest_.start_object(size);
+    return few() && rest_.start_object(size);
   }
   bool end_object() {
     if (where_ == place::pieces) {
@@ -206,7 +206,7 @@ class tokenizer_json_reader : public io::json_reader {
       return true;
     }
     ++depth_;
-    return rest_.start_array(size);
+    return few() && rest_.start_array(size);
   }
   bool end_array() {
     if (where_ == place::merge_pair) {
@@ -226,6 +226,11 @@ class tokenizer_json_reader : public io::json_reader {
  private:
   enum class place { rest, pieces, merges, merge_pair };
 
+  /// The rest is kept as a document, which takes some tens of bytes a value; the largest of the family has 60 000 values.
+  bool few() {
+    constexpr std::size_t most = std::size_t{1} << 19;
+    return ++values_ <= most || refuse("holds more than 524288 values beside its pieces and merges");
+  }
   bool odd() {
     return refuse(where_ == place::pieces ? "model.vocab holds something other than ids"
                                           : "model.merges holds something other than pairs of pieces");
@@ -246,6 +251,7 @@ class tokenizer_json_reader : public io::json_reader {
   std::string piece_;
   std::string pair_[2];
   std::size_t halves_ = 0;
+  std::size_t values_ = 0;
   bool has_pieces_ = false;
   bool skip_merges_ = false;
   bool merges_wait_ = false;
@@ -270,7 +276,7 @@ class tokenizer_json_reader : public io::json_reader {
 [[nodiscard]] inline result<void> check_steps(const io::json& rest, const std::string& name) {
   const io::json& model = member(rest, "model");
   if (string_or_empty(member(model, "type")) != "BPE") {
-    return fail(name, ": model.type is '", string_or_empty(member(model, "type")), "'; expected 'BPE'");
+    return fail(name, ": model.type is ", text::detail::quoted(string_or_empty(member(model, "type"))), "; expected 'BPE'");
   }
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const io::json& value = member(model, key);
@@ -301,9 +307,11 @@ class tokenizer_json_reader : public io::json_reader {
   for (const io::json& token : list) {
     const io::json& id = member(token, "id");
     const std::string_view content = string_or_empty(member(token, "content"));
-    if (!id.is_number_unsigned()) return fail(name, ": an added token '", content, "' has no id");
+    if (!id.is_number_unsigned()) return fail(name, ": the added token ", text::detail::quoted(content), " has no id");
     for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-      if (is_true(member(token, key))) return fail(name, ": the added token '", content, "' has ", key, ", which g4 does not know");
+      if (is_true(member(token, key))) {
+        return fail(name, ": the added token ", text::detail::quoted(content), " has ", key, ", which g4 does not know");
+      }
     }
     builder.added(static_cast<std::size_t>(id.get<std::uint64_t>()), content, is_true(member(token, "special")),
                   is_true(member(token, "normalized")));

@@ -84,6 +84,7 @@ class byte_pairs {
   void split(std::string_view text, const piece_table& pieces, encode_work& work) {
     nodes_.clear();
     for (std::size_t begin = 0; begin < text.size();) {
+      // A broken character takes what follows it along, as in llama.cpp: 0xC3 '(' becomes two byte tokens.
       const std::size_t size = std::min(utf8_length(text[begin]), text.size() - begin);
       const auto i = static_cast<std::uint32_t>(nodes_.size());
       node n;

@@ -20,7 +20,7 @@ inline constexpr token no_token = -1;
 
 class piece_table {
  public:
-  static constexpr std::size_t max_pieces = std::size_t{1} << 22;      // the family has 262144 to 262400
+  static constexpr std::size_t max_pieces = std::size_t{1} << 20;       // the family has 262144 to 262400
   static constexpr std::size_t max_piece_bytes = std::size_t{1} << 12;  // the longest of the family has 93
   static constexpr std::size_t max_text_bytes = std::size_t{1} << 30;
 

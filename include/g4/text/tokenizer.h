@@ -89,8 +89,9 @@ class tokenizer {
     return ids;
   }
 
-  /// The bytes `ids` stand for, exactly: decode(encode(x)) is x, unless x holds U+2581, which comes back as ' '.
-  /// Control tokens are left out, or written as their names. Fails on an id outside the vocabulary.
+  /// The bytes `ids` stand for: decode(encode(x)) is x, unless x holds U+2581, which comes back as ' ', or a broken
+  /// character right before a ' ', which comes back as U+2581. Control tokens are left out, or written as their names.
+  /// Fails on an id outside the vocabulary.
   [[nodiscard]] result<std::string> decode(std::span<const token> ids, bool show_control = true) const {
     std::string text;
     for (const token id : ids) {
@@ -191,17 +192,24 @@ class tokenizer {
     append_with_visible_blanks(text.substr(begin, end - begin), s.normal);
   }
 
+  /// False for tokens that no text may become by merging: a control token could be one character long.
+  [[nodiscard]] bool is_text(token id) const {
+    const piece_kind kind = kinds_[static_cast<std::size_t>(id)];
+    return kind == piece_kind::normal || kind == piece_kind::user_defined || kind == piece_kind::unused;
+  }
+
   void merge(std::string_view plain, state& s) const {
     bool after_unknown = false;
     s.pairs.run(plain, pieces_, rules_, s.work, [&](const byte_pairs::symbol& symbol) {
-      if (symbol.id != no_token) {
+      const bool known = symbol.id != no_token && is_text(symbol.id);
+      if (known) {
         s.ids.push_back(symbol.id);
       } else if (byte_fallback_) {
         for (const char c : plain.substr(symbol.begin, symbol.size)) s.ids.push_back(bytes_[static_cast<unsigned char>(c)]);
       } else if (!after_unknown || !fuse_unknown_) {
         s.ids.push_back(special_.unknown);
       }
-      after_unknown = symbol.id == no_token;
+      after_unknown = !known;
     });
   }
 
@@ -215,6 +223,19 @@ class tokenizer {
   bool fuse_unknown_ = true;
   special_ids special_;
 };
+
+namespace detail {
+
+/// A piece as an error shows it: in quotes, cut short, without line breaks or other control characters.
+[[nodiscard]] inline std::string quoted(std::string_view piece) {
+  constexpr std::size_t longest = 64;
+  std::string out = "'";
+  for (const char c : piece.substr(0, longest)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+  if (piece.size() > longest) out += "...";
+  return out + "'";
+}
+
+}  // namespace detail
 
 /// Takes a vocabulary piece by piece, from whatever file holds it, and checks it as a whole at the end.
 ///
@@ -293,8 +314,8 @@ class tokenizer_builder {
       if (!store(id, content, piece_kind::user_defined)) return;
       indexed_ = false;
     } else if (made_.pieces_[id] != content) {
-      return refuse(fail("added token ", id, " is '", content, "' but the vocabulary has '", made_.pieces_[id],
-                         "' there"));
+      return refuse(fail("added token ", id, " is ", detail::quoted(content), " but the vocabulary has ",
+                         detail::quoted(made_.pieces_[id]), " there"));
     }
     if (made_.kinds_[id] != piece_kind::byte) {
       made_.kinds_[id] = special ? piece_kind::control : piece_kind::user_defined;
@@ -314,7 +335,13 @@ class tokenizer_builder {
     if (line >= merge_rules::max_merges) return refuse(fail("more than ", merge_rules::max_merges, " merges"));
     const token made = made_by(left, right);
     if (made == no_token) {
-      return refuse(fail("merge ", line, " makes '", left, right, "', which is not in the vocabulary"));
+      return refuse(fail("merge ", line, " makes ", detail::quoted(std::string(left).append(right)),
+                         ", which is not in the vocabulary"));
+    }
+    const piece_kind kind = made_.kinds_[static_cast<std::size_t>(made)];
+    if (kind == piece_kind::control || kind == piece_kind::unknown || kind == piece_kind::byte) {
+      return refuse(fail("merge ", line, " makes ", detail::quoted(made_.pieces_[static_cast<std::size_t>(made)]),
+                         ", which is no text but a token with a meaning"));
     }
     cursor_ = static_cast<std::size_t>(made);
     merged_.push_back(made);
@@ -326,7 +353,8 @@ class tokenizer_builder {
     if (error_) return;
     const std::size_t blank = line.find(' ');
     if (blank == std::string_view::npos || line.find(' ', blank + 1) != std::string_view::npos) {
-      return refuse(fail("merge ", merged_.size(), " is '", line, "'; expected two pieces with one blank between"));
+      return refuse(fail("merge ", merged_.size(), " is ", detail::quoted(line),
+                         "; expected two pieces with one blank between"));
     }
     merge(line.substr(0, blank), line.substr(blank + 1));
   }
@@ -374,14 +402,20 @@ class tokenizer_builder {
   void note_byte(std::size_t id, std::string_view text) {
     const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); };
     if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>' || !is_digit(text[3]) || !is_digit(text[4])) {
-      return refuse(fail("byte piece ", id, " is '", text, "'; expected <0x00> to <0xFF>"));
+      return refuse(fail("byte piece ", id, " is ", detail::quoted(text), "; expected <0x00> to <0xFF>"));
     }
     token& place = made_.bytes_[static_cast<unsigned char>(tokenizer::byte_value(text))];
-    if (place != no_token) return refuse(fail("byte piece '", text, "' is both id ", place, " and id ", id));
+    if (place != no_token) return refuse(fail("byte piece ", detail::quoted(text), " is both id ", place, " and id ", id));
     place = static_cast<token>(id);
   }
 
   [[nodiscard]] bool make_index() {
+    // Some vocabularies keep ids free (Gemma 3n: those of its image and audio tables); many more free than taken are
+    // a mistake.
+    if (count_ < made_.size() / 2) {
+      refuse(fail("the vocabulary has ", count_, " pieces but ids up to ", made_.size() - 1));
+      return false;
+    }
     made_.pieces_.prepare_index();
     for (std::size_t id = 0; id < made_.size(); ++id) {
       if (made_.pieces_[id].empty()) continue;
@@ -389,8 +423,8 @@ class tokenizer_builder {
         case piece_table::index_result::inserted: break;
         case piece_table::index_result::known_text:
           if (made_.kinds_[id] == piece_kind::unused) break;
-          refuse(fail("piece ", id, " and piece ", made_.pieces_.find(made_.pieces_[id]), " are both '",
-                      made_.pieces_[id], "'"));
+          refuse(fail("piece ", id, " and piece ", made_.pieces_.find(made_.pieces_[id]), " are both ",
+                      detail::quoted(made_.pieces_[id])));
           return false;
         case piece_table::index_result::crowded:
           refuse(fail("too many pieces collide with piece ", id, " in the vocabulary's index"));
@@ -415,11 +449,6 @@ class tokenizer_builder {
 
   void check(special_ids& special) {
     if (made_.size() == 0) return refuse(fail("the vocabulary is empty"));
-    // Some vocabularies keep ids free (Gemma 3n: those of its image and audio tables); many more free than taken are
-    // a mistake.
-    if (count_ < made_.size() / 2) {
-      return refuse(fail("the vocabulary has ", count_, " pieces but ids up to ", made_.size() - 1));
-    }
     for (std::size_t byte = 0; options_.byte_fallback && byte < 256; ++byte) {
       if (made_.bytes_[byte] == no_token) {
         return refuse(fail("the vocabulary has no piece for byte ", byte, " (<0x00> to <0xFF> are needed)"));
