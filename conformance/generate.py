@@ -200,7 +200,7 @@ CASES = {
         406),
     "gemma4-bidirectional": Case(
         "use_bidirectional_attention all: an encoder", G4,
-        gemma4(num_hidden_layers=6, hidden_size=36, intermediate_size=56, num_attention_heads=4,
+        gemma4(num_hidden_layers=6, hidden_size=28, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, global_head_dim=16, sliding_window=10,
                use_bidirectional_attention="all"),
         407, kind="encoder", new=0, keep=("sliding_window",)),
@@ -213,7 +213,7 @@ CASES = {
     "gemma4-key-bias": Case(
         "keys as values with biases (the value includes the key's), full layers next to each other, the last layer "
         "sliding in the file and full in the model", G4,
-        gemma4(num_hidden_layers=7, layer_types=[S, F, F, S, F, S, S], hidden_size=36, intermediate_size=44,
+        gemma4(num_hidden_layers=7, layer_types=[S, F, F, S, F, S, S], hidden_size=28, intermediate_size=36,
                num_attention_heads=4, num_key_value_heads=2, head_dim=8, global_head_dim=16,
                num_global_key_value_heads=1, sliding_window=6, attention_k_eq_v=True, attention_bias=True,
                num_kv_shared_layers=2, hidden_size_per_layer_input=7, use_double_wide_mlp=True),
@@ -241,7 +241,7 @@ CASES = {
         411),
     "gemma4-image-mask": Case(
         "image positions see each other in sliding layers only, the window still cuts the left side", G4,
-        gemma4(num_hidden_layers=6, hidden_size=36, intermediate_size=56, num_attention_heads=4,
+        gemma4(num_hidden_layers=6, hidden_size=28, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, global_head_dim=16, num_global_key_value_heads=1,
                sliding_window=7, attention_k_eq_v=True, use_bidirectional_attention="vision"),
         412, prompt=30, images=((4, 9), (13, 22))),
@@ -253,14 +253,14 @@ CASES = {
         413, kind="long", prompt=717, offset=200000, unseen=("per_layer_sum_unscaled",)),
     "gemma4-drafter": Case(
         "target with shared keys and per-layer embeddings; drafter with ordered embeddings", G4,
-        gemma4(num_hidden_layers=6, layer_types=[S, S, F, S, S, F], hidden_size=32, intermediate_size=48,
+        gemma4(num_hidden_layers=6, layer_types=[S, S, F, S, S, F], hidden_size=24, intermediate_size=36,
                num_attention_heads=4, num_key_value_heads=1, head_dim=8, global_head_dim=16, sliding_window=8,
                num_kv_shared_layers=2, hidden_size_per_layer_input=6, use_double_wide_mlp=True),
         420, like="gemma-4-e2b with gemma-4-e2b-assistant", kind="drafter", prompt=23, new=20,
         drafter=dict(hidden_size=24, intermediate_size=40, centroids=32, top=5)),
     "gemma4-drafter-plain": Case(
         "target with keys as values and no sharing; drafter with a plain head", G4,
-        gemma4(num_hidden_layers=6, hidden_size=36, intermediate_size=48, num_attention_heads=4,
+        gemma4(num_hidden_layers=6, hidden_size=28, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, global_head_dim=16, num_global_key_value_heads=1, sliding_window=7,
                attention_k_eq_v=True),
         421, like="gemma-4-31b with gemma-4-31b-assistant", kind="drafter", spelling="published", prompt=21, new=20,

@@ -430,8 +430,8 @@ def changes(load, run, outputs):
             if name not in right:
                 continue
             change = float((wrong[name].double() - right[name].double()).abs().nan_to_num(float("inf")).max())
-            ratio = change / about["atol"] if "atol" in about else float(change > 0) * 1e6
-            if first is None and ratio > 1:
+            ratio = change / about["atol"] if "atol" in about else 0.0
+            if first is None and (ratio > 1 or "atol" not in about and change > 0):
                 first = name
             most = max(most, ratio)
         last = [name for name in outputs if name in right][-1]

@@ -2,7 +2,6 @@
 
 import hashlib
 import heapq
-import json
 import pathlib
 
 import numpy as np
@@ -238,5 +237,5 @@ def case(out, path):
         "prompts": prompts}
     out.mkdir(parents=True, exist_ok=True)
     folder.write_tensors(out / "expected.safetensors", expected)
-    (out / "case.json").write_text(json.dumps({"case": out.name, **about}, indent=1, ensure_ascii=False) + "\n")
+    folder.write_about(out / "case.json", {"case": out.name, **about})
     return f"{len(prompts)} prompts, {[p['tokens'] for p in prompts]} tokens"
