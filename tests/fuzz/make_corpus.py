@@ -156,7 +156,49 @@ def gguf():
     yield "large_array", gguf_file([], {})[:16] + struct.pack("<Q", 1) + text("k") + struct.pack("<IIQ", ARRAY, STRING, 2**61)
 
 
-TARGETS = {"safetensors": safetensors, "safetensors_index": safetensors_index, "json": json_, "gguf": gguf}
+# ---- configurations --------------------------------------------------------------------------------------------------
+
+
+def config():
+    """What tests/load reads, and one of each kind that says nothing."""
+    for path in sorted((HERE.parent / "load" / "data" / "small").glob("*.json")):
+        yield path.stem, path.read_bytes()
+    for kind in ("gemma3_text", "gemma3", "gemma3n", "gemma4", "gemma4_unified", "gemma4_assistant"):
+        yield f"empty_{kind}", json.dumps({"model_type": kind}).encode()
+
+
+def gguf_config():
+    def model(arch, more, tensors):
+        keys = {"block_count": (U32, 6), "embedding_length": (U32, 32), "attention.layer_norm_rms_epsilon": (F32, 1e-6),
+                "attention.head_count": (U32, 2), "attention.head_count_kv": (U32, 1), "attention.key_length": (U32, 16),
+                "attention.value_length": (U32, 16), "attention.sliding_window": (U32, 8), "feed_forward_length": (U32, 32),
+                "rope.freq_base": (F32, 1e6), "rope.freq_base_swa": (F32, 1e4)} | more  # fmt: skip
+        named = [("general.architecture", STRING, arch)] + [(f"{arch}.{k}", t, v) for k, (t, v) in keys.items()]
+        return gguf_file(named, {"token_embd.weight": (0, [32, 4])} | tensors)
+
+    local = (ARRAY, (BOOL, [1, 1, 1, 1, 1, 0]))
+    sizes = {"attention.key_length_swa": (U32, 8), "attention.value_length_swa": (U32, 8)}
+    freqs = {"rope_freqs.weight": (0, [8])}
+    per_layer = {"per_layer_token_embd.weight": (0, [24, 4])}
+    yield "gemma3", model("gemma3", {"rope.scaling.type": (STRING, "linear"), "rope.scaling.factor": (F32, 8.0)}, {})
+    yield "embedding", model("gemma-embedding", {}, {})
+    yield "gemma3n", model("gemma3n", {"attention.shared_kv_layers": (U32, 0), "altup.num_inputs": (U32, 4), "altup.active_idx": (U32, 0),
+                           "embedding_length_per_layer_input": (U32, 4), "attention.sliding_window_pattern": local,
+                           "activation_sparsity_scale": (ARRAY, (F32, [1.6448536, 0.0, float("-inf")] * 2))},
+                           per_layer | {"blk.0.laurel_l.weight": (0, [32, 2])})  # fmt: skip
+    yield "gemma4", model("gemma4", sizes | {"attention.sliding_window_pattern": local, "attention.shared_kv_layers": (U32, 0),
+                          "embedding_length_per_layer_input": (U32, 4), "final_logit_softcapping": (F32, 30.0)}, per_layer)  # fmt: skip
+    yield "gemma4_experts", model("gemma4", sizes | {"attention.sliding_window_pattern": local, "expert_count": (U32, 4),
+                                  "expert_used_count": (U32, 2), "expert_feed_forward_length": (U32, 8),
+                                  "attention.head_count_kv": (ARRAY, (U32, [1, 1, 1, 1, 1, 2]))},
+                                  {"blk.5.attn_k.weight": (0, [32, 16])})  # fmt: skip
+    yield "assistant", model("gemma4-assistant", sizes | {"attention.sliding_window_pattern": local, "embedding_length_out": (U32, 64)},
+                             {"masked_embd_centroids.weight": (0, [32, 2])})  # fmt: skip
+    yield "noise_in_freqs", model("gemma4", sizes | {"attention.sliding_window_pattern": local}, freqs)
+
+
+TARGETS = {"safetensors": safetensors, "safetensors_index": safetensors_index, "json": json_, "gguf": gguf, "config": config,
+           "gguf_config": gguf_config}
 
 for target in sys.argv[1:] or TARGETS:
     folder = HERE / "corpus" / target

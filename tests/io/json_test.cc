@@ -43,8 +43,18 @@ TEST(json, depth_limited) {
 
 TEST(json, size_limited) {
   EXPECT_REFUSED(parse_json(std::string(5u << 20, ' '), "x"), "x", "has 5242880 bytes of JSON; g4 reads at most 4194304");
-  EXPECT_REFUSED(parse_json("\"" + std::string(2u << 20, 'a') + "\"", "x"), "x", "a string or number longer than 1048576");
-  EXPECT_REFUSED(parse_json(std::string(2u << 20, '1'), "x"), "x", "a string or number longer than 1048576");
+  for (const std::string& text : {"\"" + std::string(2u << 20, 'a') + "\"", std::string(2u << 20, '1'),
+                                  std::string(2u << 20, ' ') + "1", std::string(2u << 20, '\n') + "[]"}) {
+    EXPECT_REFUSED(parse_json(text, "x"), "x", "a string, a number or a stretch without either longer than 1048576");
+  }
+  for (const char* word : {"null", "true", "false"}) {
+    std::string words = std::string("[") + word;
+    while (words.size() < (2u << 20)) words += std::string(",") + word;
+    EXPECT_REFUSED(parse_json(words + "]", "x"), "x", "a stretch without either longer than 1048576");
+  }
+  std::string numbers = "[1";
+  while (numbers.size() < (2u << 20)) numbers += ",-1.5e+3";
+  EXPECT_TRUE(parse_json(numbers + "]", "x"));
 }
 
 }  // namespace

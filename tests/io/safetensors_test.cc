@@ -114,7 +114,7 @@ TEST(safetensors_damage, nested_beyond_reason) {
   EXPECT_DAMAGED("{\"a\":" + std::string(100'000, '['), 0, "is nested more than 3 deep");
 }
 TEST(safetensors_damage, a_name_beyond_reason) {
-  EXPECT_DAMAGED("{\"" + std::string(2'000'000, 'a') + "\":{}}", 0, "a string or number longer than 1048576 bytes");
+  EXPECT_DAMAGED("{\"" + std::string(2'000'000, 'a') + "\":{}}", 0, "a string, a number or a stretch without either longer than 1048576 bytes");
   EXPECT_DAMAGED("{\"" + std::string(2000, 'a') + "\":{}}", 0, "longer than 1024 bytes");
 }
 TEST(safetensors_damage, a_name_that_is_not_text) {
@@ -307,6 +307,11 @@ TEST(safetensors_index, no_map) {
   EXPECT_INDEX_REFUSED(R"({"weight_map":{"a":{}}})", "weight_map holds an object; expected the name of a file");
   EXPECT_INDEX_REFUSED(R"({"weight_map":{},"weight_map":{}})", "holds the key weight_map twice");
   EXPECT_INDEX_REFUSED(R"({"weights":{}})", "holds the key weights; expected metadata and weight_map");
+}
+TEST(safetensors_index, more_files_than_any_model) {
+  std::string index = R"({"weight_map":{)";
+  for (int i = 0; i <= 1024; ++i) index += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":\"" + std::to_string(i) + "\"";
+  EXPECT_INDEX_REFUSED(index + "}}", "lists more than 1024 files");
 }
 TEST(safetensors_index, a_damaged_file_named) {
   shards folder;

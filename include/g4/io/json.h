@@ -34,36 +34,34 @@ struct json_limits {
     return fail(std::string(name), ": has ", text.size(), " bytes of JSON; g4 reads at most ", limits.bytes);
   }
   std::size_t depth = 0;
-  std::size_t token = 0;  // length so far of the string, number or word that the walk is in
+  // nlohmann's lexer keeps everything since the beginning of the last string or number, so that is what is counted.
+  std::size_t kept = 0;
   bool in_string = false;
+  bool in_number = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
+    ++kept;
     if (in_string) {
-      if (c == '"') {
-        in_string = false;
-        token = 0;
-        continue;
-      }
-      if (c == '\\') ++i;
-      ++token;
+      if (c == '"') in_string = false;
+      if (c == '\\') ++i, ++kept;
     } else if (c == '"') {
       in_string = true;
-      token = 0;
-    } else if (c == '{' || c == '[') {
-      token = 0;
-      if (++depth > limits.depth) {
+      in_number = false;
+      kept = 0;
+    } else if ((c >= '0' && c <= '9') || c == '-' || (in_number && (c == '+' || c == '.' || c == 'e' || c == 'E'))) {
+      if (!in_number) kept = 0;
+      in_number = true;
+    } else {
+      in_number = false;
+      if (c == '{' || c == '[') ++depth;
+      if ((c == '}' || c == ']') && depth > 0) --depth;
+      if (depth > limits.depth) {
         return fail(std::string(name), ": is nested more than ", limits.depth, " deep at byte ", i);
       }
-    } else if (c == '}' || c == ']') {
-      token = 0;
-      if (depth > 0) --depth;
-    } else if (c == ',' || c == ':' || c == ' ' || c == '\n' || c == '\t' || c == '\r') {
-      token = 0;
-    } else {
-      ++token;
     }
-    if (token > limits.token) {
-      return fail(std::string(name), ": holds a string or number longer than ", limits.token, " bytes at byte ", i);
+    if (kept > limits.token) {
+      return fail(std::string(name), ": holds a string, a number or a stretch without either longer than ", limits.token,
+                  " bytes at byte ", i);
     }
   }
   return {};

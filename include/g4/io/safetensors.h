@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -118,7 +119,7 @@ struct header_reader : json_reader {
         return refuse("holds more than " + std::to_string(most_tensors) + " tensors");
       }
       entries.emplace_back();
-      entry().tensor.name = std::move(name);
+      entry().tensor.name = std::string_view(name);  // a copy: the lexer's buffer may be far larger than its content
       return true;
     }
     const auto once = [this, &name](bool& seen, field f) {
@@ -316,7 +317,8 @@ struct index_entry {
 /// {"metadata": anything, "weight_map": {"name": "model-00001-of-00002.safetensors", ...}}
 struct index_reader : json_reader {
   std::vector<index_entry> entries;
-  std::vector<std::string> shards;  // distinct, in order of appearance
+  std::vector<std::string> shards;                // distinct, in order of appearance
+  std::map<std::string, std::uint32_t> numbers;  // where each is in `shards`
   std::size_t depth = 0;
   bool in_map = false;
   bool has_map = false;
@@ -348,7 +350,7 @@ struct index_reader : json_reader {
                     shown(name) + "\"");
     }
     if (entries.size() == most_tensors) return refuse("lists more than " + std::to_string(most_tensors) + " tensors");
-    entries.push_back({std::move(name), 0});
+    entries.push_back({name, 0});
     return true;
   }
   bool string(std::string& value) {
@@ -359,12 +361,10 @@ struct index_reader : json_reader {
       return refuse(entries.back().tensor + " is said to be in \"" + shown(value) +
                     "\"; expected the name of a file beside the index");
     }
-    const auto known = std::find(shards.begin(), shards.end(), value);
-    if (known == shards.end() && shards.size() == most_shards) {
-      return refuse("lists more than " + std::to_string(most_shards) + " files");
-    }
-    entries.back().shard = static_cast<std::uint32_t>(known - shards.begin());
-    if (known == shards.end()) shards.push_back(std::move(value));
+    const auto [number, is_new] = numbers.emplace(value, static_cast<std::uint32_t>(shards.size()));
+    if (is_new && shards.size() == most_shards) return refuse("lists more than " + std::to_string(most_shards) + " files");
+    if (is_new) shards.push_back(value);
+    entries.back().shard = number->second;
     return true;
   }
   bool null() { return value_outside_map("null"); }
