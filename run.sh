@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
       done
       exit 0
       ;;
-    --model)
+    -m | --model)
       [ $# -ge 2 ] || die "--model needs a path"
       model=$2
       shift
