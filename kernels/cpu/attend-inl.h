@@ -48,25 +48,25 @@ HWY_INLINE void score_tile(const float* const* query, const float* const (&key)[
                            size_t stride) {
   const float_lanes df;
   floats acc[Rows][4];
-  for (size_t r = 0; r < Rows; ++r) {
-    for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::Zero(df);
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::Zero(df);
   }
   size_t i = 0;
   for (; i + lanes <= d; i += lanes) {
     floats keys[4];
-    for (size_t k = 0; k < 4; ++k) keys[k] = hn::LoadU(df, key[k] + i);
-    for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t k = 0; k < 4; ++k) keys[k] = hn::LoadU(df, key[k] + i);
+    G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const floats q = hn::LoadU(df, query[r] + i);
-      for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::MulAdd(q, keys[k], acc[r][k]);
+      G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::MulAdd(q, keys[k], acc[r][k]);
     }
   }
   if (i != d) {
-    for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const floats q = hn::LoadN(df, query[r] + i, d - i);
-      for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::MulAdd(q, hn::LoadN(df, key[k] + i, d - i), acc[r][k]);
+      G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::MulAdd(q, hn::LoadN(df, key[k] + i, d - i), acc[r][k]);
     }
   }
-  for (size_t r = 0; r < Rows; ++r) write_four_sums(acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * stride);
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) write_four_sums(acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * stride);
 }
 
 // Columns [column, column + Vectors·lanes) of sums[r] = sums[r] · factor[r] + Σ_k weight[r][k] · value[k].
@@ -75,24 +75,24 @@ HWY_INLINE void mix_tile(const float* weight, size_t stride, const float* value,
                          const float* factor, float* sums, size_t sums_stride, size_t column, size_t left) {
   const float_lanes df;
   floats acc[Rows][Vectors];
-  for (size_t r = 0; r < Rows; ++r) {
-    for (size_t v = 0; v < Vectors; ++v) {
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
       acc[r][v] = hn::Mul(hn::Set(df, factor[r]), hn::LoadU(df, sums + r * sums_stride + column + v * lanes));
     }
   }
   for (size_t k = 0; k < keys; ++k) {
     floats row[Vectors];
-    for (size_t v = 0; v < Vectors; ++v) {
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
       const float* at = value + k * value_stride + column + v * lanes;
       row[v] = left >= Vectors * lanes ? hn::LoadU(df, at) : hn::LoadN(df, at, left);
     }
-    for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const floats w = hn::Set(df, weight[r * stride + k]);
-      for (size_t v = 0; v < Vectors; ++v) acc[r][v] = hn::MulAdd(w, row[v], acc[r][v]);
+      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[r][v] = hn::MulAdd(w, row[v], acc[r][v]);
     }
   }
-  for (size_t r = 0; r < Rows; ++r) {
-    for (size_t v = 0; v < Vectors; ++v) hn::StoreU(acc[r][v], df, sums + r * sums_stride + column + v * lanes);
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) hn::StoreU(acc[r][v], df, sums + r * sums_stride + column + v * lanes);
   }
 }
 

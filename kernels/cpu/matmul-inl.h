@@ -23,16 +23,16 @@ HWY_INLINE void accumulate(const float* const* w, const float* x, size_t x_strid
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     floats a[Tokens];
-    for (size_t t = 0; t < Tokens; ++t) a[t] = hn::LoadU(df, x + t * x_stride + i);
-    for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) a[t] = hn::LoadU(df, x + t * x_stride + i);
+    G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const floats b = hn::LoadU(df, w[r] + i);
-      for (size_t t = 0; t < Tokens; ++t) acc[r][t] = hn::MulAdd(a[t], b, acc[r][t]);
+      G4_UNROLL for (size_t t = 0; t < Tokens; ++t) acc[r][t] = hn::MulAdd(a[t], b, acc[r][t]);
     }
   }
   if (i == n) return;
-  for (size_t r = 0; r < Rows; ++r) {
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
     const floats b = hn::LoadN(df, w[r] + i, n - i);
-    for (size_t t = 0; t < Tokens; ++t) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
       acc[r][t] = hn::MulAdd(hn::LoadN(df, x + t * x_stride + i, n - i), b, acc[r][t]);
     }
   }
@@ -40,15 +40,15 @@ HWY_INLINE void accumulate(const float* const* w, const float* x, size_t x_strid
 
 template <size_t Rows, size_t Tokens>
 HWY_INLINE void clear(floats (&acc)[Rows][Tokens]) {
-  for (size_t r = 0; r < Rows; ++r) {
-    for (size_t t = 0; t < Tokens; ++t) acc[r][t] = hn::Zero(float_lanes());
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) acc[r][t] = hn::Zero(float_lanes());
   }
 }
 
 template <size_t Rows, size_t Tokens>
 HWY_INLINE void write(const floats (&acc)[Rows][Tokens], float* y, size_t y_stride) {
-  for (size_t r = 0; r < Rows; ++r) {
-    for (size_t t = 0; t < Tokens; ++t) y[t * y_stride + r] = hn::ReduceSum(float_lanes(), acc[r][t]);
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) y[t * y_stride + r] = hn::ReduceSum(float_lanes(), acc[r][t]);
   }
 }
 
@@ -62,7 +62,7 @@ inline void matvec_tile(const cpu::matmul_call& call, size_t row) {
   for (size_t k = 0; k < call.w.columns; k += piece) {
     const size_t n = std::min(piece, call.w.columns - k);
     const float* w[Rows];
-    for (size_t r = 0; r < Rows; ++r) {
+    G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const std::byte* stored = call.w.row(row + r) + row_bytes(call.w.type, k);
       unpack(call.w.type, stored, n, unpacked[r]);
       w[r] = unpacked[r];
@@ -77,7 +77,7 @@ template <size_t Rows>
 inline void matmul_tile(const cpu::matmul_call& call, size_t row, size_t first, size_t count) {
   const size_t columns = call.w.columns;
   const float* w[Rows];
-  for (size_t r = 0; r < Rows; ++r) {
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
     float* unpacked = call.scratch + r * columns;
     unpack(call.w.type, call.w.row(row + r), columns, unpacked);
     w[r] = unpacked;

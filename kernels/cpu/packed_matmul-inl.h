@@ -16,17 +16,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
 
-// Where a panel's outputs go: all sixteen, or the rows that exist.
-HWY_INLINE void write_panel(const float* sums, size_t rows, float* y) {
-  if (rows == cpu::panel_rows) {
-    for (size_t i = 0; i < cpu::panel_rows; i += lanes) {
-      hn::StoreU(hn::LoadU(float_lanes(), sums + i), float_lanes(), y + i);
-    }
-  } else {
-    std::copy(sums, sums + rows, y);
-  }
-}
-
 // ---- One token: weights are used as they arrive from memory ----------------------------------------------------------
 
 // Weights are asked for this many bytes before they are used, into the second-level cache. Zen 4, Q8_0, one thread: 12
@@ -57,7 +46,7 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
   const float_lanes df;
   const int_lanes di;
   constexpr int offset = packed_facts<S>::offset;
-  for (size_t part = 0; part < parts; ++part) {
+  G4_UNROLL for (size_t part = 0; part < parts; ++part) {
     sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
     dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
     sums32 first = hn::Add(chain[0], chain[1]);
@@ -89,7 +78,7 @@ HWY_INLINE void panel_times_vector(const cpu::packed_call& call, const std::byte
   const std::byte* scales = panel + blocks * facts::level_bytes;
   const std::byte* ahead = panel + early;
   floats y[parts];
-  for (size_t part = 0; part < parts; ++part) y[part] = hn::Zero(float_lanes());
+  G4_UNROLL for (size_t part = 0; part < parts; ++part) y[part] = hn::Zero(float_lanes());
   const int16_t* x = call.x.levels;
   const float* step = call.x.step;
   const int32_t* sum = call.x.sum;
@@ -103,22 +92,22 @@ HWY_INLINE void panel_times_vector(const cpu::packed_call& call, const std::byte
     step += facts::subs;
     sum += 2 * facts::subs;
   }
-  for (size_t part = 0; part < parts; ++part) hn::StoreU(y[part], float_lanes(), sums + part * lanes);
+  G4_UNROLL for (size_t part = 0; part < parts; ++part) hn::StoreU(y[part], float_lanes(), sums + part * lanes);
 }
 
-// ---- Many tokens: a panel is widened to 16 bits once and stays in the second-level cache -----------------------------
+// ---- Many tokens: panels are widened to 16 bits once and stay in the second-level cache ------------------------------
 
-// A widened panel: levels with nothing left to add or to scale but `scale` (and `minimum`).
+// A piece of a widened panel: levels with nothing left to add or to scale but `scale` (and `minimum`).
 struct wide_panel {
   int16_t* levels;  // [blocks of 32, 16 pairs, 16 rows, 2]
   float* scale;     // [blocks, 16 rows]
   float* minimum;   // [blocks, 16 rows]
 };
 
-HWY_INLINE wide_panel wide_panel_in(std::byte* scratch, size_t blocks) {
+HWY_INLINE wide_panel wide_panel_in(std::byte* scratch) {
   auto* levels = reinterpret_cast<int16_t*>(scratch);
-  auto* scale = reinterpret_cast<float*>(scratch + blocks * 1024);
-  return {levels, scale, scale + blocks * cpu::panel_rows};
+  auto* scale = reinterpret_cast<float*>(scratch + cpu::wide_blocks * 1024);
+  return {levels, scale, scale + cpu::wide_blocks * cpu::panel_rows};
 }
 
 template <storage S, size_t Sub, size_t... Pair>
@@ -126,7 +115,7 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
                                 int16_t* out, float* scale_out, float* minimum_out) {
   const level_lanes dl;
   const float_lanes df;
-  for (size_t part = 0; part < parts; ++part) {
+  G4_UNROLL for (size_t part = 0; part < parts; ++part) {
     const levels16 offset = hn::Set(dl, packed_facts<S>::offset);
     if constexpr (S == storage::q6_k) {
       const auto pairs_of = [](sums32 v) HWY_ATTR {  // every row's scale twice
@@ -156,31 +145,37 @@ HWY_INLINE void widen_block(const std::byte* block, const std::byte* scales, std
    ...);
 }
 
+// Blocks [first, first + count) of a panel, counted in 32 columns; both are whole blocks of the storage.
 template <storage S>
-inline void widen_panel(const cpu::packed_call& call, const std::byte* panel, const wide_panel& out) {
+HWY_INLINE void widen(const cpu::packed_call& call, size_t panel, size_t first, size_t count, const wide_panel& out) {
   using facts = packed_facts<S>;
-  const size_t blocks = call.columns / facts::columns;
-  const std::byte* scales = panel + blocks * facts::level_bytes;
-  for (size_t b = 0; b < blocks; ++b) {
-    const size_t first = b * facts::subs;
-    widen_block<S>(panel + b * facts::level_bytes, scales + b * facts::scale_bytes,
-                   std::make_index_sequence<facts::subs>(), out.levels + 512 * first, out.scale + 16 * first,
-                   out.minimum + 16 * first);
+  const std::byte* levels = call.w + panel * cpu::packed_panel_bytes(S, call.columns);
+  const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
+  for (size_t b = 0; b < count / facts::subs; ++b) {
+    const size_t from = first / facts::subs + b;
+    const size_t to = b * facts::subs;
+    widen_block<S>(levels + from * facts::level_bytes, scales + from * facts::scale_bytes,
+                   std::make_index_sequence<facts::subs>(), out.levels + 512 * to, out.scale + 16 * to,
+                   out.minimum + 16 * to);
   }
 }
 
-// Plain floats become 12-bit levels with one step per row and block of 32.
-inline void widen_floats(const cpu::packed_call& call, size_t row, size_t rows, const wide_panel& out) {
+// Plain floats become levels of 12 bits and a sign with one step per row and block of 32.
+inline void widen_floats(const cpu::packed_call& call, size_t panel, size_t first, size_t count,
+                         const wide_panel& out) {
   constexpr int top = 4096;
   const size_t stride = row_bytes(call.origin, call.columns);
   const size_t element = facts_of(call.origin).block_bytes;
   for (size_t r = 0; r < cpu::panel_rows; ++r) {
-    const std::byte* from = call.w + (row + r) * stride;
-    for (size_t b = 0; b < call.x.blocks; ++b) {
+    const size_t row = panel * cpu::panel_rows + r;
+    for (size_t b = 0; b < count; ++b) {
       HWY_ALIGN float weights[32] = {};
       HWY_ALIGN int32_t pairs[16];
-      const size_t n = std::min<size_t>(32, call.columns - 32 * b);
-      if (r < rows) unpack(call.origin, from + 32 * b * element, n, weights);
+      const size_t column = 32 * (first + b);
+      if (row < call.rows) {
+        unpack(call.origin, call.w + row * stride + column * element, std::min<size_t>(32, call.columns - column),
+               weights);
+      }
       out.scale[16 * b + r] = quantise_block(weights, top, reinterpret_cast<int16_t*>(pairs));
       for (size_t pair = 0; pair < 16; ++pair) {
         std::memcpy(out.levels + 512 * b + 32 * pair + 2 * r, pairs + pair, sizeof(int32_t));
@@ -189,80 +184,143 @@ inline void widen_floats(const cpu::packed_call& call, size_t row, size_t rows, 
   }
 }
 
-// Tokens [first, first + Tokens) times a widened panel.
-template <size_t Tokens, bool Minimum>
-HWY_INLINE void panel_times_tokens(const cpu::packed_call& call, const wide_panel& panel, size_t first, size_t rows,
-                                   float* y) {
+// What a tile works on: vectors of sixteen or fewer rows, from one panel or two neighbours.
+struct tile_rows {
+  const int16_t* levels;
+  const float* scale;
+  const float* minimum;
+};
+
+// sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`.
+template <size_t Tokens, size_t Vectors, bool Minimum>
+HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
+                     size_t count, float* sums, size_t sums_stride) {
   const float_lanes df;
   const level_lanes dl;
-  const size_t blocks = call.x.blocks;
-  HWY_ALIGN float sums[Tokens][cpu::panel_rows];
-  for (size_t part = 0; part < parts; ++part) {
-    floats total[Tokens];
-    for (size_t t = 0; t < Tokens; ++t) total[t] = hn::Zero(df);
-    for (size_t b = 0; b < blocks; ++b) {
-      const int16_t* w = panel.levels + 512 * b + part * 2 * lanes;
-      const int16_t* x = call.x.levels + (first * blocks + b) * 32;
-      sums32 acc[Tokens];
-      for (size_t t = 0; t < Tokens; ++t) acc[t] = hn::Zero(int_lanes());
-      for (size_t pair = 0; pair < 16; ++pair) {
-        const levels16 weights = hn::LoadU(dl, w + 32 * pair);
-        for (size_t t = 0; t < Tokens; ++t) {
-          acc[t] = dot(acc[t], weights, both_columns(x + t * blocks * 32 + 2 * pair));
-        }
+  const size_t row = call.x.blocks;
+  const int16_t* x = call.x.levels + (token * row + first) * 32;
+  const float* step = call.x.step + token * row + first;
+  const int32_t* sum = call.x.sum + 2 * (token * row + first);
+  floats total[Tokens][Vectors];
+  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) total[t][v] = hn::LoadU(df, sums + t * sums_stride + v * lanes);
+  }
+  for (size_t b = 0; b < count; ++b) {
+    sums32 acc[Tokens][Vectors];
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = hn::Zero(int_lanes());
+    }
+    G4_UNROLL for (size_t pair = 0; pair < 16; ++pair) {
+      levels16 weights[Vectors];
+      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) weights[v] = hn::LoadU(dl, w[v].levels + 512 * b + 32 * pair);
+      G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+        const levels16 both = both_columns(x + t * row * 32 + 32 * b + 2 * pair);
+        G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = dot(acc[t][v], weights[v], both);
       }
-      const floats scale = hn::LoadU(df, panel.scale + 16 * b + part * lanes);
-      for (size_t t = 0; t < Tokens; ++t) {
-        const float step = call.x.step[(first + t) * blocks + b];
-        total[t] = hn::MulAdd(hn::ConvertTo(df, acc[t]), hn::Mul(scale, hn::Set(df, step)), total[t]);
+    }
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+      const floats scale = hn::LoadU(df, w[v].scale + 16 * b);
+      G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+        const floats factor = hn::Mul(scale, hn::Set(df, step[t * row + b]));
+        total[t][v] = hn::MulAdd(hn::ConvertTo(df, acc[t][v]), factor, total[t][v]);
         if constexpr (Minimum) {
-          const int32_t* sum = call.x.sum + 2 * ((first + t) * blocks + b);
-          const floats x_sum = hn::Set(df, step * static_cast<float>(sum[0] + sum[1]));
-          total[t] = hn::MulAdd(hn::LoadU(df, panel.minimum + 16 * b + part * lanes), x_sum, total[t]);
+          const int32_t* s = sum + 2 * (t * row + b);
+          const floats x_sum = hn::Set(df, step[t * row + b] * static_cast<float>(s[0] + s[1]));
+          total[t][v] = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), x_sum, total[t][v]);
         }
       }
     }
-    for (size_t t = 0; t < Tokens; ++t) hn::StoreU(total[t], df, sums[t] + part * lanes);
   }
-  for (size_t t = 0; t < Tokens; ++t) write_panel(sums[t], rows, y + (first + t) * call.rows);
+  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) hn::StoreU(total[t][v], df, sums + t * sums_stride + v * lanes);
+  }
+}
+
+// Panels beside one another in a tile: two with AVX-512, where a panel is one vector.
+inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
+
+// Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
+template <size_t Tokens, bool Minimum>
+HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+                                    size_t panels, size_t token, size_t first, size_t count) {
+  constexpr size_t stride = neighbours * cpu::panel_rows;
+  HWY_ALIGN float sums[Tokens * stride];
+  const size_t row = panel * cpu::panel_rows;
+  const size_t rows = std::min(panels * cpu::panel_rows, call.rows - row);
+  for (size_t t = 0; t < Tokens; ++t) {
+    float* to = sums + t * stride;
+    std::fill(to, to + stride, 0.0f);
+    if (first != 0) {
+      const float* from = call.y + (token + t) * call.rows + row;
+      std::copy(from, from + rows, to);
+    }
+  }
+  const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
+    return tile_rows{wide[p].levels + part * 2 * lanes, wide[p].scale + part * lanes, wide[p].minimum + part * lanes};
+  };
+  if constexpr (parts == 1) {
+    if (panels == 2) {
+      tile<Tokens, 2, Minimum>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
+    } else {
+      tile<Tokens, 1, Minimum>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
+    }
+  } else {
+    for (size_t part = 0; part < parts; part += 2) {
+      tile<Tokens, 2, Minimum>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count,
+                               sums + part * lanes, stride);
+    }
+  }
+  for (size_t t = 0; t < Tokens; ++t) {
+    std::copy(sums + t * stride, sums + t * stride + rows, call.y + (token + t) * call.rows + row);
+  }
 }
 
 template <bool Minimum>
-inline void panel_times_matrix(const cpu::packed_call& call, const wide_panel& panel, size_t rows, float* y) {
-  // Twelve integer and twelve float sums with AVX-512's 32 registers, half as many with 16.
-  constexpr size_t tile = lanes == 16 ? 12 : 6;
-  size_t t = 0;
-  for (; t + tile <= call.tokens; t += tile) panel_times_tokens<tile, Minimum>(call, panel, t, rows, y);
-  for (; t + 3 <= call.tokens; t += 3) panel_times_tokens<3, Minimum>(call, panel, t, rows, y);
-  for (; t < call.tokens; ++t) panel_times_tokens<1, Minimum>(call, panel, t, rows, y);
+inline void panels_times_matrix(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+                                size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
+  // Twice as many sums in integers and in floats: 24 of AVX-512's 32 registers. With 16, floats wait in memory.
+  constexpr size_t most = lanes == 16 ? 6 : 4;
+  const size_t end = token + tokens;
+  for (; token + most <= end; token += most) {
+    panels_times_tokens<most, Minimum>(call, wide, panel, panels, token, first, count);
+  }
+  for (; token + 2 <= end; token += 2) {
+    panels_times_tokens<2, Minimum>(call, wide, panel, panels, token, first, count);
+  }
+  for (; token < end; ++token) panels_times_tokens<1, Minimum>(call, wide, panel, panels, token, first, count);
+}
+
+// Widen is called as widen(call, panel, first block, blocks, out).
+template <bool Minimum, class Widen>
+HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece) {
+  const size_t blocks = call.x.blocks;
+  // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
+  // of 512 KB or more. Rounding plain floats costs more than reading activations from further away.
+  const size_t batch = cpu::packs(call.origin) ? 240 * 1024 / (64 * std::min(cpu::wide_blocks, blocks)) / 12 * 12 : 512;
+  for (size_t token = 0; token < call.tokens; token += batch) {
+    const size_t tokens = std::min(batch, call.tokens - token);
+    for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
+      const size_t count = std::min(cpu::wide_blocks, blocks - first);
+      for (size_t p = call.first; p < call.first + call.count; p += neighbours) {
+        const size_t panels = std::min(neighbours, call.first + call.count - p);
+        wide_panel wide[neighbours];
+        for (size_t i = 0; i < neighbours; ++i) wide[i] = wide_panel_in(call.scratch + i * cpu::wide_bytes);
+        for (size_t i = 0; i < panels; ++i) widen_piece(call, p + i, first, count, wide[i]);
+        panels_times_matrix<Minimum>(call, wide, p, panels, token, tokens, first, count);
+      }
+    }
+  }
 }
 
 template <storage S>
 inline void packed_matmul_of(const cpu::packed_call& call) {
+  if (call.tokens > 1) return blocked_matmul<packed_facts<S>::has_minimum>(call, widen<S>);
   const size_t panel_bytes = cpu::packed_panel_bytes(S, call.columns);
   for (size_t p = call.first; p < call.first + call.count; ++p) {
     const size_t row = p * cpu::panel_rows;
-    const size_t rows = std::min(cpu::panel_rows, call.rows - row);
-    const std::byte* panel = call.w + p * panel_bytes;
-    if (call.tokens == 1) {
-      HWY_ALIGN float sums[cpu::panel_rows];
-      panel_times_vector<S>(call, panel, sums);
-      write_panel(sums, rows, call.y + row);
-    } else {
-      const wide_panel wide = wide_panel_in(call.scratch, call.x.blocks);
-      widen_panel<S>(call, panel, wide);
-      panel_times_matrix<packed_facts<S>::has_minimum>(call, wide, rows, call.y + row);
-    }
-  }
-}
-
-inline void plain_matmul(const cpu::packed_call& call) {
-  const wide_panel wide = wide_panel_in(call.scratch, call.x.blocks);
-  for (size_t p = call.first; p < call.first + call.count; ++p) {
-    const size_t row = p * cpu::panel_rows;
-    const size_t rows = std::min(cpu::panel_rows, call.rows - row);
-    widen_floats(call, row, rows, wide);
-    panel_times_matrix<false>(call, wide, rows, call.y + row);
+    HWY_ALIGN float sums[cpu::panel_rows];
+    panel_times_vector<S>(call, call.w + p * panel_bytes, sums);
+    std::copy(sums, sums + std::min(cpu::panel_rows, call.rows - row), call.y + row);
   }
 }
 
@@ -276,7 +334,7 @@ inline void packed_matmul(const cpu::packed_call& call) {
     case storage::q4_k: return packed_matmul_of<storage::q4_k>(call);
     case storage::q5_k: return packed_matmul_of<storage::q5_k>(call);
     case storage::q6_k: return packed_matmul_of<storage::q6_k>(call);
-    default: return plain_matmul(call);
+    default: return blocked_matmul<false>(call, widen_floats);
   }
 }
 

@@ -14,6 +14,14 @@
 #include "g4/tensor/storage.h"
 #include "hwy/highway.h"
 
+// Before a loop over a tile's vectors: they live in registers only once the loop is unrolled, which -O2 does not do.
+#undef G4_UNROLL
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+#define G4_UNROLL _Pragma("GCC unroll 16")
+#else
+#define G4_UNROLL
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;

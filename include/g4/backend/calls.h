@@ -59,7 +59,7 @@ struct quantise_call {
 
 /// Panels [first, first + count) of y = x · Wᵀ with 16-bit activations; a panel is 16 rows of W.
 ///
-/// scratch   `packed_scratch(columns)` bytes
+/// scratch   `packed_scratch` bytes
 struct packed_call {
   const std::byte* w = nullptr;
   storage origin = storage::f32;
@@ -73,8 +73,12 @@ struct packed_call {
   std::byte* scratch = nullptr;
 };
 
-/// Bytes a packed_call works in: one panel widened to 16 bits, with two floats per block and row.
-[[nodiscard]] constexpr std::size_t packed_scratch(std::size_t columns) { return (columns + 31) / 32 * (1024 + 128); }
+/// Blocks of 32 columns that are widened at a time: 64 KB for a panel. A whole number of 256-column blocks.
+inline constexpr std::size_t wide_blocks = 64;
+inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 128);
+
+/// Bytes a packed_call works in: two panels' pieces in 16 bits, with two floats per block and row.
+inline constexpr std::size_t packed_scratch = 2 * wide_bytes;
 
 struct norm_call {
   const float* x = nullptr;

@@ -100,12 +100,12 @@ class simd : public reference<float> {
     std::size_t stride = 64;
     for (const projection& p : products) {
       panels += ceil_div(p.w.rows, cpu::panel_rows);
-      stride = std::max(stride, takes_rounded(p.w, tokens) ? cpu::packed_scratch(columns)
+      stride = std::max(stride, takes_rounded(p.w, tokens) ? cpu::packed_scratch
                                                            : sizeof(float) * cpu::matmul_scratch(p.w));
     }
     stride = ceil_div(stride, 64) * 64;
     std::byte* scratch = scratch_.take<std::byte>(stride * workers());
-    const std::size_t piece = split(panels, cpu::panel_rows * columns * tokens, 1);
+    const std::size_t piece = split(panels, cpu::panel_rows * columns * tokens, 2);
     run(panels, piece, [&](std::size_t first, std::size_t count, std::size_t worker) {
       std::size_t begin = 0;  // first panel of the product
       for (const projection& p : products) {
