@@ -167,7 +167,8 @@ CASES = {
                hidden_size_per_layer_input=8, use_double_wide_mlp=True, attention_k_eq_v=False),
         401, like="gemma-4-e2b", spelling="published", inner=(0, 9, 10, 14), prompt=20),
     "gemma4-e4b": Case(
-        "per-layer embeddings, shared keys, two KV heads, names of a multimodal checkpoint", "Gemma4ForConditionalGeneration",
+        "per-layer embeddings, shared keys, two KV heads, names of a multimodal checkpoint",
+        "Gemma4ForConditionalGeneration",
         gemma4(num_hidden_layers=12, hidden_size=24, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, global_head_dim=16, sliding_window=7, num_kv_shared_layers=5,
                hidden_size_per_layer_input=8),

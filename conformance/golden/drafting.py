@@ -34,7 +34,8 @@ def draft_step(drafter, inputs, position, shared, dtype):
         hooks.append(drafter.masked_embedding.centroids.register_forward_hook(
             lambda m, a, out: seen.update(centroids=out)))
     with reference.arithmetic(dtype):
-        out = drafter(inputs_embeds=inputs[None, None], position_ids=torch.tensor([[position]]), shared_kv_states=shared)
+        out = drafter(inputs_embeds=inputs[None, None], position_ids=torch.tensor([[position]]),
+                      shared_kv_states=shared)
     for hook in hooks:
         hook.remove()
     row = {"draft.inputs": inputs, "draft.final_norm": seen["norm"][0, 0], "draft.logits": out.logits[0, 0],
@@ -172,7 +173,7 @@ def case(row, out, ids, greedy_checks, caught, tight, unsuitable):
             if min(accepted) >= 2:
                 raise unsuitable(f"accepted {accepted} after training")
             continue
-        margin = float(folder_margin(rounds["draft.logits"]))
+        margin = float(smallest_margin(rounds["draft.logits"]))
         rounds64, _ = speculate(wide, read_wide, ids, row.new, torch.float64)
         same = rounds64["draft.ids"].shape == rounds["draft.ids"].shape and all(
             torch.equal(rounds[k], rounds64[k]) for k in rounds if not rounds[k].dtype.is_floating_point)
@@ -199,7 +200,7 @@ def case(row, out, ids, greedy_checks, caught, tight, unsuitable):
     return expected, checks
 
 
-def folder_margin(logits):
+def smallest_margin(logits):
     best = logits.topk(2, dim=-1).values
     return (best[..., 0] - best[..., 1]).min()
 
@@ -231,7 +232,8 @@ def drafter_mistakes(target, where, rounds, prompt, tokens, about):
     cases = {
         "position_of_the_last_verified_token": (lambda n, norm, shared: {"position": n - 1}, None),
         "target_embedding_unscaled": (lambda n, norm, shared: {"token": embed(tokens[n]) / width**0.5}, None),
-        "halves_of_the_input_exchanged": (lambda n, norm, shared: {"token": norm[n - 1], "carried": embed(tokens[n])}, None),
+        "halves_of_the_input_exchanged": (
+            lambda n, norm, shared: {"token": norm[n - 1], "carried": embed(tokens[n])}, None),
         "carried_state_of_another_position": (lambda n, norm, shared: {"carried": norm[n - 2]}, None),
         "newest_key_missing": (lambda n, norm, shared: {"shared": shorter(shared)}, None),
         "window_one_shorter": (lambda n, norm, shared: {}, window(-1)),

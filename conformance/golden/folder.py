@@ -100,7 +100,8 @@ def save_weights(folder, model, dtype="float32"):
     tied = model.config.get_text_config().tie_word_embeddings
     state = {k: v for k, v in model.state_dict().items() if not (tied and k == "lm_head.weight")}
     to = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
-    state = {k: v.to(to).contiguous().clone() if v.dtype.is_floating_point else v.contiguous() for k, v in state.items()}
+    state = {k: v.to(to).contiguous().clone() if v.dtype.is_floating_point else v.contiguous()
+             for k, v in state.items()}
     write_tensors(folder / "model.safetensors", state)
 
 
@@ -144,8 +145,9 @@ class Expected:
         scale = float(value.abs().max())
         self.tensors[name] = value
         self.outputs[name] = {
-            "shape": list(value.shape), "dtype": "F32", "max_abs": digits(scale, 7), "std": digits(float(value.std()), 6),
-            "f32_vs_f64_max_abs_err": digits(distance), "atol": two_digits(atol or max(40 * distance, 2e-5 * scale))}
+            "shape": list(value.shape), "dtype": "F32", "max_abs": digits(scale, 7),
+            "std": digits(float(value.std()), 6), "f32_vs_f64_max_abs_err": digits(distance),
+            "atol": two_digits(atol or max(40 * distance, 2e-5 * scale))}
 
     def all(self, values, wide, keep=None):
         """Every tap of a run: expert choices are integers, all else real."""

@@ -214,7 +214,8 @@ def case(out, path):
         about["f32_vs_f64_max_rel_err_hidden"] = [
             float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(values["hidden"], exact["hidden"])]
     about = {
-        "content": "Gemma 3 270M, Q4_K_M; the file itself is not part of the case", "family": "gemma3", "like": "gemma-3-270m",
+        "content": "Gemma 3 270M, Q4_K_M; the file itself is not part of the case", "family": "gemma3",
+        "like": "gemma-3-270m",
         "set": "own", "model": path.name, "sha256": digest,
         "weights": "every tensor dequantised to float32; GGUF norm weights hold 1+w", "compute_dtype": "float32",
         "transformers": transformers.__version__, "torch": torch.__version__,

@@ -46,7 +46,7 @@ def model_class(config):
 
 
 def load(folder, dtype=torch.float32):
-    """The model of a checkpoint folder. Every tensor of the file must be used, and none may be missing but a tied head."""
+    """The model of a checkpoint folder. Every tensor of the file must be used; only a tied head may be missing."""
     _allow_models_that_only_read_keys()
     folder = pathlib.Path(folder)
     config = json.loads((folder / "config.json").read_text())
@@ -115,7 +115,8 @@ def rotary_tables_in_float64(model):
             rope = module.config.rope_parameters[kind]
             head = getattr(module.config, "per_layer_config", None)
             dim = head[kind].head_dim if head else module.config.head_dim
-            exact = rope["rope_theta"] ** -(torch.arange(0, dim, 2, dtype=torch.float64) / dim) / rope.get("factor", 1.0)
+            steps = torch.arange(0, dim, 2, dtype=torch.float64) / dim
+            exact = rope["rope_theta"] ** -steps / rope.get("factor", 1.0)
             exact = torch.where(rounded == 0, torch.zeros_like(exact), exact)
             assert torch.allclose(exact, rounded, rtol=1e-6, atol=0), kind
             setattr(module, f"{kind}_inv_freq", exact)
