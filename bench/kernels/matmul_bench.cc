@@ -1,0 +1,59 @@
+// The matmul's ladder: its definition, weights as stored with float32 arithmetic, and packed weights with 16-bit
+// activations; for one token from memory (decode) and for 512 (prefill).
+#include "bench/kernels/kernels_bench.h"
+
+#include "g4/ops/matmul.h"
+
+namespace g4::bench {
+namespace {
+
+enum class step { definition, exact, fast };
+
+void matmul(benchmark::State& state, const real_shape& shape, step which, std::size_t tokens) {
+  const std::vector<std::byte> bytes = random_weights(shape.type, shape.rows, shape.columns);
+  // One token: as many copies as it takes to come from memory every time.
+  const std::size_t copies = tokens > 1 ? 1 : std::max<std::size_t>(1, (std::size_t{192} << 20) / bytes.size());
+  backend::cpu on({which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr});
+  packed_store store;
+  std::vector<std::vector<std::byte>> stored(which == step::fast ? 0 : copies, bytes);
+  std::vector<matrix_view> weights;
+  for (std::size_t i = 0; i < copies; ++i) {
+    const matrix_view w{which == step::fast ? bytes.data() : stored[i].data(), shape.rows, shape.columns, shape.type};
+    const auto prepared = on.prepare(w, store);
+    if (!prepared) return state.SkipWithError(prepared.error().message.c_str());
+    weights.push_back(*prepared);
+  }
+  const std::vector<float> x = random_floats(tokens * shape.columns);
+  std::vector<float> y(tokens * shape.rows), panel;
+  std::size_t i = 0;
+  for (auto _ : state) {
+    const matrix_view& w = weights[i++ % copies];
+    if (which == step::definition) {
+      ops::matmul(w, x.data(), tokens, y.data(), panel);
+    } else {
+      on.matmul(w, x.data(), tokens, y.data());
+    }
+    benchmark::DoNotOptimize(y.data());
+  }
+  report(state, static_cast<double>(bytes.size()), 2.0 * static_cast<double>(shape.rows * shape.columns * tokens),
+         which == step::fast ? one_thread_limits().int16 : one_thread_limits().f32);
+}
+
+const bool registered = [] {
+  for (const real_shape& shape : real_shapes) {
+    for (const std::size_t tokens : {std::size_t{1}, std::size_t{512}}) {
+      if (tokens > 1 && shape.rows > 100'000) continue;  // a prompt needs one row of logits
+      const std::string name = std::string(shape.name) + (tokens == 1 ? "/decode/" : "/prefill/");
+      const auto add = [&](const char* rung, step which) {
+        benchmark::RegisterBenchmark((name + rung).c_str(), matmul, shape, which, tokens);
+      };
+      if (shape.rows <= 2048) add("v1_definition", step::definition);
+      add("v2_exact", step::exact);
+      add("v3_fast", step::fast);
+    }
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace g4::bench
