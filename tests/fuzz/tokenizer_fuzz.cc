@@ -76,10 +76,10 @@ void add_bytes(text::tokenizer_builder& builder) {
 
 result<text::tokenizer> build(reader& in) {
   const bool by_rank = in.byte() % 2 == 1;
-  text::tokenizer_builder builder({.merges = by_rank ? text::tokenizer_builder::order::by_rank
-                                                     : text::tokenizer_builder::order::by_score,
-                                   .byte_fallback = in.byte() % 4 != 0,
-                                   .fuse_unknown = in.byte() % 2 == 0});
+  text::tokenizer_builder builder(
+      {.merges = by_rank ? text::tokenizer_builder::order::by_rank : text::tokenizer_builder::order::by_score,
+       .byte_fallback = in.byte() % 4 != 0,
+       .fuse_unknown = in.byte() % 2 == 0});
   if (in.byte() % 4 != 0) add_bytes(builder);
   std::size_t id = 256;
   for (unsigned calls = in.byte(); calls > 0 && !in.left.empty(); --calls) {
@@ -105,8 +105,8 @@ result<text::tokenizer> build(reader& in) {
 // A sound vocabulary over a few letters and blanks, in both orders.
 const text::tokenizer& sound(bool by_rank) {
   const auto make = [](bool rank) {
-    text::tokenizer_builder builder({.merges = rank ? text::tokenizer_builder::order::by_rank
-                                                    : text::tokenizer_builder::order::by_score});
+    text::tokenizer_builder builder(
+        {.merges = rank ? text::tokenizer_builder::order::by_rank : text::tokenizer_builder::order::by_score});
     add_bytes(builder);
     builder.piece(256, "<eos>", text::piece_kind::control);
     builder.piece(257, "<b>", text::piece_kind::user_defined);

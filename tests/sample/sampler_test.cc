@@ -28,7 +28,8 @@ using sample::sampler_options;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // The definition, slowly: the probabilities of all ids after every step, exactly k kept by top k.
-std::vector<double> probabilities(std::vector<float> logits, const sampler_options& o, const std::vector<std::int32_t>& accepted) {
+std::vector<double> probabilities(std::vector<float> logits, const sampler_options& o,
+                                  const std::vector<std::int32_t>& accepted) {
   for (const auto id : std::set<std::int32_t>(accepted.begin(), accepted.end())) {
     float& l = logits[static_cast<std::size_t>(id)];
     l = l < 0 ? l * o.repetition_penalty : l / o.repetition_penalty;
@@ -44,7 +45,8 @@ std::vector<double> probabilities(std::vector<float> logits, const sampler_optio
     for (const auto i : order) p[i] /= sum;
   };
   for (const auto i : order) {
-    p[i] = std::exp((static_cast<double>(logits[i]) - static_cast<double>(logits[order[0]])) / static_cast<double>(o.temperature));
+    p[i] = std::exp((static_cast<double>(logits[i]) - static_cast<double>(logits[order[0]])) /
+                    static_cast<double>(o.temperature));
   }
   normalise();
   double before = 0;
@@ -60,8 +62,8 @@ std::vector<double> probabilities(std::vector<float> logits, const sampler_optio
   return p;
 }
 
-std::vector<double> frequencies(const std::vector<float>& logits, sampler_options o, const std::vector<std::int32_t>& accepted,
-                                int draws) {
+std::vector<double> frequencies(const std::vector<float>& logits, sampler_options o,
+                                const std::vector<std::int32_t>& accepted, int draws) {
   std::vector<double> f(logits.size(), 0.0);
   // The window is as long as what was accepted, so that choices made here would push it out: a fresh sampler each time.
   for (int i = 0; i < draws; ++i) {
@@ -84,7 +86,10 @@ TEST(sampler, same_distribution_as_transformers) {
   EXPECT_EQ(rows.size(), 24u);
   for (const auto& row : rows) {
     const auto& r = row["options"];
-    const sampler_options o{.temperature = r["temperature"], .top_k = r["top_k"], .top_p = r["top_p"], .min_p = r["min_p"],
+    const sampler_options o{.temperature = r["temperature"],
+                            .top_k = r["top_k"],
+                            .top_p = r["top_p"],
+                            .min_p = r["min_p"],
                             .repetition_penalty = r["repetition_penalty"]};
     const auto logits = row["logits"].get<std::vector<float>>();
     const auto accepted = row["accepted"].get<std::vector<std::int32_t>>();
@@ -95,7 +100,8 @@ TEST(sampler, same_distribution_as_transformers) {
     for (std::size_t id = 0; id < logits.size(); ++id) {
       EXPECT_NEAR(defined[id], expected[id], 1e-6) << row.dump() << id;
       // Five standard deviations; what has no chance is never drawn.
-      EXPECT_NEAR(drawn[id], expected[id], 5 * std::sqrt(expected[id] * (1 - expected[id]) / draws) + 1e-9) << row.dump() << id;
+      EXPECT_NEAR(drawn[id], expected[id], 5 * std::sqrt(expected[id] * (1 - expected[id]) / draws) + 1e-9)
+          << row.dump() << id;
     }
   }
 }
@@ -193,9 +199,12 @@ TEST(greedy, the_lowest_id_of_equals) {
 
 TEST(greedy, logits_that_say_nothing_refused) {
   EXPECT_EQ(sample::greedy({}).error().message, "sample: there are no logits");
-  EXPECT_EQ(sample::greedy(std::vector<float>{1, std::nanf(""), 2}).error().message, "sample: the logit of id 1 is not a number");
-  EXPECT_EQ(sample::greedy(std::vector<float>{std::nanf(""), 2}).error().message, "sample: the logit of id 0 is not a number");
-  EXPECT_EQ(sample::greedy(std::vector<float>{-infinity, -infinity}).error().message, "sample: every logit is minus infinity");
+  EXPECT_EQ(sample::greedy(std::vector<float>{1, std::nanf(""), 2}).error().message,
+            "sample: the logit of id 1 is not a number");
+  EXPECT_EQ(sample::greedy(std::vector<float>{std::nanf(""), 2}).error().message,
+            "sample: the logit of id 0 is not a number");
+  EXPECT_EQ(sample::greedy(std::vector<float>{-infinity, -infinity}).error().message,
+            "sample: every logit is minus infinity");
 }
 
 TEST(sampler, exactly_k_kept_and_ties_to_the_lower_id) {
@@ -208,8 +217,9 @@ TEST(sampler, exactly_k_kept_and_ties_to_the_lower_id) {
 }
 
 TEST(sampler, banned_ids_never_chosen) {
-  for (const sampler_options o : {sampler_options{.temperature = 1.0f}, sampler_options{.temperature = 1.0f, .top_k = 3},
-                                  sampler_options{.temperature = 1.0f, .top_p = 0.99f}}) {
+  for (const sampler_options o :
+       {sampler_options{.temperature = 1.0f}, sampler_options{.temperature = 1.0f, .top_k = 3},
+        sampler_options{.temperature = 1.0f, .top_p = 0.99f}}) {
     auto s = *make_sampler(o, 3);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(*s.choose(std::vector<float>{-infinity, 0, -infinity}), 1);
   }
@@ -260,13 +270,16 @@ TEST(sampler, options_out_of_range_refused) {
     const auto s = make_sampler(o, 4);
     return s ? std::string("accepted") : s.error().message;
   };
-  EXPECT_EQ(refusal({.temperature = -0.5f}), "sample: temperature is -0.5; expected 0 for the likeliest id or a positive number");
-  EXPECT_EQ(refusal({.temperature = std::nanf("")}), "sample: temperature is nan; expected 0 for the likeliest id or a positive number");
+  EXPECT_EQ(refusal({.temperature = -0.5f}),
+            "sample: temperature is -0.5; expected 0 for the likeliest id or a positive number");
+  EXPECT_EQ(refusal({.temperature = std::nanf("")}),
+            "sample: temperature is nan; expected 0 for the likeliest id or a positive number");
   EXPECT_EQ(refusal({.top_k = -1}), "sample: top_k is -1; expected 0 for all ids or how many to keep");
   EXPECT_EQ(refusal({.top_p = 0}), "sample: top_p is 0; expected a share above 0 and at most 1");
   EXPECT_EQ(refusal({.top_p = 1.5f}), "sample: top_p is 1.5; expected a share above 0 and at most 1");
   EXPECT_EQ(refusal({.min_p = -0.1f}), "sample: min_p is -0.1; expected a share from 0 to 1");
-  EXPECT_EQ(refusal({.repetition_penalty = 0}), "sample: repetition_penalty is 0; expected a positive number, 1 for none");
+  EXPECT_EQ(refusal({.repetition_penalty = 0}),
+            "sample: repetition_penalty is 0; expected a positive number, 1 for none");
   EXPECT_EQ(refusal({}), "accepted");
 }
 

@@ -56,17 +56,20 @@ TEST(chat, same_prompts_as_the_templates) {
 // SHA-256, to compare long expansions by their fingerprint (FIPS 180-4).
 std::string sha256(const std::string& text) {
   constexpr std::uint32_t k[64] = {
-      0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
-      0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
-      0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
-      0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-      0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
-      0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-      0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-  std::array<std::uint32_t, 8> h{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+      0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+      0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+      0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+      0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+      0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+      0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+      0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+      0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+  std::array<std::uint32_t, 8> h{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::string m = text + '\x80';
   while (m.size() % 64 != 56) m += '\0';
-  for (int shift = 56; shift >= 0; shift -= 8) m += static_cast<char>((static_cast<std::uint64_t>(text.size()) * 8) >> shift);
+  for (int shift = 56; shift >= 0; shift -= 8)
+    m += static_cast<char>((static_cast<std::uint64_t>(text.size()) * 8) >> shift);
   const auto turn = [](std::uint32_t x, int n) { return (x >> n) | (x << (32 - n)); };
   for (std::size_t at = 0; at < m.size(); at += 64) {
     std::uint32_t w[64];
@@ -80,8 +83,10 @@ std::string sha256(const std::string& text) {
     }
     auto v = h;
     for (std::size_t i = 0; i < 64; ++i) {
-      const std::uint32_t a = v[7] + (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-      const std::uint32_t b = (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+      const std::uint32_t a =
+          v[7] + (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
+      const std::uint32_t b =
+          (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
       v = {a + b, v[0], v[1], v[2], v[3] + a, v[4], v[5], v[6]};
     }
     for (std::size_t i = 0; i < 8; ++i) h[i] += v[i];
@@ -115,14 +120,17 @@ TEST(placeholders, same_expansions_as_the_processors) {
       } else {
         const bool video = m.contains("fps");
         const auto budget = video ? text::gemma4_video_budget : row["image_budget"].get<std::size_t>();
-        next.soft_tokens = text::gemma4_image_size(m["height"].get<std::size_t>(), m["width"].get<std::size_t>(), budget)->soft_tokens;
+        next.soft_tokens =
+            text::gemma4_image_size(m["height"].get<std::size_t>(), m["width"].get<std::size_t>(), budget)->soft_tokens;
         if (video) {
           next.is = text::medium::kind::video;
-          for (const std::size_t frame : text::gemma4_video_sample(m["total_frames"].get<std::size_t>(), m["sampled"].get<std::size_t>())) {
+          for (const std::size_t frame :
+               text::gemma4_video_sample(m["total_frames"].get<std::size_t>(), m["sampled"].get<std::size_t>())) {
             next.seconds.push_back(static_cast<double>(frame) / m["fps"].get<double>());
           }
         }
-        EXPECT_EQ(next.soft_tokens * (video ? next.seconds.size() : 1), row["soft_tokens"][i].get<std::size_t>()) << row["name"];
+        EXPECT_EQ(next.soft_tokens * (video ? next.seconds.size() : 1), row["soft_tokens"][i].get<std::size_t>())
+            << row["name"];
       }
       media.push_back(next);
       ++i;
@@ -136,7 +144,9 @@ TEST(placeholders, same_expansions_as_the_processors) {
     if (!row.contains("expanded_sha256")) continue;
     const auto prompt = row["prompt"].get<std::string>();
     std::vector<text::medium> media;
-    for (std::size_t at = prompt.find("<start_of_image>"); at != prompt.npos; at = prompt.find("<start_of_image>", at + 1)) media.emplace_back();
+    for (std::size_t at = prompt.find("<start_of_image>"); at != prompt.npos;
+         at = prompt.find("<start_of_image>", at + 1))
+      media.emplace_back();
     const auto expanded = text::gemma3_expand(prompt, media);
     ASSERT_TRUE(expanded) << expanded.error().message;
     EXPECT_EQ(sha256(*expanded), row["expanded_sha256"].get<std::string>()) << row["name"];
@@ -148,7 +158,8 @@ TEST(placeholders, same_expansions_as_the_processors) {
 TEST(placeholders, same_counts_as_the_processors) {
   const auto cases = test::read_cases("prompts.json");
   for (const auto& row : cases["image_token_counts"]) {
-    const auto size = text::gemma4_image_size(row["height"].get<std::size_t>(), row["width"].get<std::size_t>(), row["budget"].get<std::size_t>());
+    const auto size = text::gemma4_image_size(row["height"].get<std::size_t>(), row["width"].get<std::size_t>(),
+                                              row["budget"].get<std::size_t>());
     ASSERT_TRUE(size) << size.error().message;
     EXPECT_EQ(size->height, row["resized"][0].get<std::size_t>());
     EXPECT_EQ(size->width, row["resized"][1].get<std::size_t>());
@@ -166,7 +177,8 @@ TEST(placeholders, same_counts_as_the_processors) {
 TEST(placeholders, media_that_do_not_match_refused) {
   const text::medium image[] = {{.soft_tokens = 2}};
   EXPECT_EQ(*text::gemma4_expand("a<|image|>b", image), "a<|image><|image|><|image|><image|>b");
-  EXPECT_EQ(text::gemma4_expand("<|image|><|image|>", image).error().message, "prompt: more <|image|> than media for them");
+  EXPECT_EQ(text::gemma4_expand("<|image|><|image|>", image).error().message,
+            "prompt: more <|image|> than media for them");
   EXPECT_EQ(text::gemma4_expand("text", image).error().message, "prompt: fewer <|image|> than media for them");
   EXPECT_EQ(text::gemma4_image_size(10, 10, 100).error().message,
             "image: a budget of 100 soft tokens; Gemma 4 knows 70, 140, 280, 560 and 1120");
@@ -178,7 +190,8 @@ TEST(placeholders, crops_of_gemma3_introduced_by_a_sentence) {
   const text::medium image[] = {{.crops = 2}};
   const auto expanded = *text::gemma3_expand("<start_of_image>", image);
   EXPECT_TRUE(expanded.starts_with("Here is the original image \n\n<start_of_image><image_soft_token>"));
-  EXPECT_NE(expanded.find("<end_of_image>\n\n and here are some crops to help you see better \n\n<start_of_image>"), std::string::npos);
+  EXPECT_NE(expanded.find("<end_of_image>\n\n and here are some crops to help you see better \n\n<start_of_image>"),
+            std::string::npos);
   EXPECT_TRUE(expanded.ends_with("<end_of_image>\n\n"));
 }
 
@@ -213,13 +226,15 @@ TEST(chat, conversations_the_templates_refuse_refused) {
   EXPECT_EQ(text::gemma3_prompt({}).error().message, "chat: there are no messages");
   EXPECT_EQ(text::gemma4_prompt({}).error().message, "chat: there are no messages");
   const message twice[] = {{.from = role::user, .said = "a"}, {.from = role::user, .said = "b"}};
-  EXPECT_EQ(text::gemma3_prompt(twice).error().message,
-            "chat: message 1 after the system text is from the user; Gemma 3 needs user and assistant in turn, user first");
+  EXPECT_EQ(
+      text::gemma3_prompt(twice).error().message,
+      "chat: message 1 after the system text is from the user; Gemma 3 needs user and assistant in turn, user first");
   const message heard[] = {{.said = std::vector<text::content_part>{{text::content_part::kind::audio, ""}}}};
   EXPECT_EQ(text::gemma3_prompt(heard).error().message, "chat: message 0 has audio, which this model does not hear");
   EXPECT_EQ(text::gemma3_prompt(heard, text::gemma3n_chat)->text,
             "<bos><start_of_turn>user\n<audio_soft_token><end_of_turn>\n<start_of_turn>model\n");
-  const message answers[] = {{.from = role::assistant, .calls = {{.name = "f", .arguments = {}, .id = "1"}}}, {.from = role::tool, .said = "x", .call_id = "2"}};
+  const message answers[] = {{.from = role::assistant, .calls = {{.name = "f", .arguments = {}, .id = "1"}}},
+                             {.from = role::tool, .said = "x", .call_id = "2"}};
   EXPECT_EQ(text::gemma4_prompt(answers).error().message,
             "chat: message 1 comes from a tool but has neither its name nor the id of its call");
   text::value deep;

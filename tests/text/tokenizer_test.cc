@@ -43,8 +43,7 @@ TEST(tokenizer, same_ids_as_hugging_face_from_scores_from_merges_and_from_json) 
     for (const auto& row : cases["rows"]) {
       const auto text = row["text"].get<std::string>();
       const auto expected = row["ids"].get<ids>();
-      const bool in_this_file =
-          std::none_of(expected.begin(), expected.end(), [&](token id) { return id >= pieces; });
+      const bool in_this_file = std::none_of(expected.begin(), expected.end(), [&](token id) { return id >= pieces; });
       if (!in_this_file && std::string(form.file) != "small.json") continue;
       EXPECT_EQ(*tokens.encode(text, {.parse_special = true}), expected) << form.file << ": " << text;
       EXPECT_EQ(*tokens.decode(expected), row["decoded"].get<std::string>()) << form.file << ": " << text;
@@ -107,7 +106,8 @@ TEST(tokenizer, ends_of_an_answer_from_generation_config) {
   EXPECT_EQ(load::tokenizer_from_json(json, "t", R"({"eos_token_id": 7})")->special().ends, ids{7});
   const auto beyond = load::tokenizer_from_json(json, "t", R"({"eos_token_id": 70000})");
   ASSERT_FALSE(beyond);
-  EXPECT_EQ(beyond.error().message, "t: the id of an end of the answer is 70000; the vocabulary has " + std::to_string(small("small.json").size()) + " pieces");
+  EXPECT_EQ(beyond.error().message, "t: the id of an end of the answer is 70000; the vocabulary has " +
+                                        std::to_string(small("small.json").size()) + " pieces");
 }
 
 TEST(tokenizer, control_tokens_in_a_plain_range_stay_text) {
@@ -147,7 +147,8 @@ TEST(tokenizer, bytes_that_are_no_characters_kept) {
 
 TEST(tokenizer, ids_outside_the_vocabulary_refused_when_decoded) {
   const auto tokens = small("scores.gguf");
-  EXPECT_EQ(tokens.decode(ids{5, 70000}).error().message, "id 70000 is outside the vocabulary of " + std::to_string(tokens.size()) + " pieces");
+  EXPECT_EQ(tokens.decode(ids{5, 70000}).error().message,
+            "id 70000 is outside the vocabulary of " + std::to_string(tokens.size()) + " pieces");
   EXPECT_FALSE(tokens.decode(ids{-1}));
 }
 
@@ -172,8 +173,8 @@ struct tiny {
 
 tiny random_tiny(std::mt19937& random, bool by_rank) {
   tiny out{{}, text::tokenizer{}};
-  text::tokenizer_builder builder({.merges = by_rank ? text::tokenizer_builder::order::by_rank
-                                                     : text::tokenizer_builder::order::by_score});
+  text::tokenizer_builder builder(
+      {.merges = by_rank ? text::tokenizer_builder::order::by_rank : text::tokenizer_builder::order::by_score});
   test::add_byte_pieces(builder);
   std::vector<std::string> pieces{"a", "b", "c"};
   for (int i = 0; i < 25; ++i) {
@@ -261,7 +262,7 @@ TEST(tokenizer, earlier_merge_first_whatever_the_piece) {
   EXPECT_EQ(*tokens->encode("aabcb"), (ids{256, 261, 257}));
 }
 
-// As SentencePiece does it: with scores only the joined bytes count, so a character that is no piece may be part of one.
+// As SentencePiece does it: with scores only the joined bytes count, so a character that is no piece may be in one.
 TEST(tokenizer, characters_that_are_no_pieces_joined_by_score) {
   text::tokenizer_builder builder({});
   test::add_byte_pieces(builder);
@@ -285,7 +286,8 @@ TEST(tokenizer, random_tiny_vocabularies_with_merges_round_trip) {
 
 TEST(tokenizer, unknown_characters_fused_only_where_asked) {
   for (const bool fuse : {true, false}) {
-    text::tokenizer_builder builder({.merges = text::tokenizer_builder::order::by_rank, .byte_fallback = false, .fuse_unknown = fuse});
+    text::tokenizer_builder builder(
+        {.merges = text::tokenizer_builder::order::by_rank, .byte_fallback = false, .fuse_unknown = fuse});
     builder.piece(0, "<unk>", text::piece_kind::unknown);
     builder.piece(1, "a", text::piece_kind::normal);
     const auto tokens = builder.build({.unknown = 0});
@@ -373,8 +375,9 @@ TEST(tokenizer_builder, an_unknown_type_refused) {
 TEST(tokenizer_builder, ids_beyond_any_vocabulary_refused) {
   text::tokenizer_builder builder({});
   builder.piece(std::size_t{1} << 40, "a", text::piece_kind::normal);
-  EXPECT_EQ(refusal(builder),
-            "piece 1099511627776 (1 bytes) is beyond the limits of 1048576 pieces, 4096 bytes each and 1073741824 together");
+  EXPECT_EQ(
+      refusal(builder),
+      "piece 1099511627776 (1 bytes) is beyond the limits of 1048576 pieces, 4096 bytes each and 1073741824 together");
   text::tokenizer_builder far({});
   test::add_byte_pieces(far);
   far.piece(100'000, "a", text::piece_kind::normal);
@@ -449,7 +452,8 @@ std::string json_refusal(const std::string& path, const nlohmann::json& value) {
 TEST(tokenizer_json, other_kinds_of_tokenizer_refused) {
   EXPECT_EQ(json_refusal("/model/type", "Unigram"), "t.json: model.type is 'Unigram'; expected 'BPE'");
   EXPECT_EQ(json_refusal("/model/ignore_merges", true), "t.json: model.ignore_merges is true; g4 does not know it");
-  EXPECT_EQ(json_refusal("/model/end_of_word_suffix", "</w>"), "t.json: model.end_of_word_suffix is set; g4 does not know it");
+  EXPECT_EQ(json_refusal("/model/end_of_word_suffix", "</w>"),
+            "t.json: model.end_of_word_suffix is set; g4 does not know it");
   EXPECT_EQ(json_refusal("/model/dropout", 0.1), "t.json: model.dropout is set; g4 does not know it");
   EXPECT_EQ(json_refusal("/normalizer", {{"type", "NFC"}}),
             "t.json: the normalizer is not Gemma's, which replaces ' ' by U+2581");
@@ -464,8 +468,10 @@ TEST(tokenizer_json, damage_refused) {
   EXPECT_EQ(json_refusal("/model/vocab/a", "x"), "t.json: model.vocab holds something other than ids");
   EXPECT_EQ(json_refusal("/model/merges/0", 7), "t.json: model.merges holds something other than pairs of pieces");
   EXPECT_EQ(json_refusal("/model/merges/0", {"a"}), "t.json: model.merges holds a list of fewer than two pieces");
-  EXPECT_EQ(json_refusal("/model/merges/0", {"a", "b", "c"}), "t.json: model.merges holds a list of more than two pieces");
-  EXPECT_EQ(json_refusal("/model/merges/0", "zzzz qqqq"), "t.json: merge 0 makes 'zzzzqqqq', which is not in the vocabulary");
+  EXPECT_EQ(json_refusal("/model/merges/0", {"a", "b", "c"}),
+            "t.json: model.merges holds a list of more than two pieces");
+  EXPECT_EQ(json_refusal("/model/merges/0", "zzzz qqqq"),
+            "t.json: merge 0 makes 'zzzzqqqq', which is not in the vocabulary");
   EXPECT_EQ(json_refusal("/model/vocab/a", 1u << 30), "t.json: model.vocab holds the id 1073741824");
   EXPECT_FALSE(load::tokenizer_from_json("{}", "t.json"));
   EXPECT_FALSE(load::tokenizer_from_json("", "t.json"));

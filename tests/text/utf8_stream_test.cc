@@ -65,7 +65,10 @@ TEST(utf8_stream, one_replacement_for_each_byte_of_a_broken_character) {
   EXPECT_EQ(streamed("\xF0\x9F\x99", false), r + r + r);
   EXPECT_EQ(streamed("\xC0\x80", true), r + r + "a");
   EXPECT_EQ(streamed("\xED\xA0\x80", false), r + r + r);
-  EXPECT_EQ(streamed("\xF0\x9F" "b", true), r + r + "ba");
+  EXPECT_EQ(streamed("\xF0\x9F"
+                     "b",
+                     true),
+            r + r + "ba");
   EXPECT_EQ(streamed("\xC3\xC3\xA9", true), r + "éa");
   EXPECT_EQ(streamed("\xF5\x80\x80\x80", false), r + r + r + r);
 }
@@ -92,9 +95,10 @@ TEST(utf8_stream, visible_blanks_shown_as_blanks) {
 }
 
 TEST(utf8, same_blanks_as_python_strip) {
-  EXPECT_EQ(text::trimmed("\t\n\v\f\r\x1c\x1d\x1e\x1f x \xC2\x85\xC2\xA0\xE1\x9A\x80\xE2\x80\x80\xE2\x80\x8A\xE2\x80\xA8"
-                          "\xE2\x80\xA9\xE2\x80\xAF\xE2\x81\x9F\xE3\x80\x80"),
-            "x");
+  EXPECT_EQ(
+      text::trimmed("\t\n\v\f\r\x1c\x1d\x1e\x1f x \xC2\x85\xC2\xA0\xE1\x9A\x80\xE2\x80\x80\xE2\x80\x8A\xE2\x80\xA8"
+                    "\xE2\x80\xA9\xE2\x80\xAF\xE2\x81\x9F\xE3\x80\x80"),
+      "x");
   EXPECT_EQ(text::trimmed("\xE2\x80\x8B"), "\xE2\x80\x8B");  // a blank of no width is none
   EXPECT_EQ(text::trimmed(" \n "), "");
   EXPECT_EQ(text::trimmed(""), "");

@@ -150,7 +150,8 @@ namespace detail {
     text::tool t;
     t.name = *name;
     t.description = detail::chat_string(function, "description").value_or("");
-    if (const io::json* parameters = detail::chat_member(function, "parameters")) t.parameters = value_from_json(*parameters);
+    if (const io::json* parameters = detail::chat_member(function, "parameters"))
+      t.parameters = value_from_json(*parameters);
     if (const io::json* response = detail::chat_member(function, "response")) t.response = value_from_json(*response);
     tools.push_back(std::move(t));
   }

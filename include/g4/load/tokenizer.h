@@ -46,13 +46,15 @@ inline constexpr std::string_view tool_response_name = "<|tool_response>";
 /// The tokenizer of a GGUF file: `llama` (pieces with scores: Gemma 3, 3n, EmbeddingGemma) or `gemma4` (merges).
 ///
 /// name   what errors call the file
-[[nodiscard]] inline result<text::tokenizer> tokenizer_from_gguf(const io::gguf_metadata& keys, const std::string& name) {
+[[nodiscard]] inline result<text::tokenizer> tokenizer_from_gguf(const io::gguf_metadata& keys,
+                                                                 const std::string& name) {
   using text::tokenizer_builder;
   const auto model = keys.string("tokenizer.ggml.model");
   if (!model) return unexpected(model.error());
   const bool by_score = *model == "llama";
   if (!by_score && *model != "gemma4") {
-    return fail(name, ": tokenizer.ggml.model is ", text::detail::quoted(*model), "; the Gemma family has 'llama' or 'gemma4'");
+    return fail(name, ": tokenizer.ggml.model is ", text::detail::quoted(*model),
+                "; the Gemma family has 'llama' or 'gemma4'");
   }
   const auto pieces = keys.strings("tokenizer.ggml.tokens");
   if (!pieces) return unexpected(pieces.error());
@@ -81,7 +83,8 @@ inline constexpr std::string_view tool_response_name = "<|tool_response>";
     if (*prefix) return fail(name, ": tokenizer.ggml.add_space_prefix is true; Gemma's tokenizers add no blank");
   }
 
-  tokenizer_builder builder({.merges = by_score ? tokenizer_builder::order::by_score : tokenizer_builder::order::by_rank});
+  tokenizer_builder builder(
+      {.merges = by_score ? tokenizer_builder::order::by_score : tokenizer_builder::order::by_rank});
   std::size_t id = 0;
   builder.reserve(pieces->size(), 12 * pieces->size(), merges.size());
   for (const std::string_view piece : *pieces) {
@@ -140,7 +143,9 @@ class tokenizer_json_reader : public io::json_reader {
 
   bool null() { return where_ == place::rest ? few() && rest_.null() : odd(); }
   bool boolean(bool value) { return where_ == place::rest ? few() && rest_.boolean(value) : odd(); }
-  bool number_integer(std::int64_t value) { return where_ == place::rest ? few() && rest_.number_integer(value) : odd(); }
+  bool number_integer(std::int64_t value) {
+    return where_ == place::rest ? few() && rest_.number_integer(value) : odd();
+  }
   bool number_float(double value, const std::string& s) {
     return where_ == place::rest ? few() && rest_.number_float(value, s) : odd();
   }
@@ -226,7 +231,7 @@ class tokenizer_json_reader : public io::json_reader {
  private:
   enum class place { rest, pieces, merges, merge_pair };
 
-  /// The rest is kept as a document, which takes some tens of bytes a value; the largest of the family has 60 000 values.
+  /// The rest is kept as a document, which takes some tens of bytes a value; the largest of the family has 60 000.
   bool few() {
     constexpr std::size_t most = std::size_t{1} << 19;
     return ++values_ <= most || refuse("holds more than 524288 values beside its pieces and merges");
@@ -276,11 +281,13 @@ class tokenizer_json_reader : public io::json_reader {
 [[nodiscard]] inline result<void> check_steps(const io::json& rest, const std::string& name) {
   const io::json& model = member(rest, "model");
   if (string_or_empty(member(model, "type")) != "BPE") {
-    return fail(name, ": model.type is ", text::detail::quoted(string_or_empty(member(model, "type"))), "; expected 'BPE'");
+    return fail(name, ": model.type is ", text::detail::quoted(string_or_empty(member(model, "type"))),
+                "; expected 'BPE'");
   }
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const io::json& value = member(model, key);
-    if (!value.is_null() && string_or_empty(value) != "") return fail(name, ": model.", key, " is set; g4 does not know it");
+    if (!value.is_null() && string_or_empty(value) != "")
+      return fail(name, ": model.", key, " is set; g4 does not know it");
     if (value.is_number()) return fail(name, ": model.", key, " is set; g4 does not know it");
   }
   if (is_true(member(model, "ignore_merges"))) return fail(name, ": model.ignore_merges is true; g4 does not know it");
@@ -310,7 +317,8 @@ class tokenizer_json_reader : public io::json_reader {
     if (!id.is_number_unsigned()) return fail(name, ": the added token ", text::detail::quoted(content), " has no id");
     for (const char* key : {"single_word", "lstrip", "rstrip"}) {
       if (is_true(member(token, key))) {
-        return fail(name, ": the added token ", text::detail::quoted(content), " has ", key, ", which g4 does not know");
+        return fail(name, ": the added token ", text::detail::quoted(content), " has ", key,
+                    ", which g4 does not know");
       }
     }
     builder.added(static_cast<std::size_t>(id.get<std::uint64_t>()), content, is_true(member(token, "special")),
@@ -372,7 +380,8 @@ class tokenizer_json_reader : public io::json_reader {
   if (!generation.empty()) {
     const auto config = io::parse_json(generation, "generation_config.json");
     if (!config) return fail_in(name, config.error());
-    if (auto ends = detail::ids_of(detail::member(*config, "eos_token_id")); !ends.empty()) special.ends = std::move(ends);
+    if (auto ends = detail::ids_of(detail::member(*config, "eos_token_id")); !ends.empty())
+      special.ends = std::move(ends);
   }
   auto made = builder.build(std::move(special));
   if (!made) return fail_in(name, made.error());

@@ -49,7 +49,8 @@ struct candidate {
 }
 
 /// The `k` likeliest of `logits` [V], in order, into room [≥ min(k, V), and ≥ V for k above 1024]. No logit is a NaN.
-[[nodiscard]] inline std::span<candidate> top_k(std::span<const float> logits, std::size_t k, std::span<candidate> room) {
+[[nodiscard]] inline std::span<candidate> top_k(std::span<const float> logits, std::size_t k,
+                                                std::span<candidate> room) {
   k = std::min(k, logits.size());
   const auto at = [&](std::size_t id) { return candidate{static_cast<std::int32_t>(id), logits[id], 0}; };
   const auto middle = room.begin() + static_cast<std::ptrdiff_t>(k);
@@ -73,8 +74,8 @@ struct candidate {
   return room.first(k);
 }
 
-/// Weight of a logit whose likeliest neighbour has `highest`: e^((logit − highest)/T). In double, where no temperature a
-/// float can hold overflows.
+/// Weight of a logit whose likeliest neighbour has `highest`: e^((logit − highest)/T). In double, where no
+/// temperature a float can hold overflows.
 [[nodiscard]] constexpr double weight_of(float logit, float highest, float temperature) {
   return exp_of((static_cast<double>(logit) - static_cast<double>(highest)) / static_cast<double>(temperature));
 }
@@ -90,8 +91,8 @@ inline void weigh(std::span<candidate> sorted, float temperature) {
   return sum;
 }
 
-/// How many of `sorted` stay for top p: those before which less than `p` of `total` lies. At least one; all of them when
-/// even they have less than `p`.
+/// How many of `sorted` stay for top p: those before which less than `p` of `total` lies. At least one; all of them
+/// when even they have less than `p`.
 [[nodiscard]] inline std::size_t count_top_p(std::span<const candidate> sorted, double p, double total) {
   double before = 0;
   for (std::size_t i = 0; i < sorted.size(); ++i) {

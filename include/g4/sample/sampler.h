@@ -20,21 +20,21 @@ namespace g4::sample {
 
 /// How ids are chosen. As they stand: the likeliest, always.
 struct sampler_options {
-  float temperature = 0.0f;         ///< 0 is greedy, no chance involved; 1 is the model's own distribution
-  std::int64_t top_k = 0;           ///< only the k likeliest ids; 0 is all
-  float top_p = 1.0f;               ///< only the likeliest ids that make up this share; 1 is all
-  float min_p = 0.0f;               ///< only ids at least this share as likely as the likeliest; 0 is all
-  float repetition_penalty = 1.0f;  ///< above 1 ids that were accepted before become less likely
+  float temperature = 0.0f;           ///< 0 is greedy, no chance involved; 1 is the model's own distribution
+  std::int64_t top_k = 0;             ///< only the k likeliest ids; 0 is all
+  float top_p = 1.0f;                 ///< only the likeliest ids that make up this share; 1 is all
+  float min_p = 0.0f;                 ///< only ids at least this share as likely as the likeliest; 0 is all
+  float repetition_penalty = 1.0f;    ///< above 1 ids that were accepted before become less likely
   std::size_t repetition_window = 0;  ///< how many of the last accepted ids that means; 0 is all of them
-  std::uint64_t seed = 0;           ///< the same seed and logits give the same ids
+  std::uint64_t seed = 0;             ///< the same seed and logits give the same ids
 };
 
 /// Chooses ids; one per session. Allocates on construction only, or at the first choice where the size of the
 /// vocabulary was not known before.
 class sampler {
  public:
-  /// The next id, which is then among those the repetition penalty knows. Fails on logits that are not one per id of the
-  /// vocabulary, hold a NaN or plus infinity, or are all minus infinity, and then changes nothing.
+  /// The next id, which is then among those the repetition penalty knows. Fails on logits that are not one per id of
+  /// the vocabulary, hold a NaN or plus infinity, or are all minus infinity, and then changes nothing.
   ///
   /// logits   [V]
   [[nodiscard]] result<std::int32_t> choose(std::span<const float> logits) {

@@ -88,7 +88,8 @@ class byte_pairs {
       const std::size_t size = std::min(utf8_length(text[begin]), text.size() - begin);
       const auto i = static_cast<std::uint32_t>(nodes_.size());
       node n;
-      n.run = {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(size), pieces.find(text.substr(begin, size))};
+      n.run = {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(size),
+               pieces.find(text.substr(begin, size))};
       n.previous = i == 0 ? none : i - 1;
       begin += size;
       n.next = begin < text.size() ? i + 1 : none;

@@ -20,9 +20,9 @@
 namespace g4::text {
 
 struct gemma3_chat {
-  bool generation_prompt = true;                    ///< end with the opening of the model's turn
+  bool generation_prompt = true;                     ///< end with the opening of the model's turn
   std::string_view image_mark = "<start_of_image>";  ///< where an image goes
-  std::string_view audio_mark = {};                 ///< where a sound goes; empty where the model hears none
+  std::string_view audio_mark = {};                  ///< where a sound goes; empty where the model hears none
 };
 
 /// Gemma 3n marks media by their soft tokens.
@@ -51,14 +51,18 @@ inline constexpr gemma3_chat gemma3n_chat{.image_mark = "<image_soft_token>", .a
     const message& m = messages[i];
     if (m.from != role::user && m.from != role::assistant) {
       return fail("chat: message ", i, " after the system text is from a ",
-                  m.from == role::tool ? "tool" : m.from == role::system ? "second system" : "developer",
+                  m.from == role::tool     ? "tool"
+                  : m.from == role::system ? "second system"
+                                           : "developer",
                   "; Gemma 3 knows user and assistant");
     }
     if ((m.from == role::user) != (i % 2 == 0)) {
       return fail("chat: message ", i, " after the system text is from the ",
-                  m.from == role::user ? "user" : "assistant", "; Gemma 3 needs user and assistant in turn, user first");
+                  m.from == role::user ? "user" : "assistant",
+                  "; Gemma 3 needs user and assistant in turn, user first");
     }
-    if (!m.calls.empty() || !m.responses.empty()) return fail("chat: message ", i, " calls tools; Gemma 3's turns have none");
+    if (!m.calls.empty() || !m.responses.empty())
+      return fail("chat: message ", i, " calls tools; Gemma 3's turns have none");
     out.markup("<start_of_turn>");
     out.markup(m.from == role::user ? "user" : "model");
     out.markup("\n");
@@ -71,7 +75,8 @@ inline constexpr gemma3_chat gemma3n_chat{.image_mark = "<image_soft_token>", .a
           case content_part::kind::text: out.say(trimmed(part.text)); break;
           case content_part::kind::image: out.markup(options.image_mark); break;
           case content_part::kind::audio:
-            if (options.audio_mark.empty()) return fail("chat: message ", i, " has audio, which this model does not hear");
+            if (options.audio_mark.empty())
+              return fail("chat: message ", i, " has audio, which this model does not hear");
             out.markup(options.audio_mark);
             break;
           case content_part::kind::video: return fail("chat: message ", i, " has video, which this model does not see");

@@ -27,7 +27,7 @@ namespace g4::text {
 struct gemma4_chat {
   bool generation_prompt = true;  ///< end with the opening of the model's turn
   bool thinking = false;          ///< the model thinks before it answers
-  bool empty_thought = true;      ///< without thinking, open the answer with an empty thought, as the large models want it
+  bool empty_thought = true;  ///< without thinking, open the answer with an empty thought, as the large models want it
   std::span<const tool> tools = {};
 };
 
@@ -53,7 +53,8 @@ inline constexpr std::size_t max_value_depth = 64;
     return std::any_of(list->begin(), list->end(), [=](const value& e) { return deeper_than(e, levels - 1); });
   }
   if (const auto* object = v.as<value::object>()) {
-    return std::any_of(object->begin(), object->end(), [=](const auto& m) { return deeper_than(m.second, levels - 1); });
+    return std::any_of(object->begin(), object->end(),
+                       [=](const auto& m) { return deeper_than(m.second, levels - 1); });
   }
   return false;
 }
@@ -191,11 +192,10 @@ class gemma4_writer {
     members.reserve(object.size());
     for (const pair& m : object) members.push_back(&m);
     std::stable_sort(members.begin(), members.end(), [](const pair* a, const pair* b) {
-      return std::lexicographical_compare(a->first.begin(), a->first.end(), b->first.begin(), b->first.end(),
-                                          [](char x, char y) {
-                                            return static_cast<unsigned char>(ascii_lower(x)) <
-                                                   static_cast<unsigned char>(ascii_lower(y));
-                                          });
+      return std::lexicographical_compare(
+          a->first.begin(), a->first.end(), b->first.begin(), b->first.end(), [](char x, char y) {
+            return static_cast<unsigned char>(ascii_lower(x)) < static_cast<unsigned char>(ascii_lower(y));
+          });
     });
     return members;
   }
@@ -220,7 +220,8 @@ class gemma4_writer {
       const std::string& key = property->first;
       const value& v = property->second;
       // A parameter that is called like a word of the schema is not shown; the template does the same.
-      if (key == "description" || key == "type" || key == "properties" || key == "required" || key == "nullable") continue;
+      if (key == "description" || key == "type" || key == "properties" || key == "required" || key == "nullable")
+        continue;
       if (!first) out.markup(",");
       first = false;
       out.say(key);
@@ -351,7 +352,8 @@ class gemma4_writer {
   }
   for (const message& m : messages) {
     for (const tool_call& c : m.calls) {
-      if (too_deep(c.arguments)) return fail("chat: a call of ", c.name, " is nested more than ", max_value_depth, " deep");
+      if (too_deep(c.arguments))
+        return fail("chat: a call of ", c.name, " is nested more than ", max_value_depth, " deep");
     }
     for (const tool_response& r : m.responses) {
       if (too_deep(r.response)) return fail("chat: a tool's response is nested more than ", max_value_depth, " deep");
@@ -436,7 +438,8 @@ class gemma4_writer {
     if (m.responses.empty() && !m.calls.empty()) {
       for (std::size_t k = i + 1; k < messages.size() && messages[k].from == role::tool; ++k) {
         const auto name = detail::answered_tool(m, messages[k]);
-        if (!name) return fail("chat: message ", k, " comes from a tool but has neither its name nor the id of its call");
+        if (!name)
+          return fail("chat: message ", k, " comes from a tool but has neither its name nor the id of its call");
         w.format_tool_response_block(*name, detail::answer_of(messages[k]));
         responded = true;
         ended_with = last::response;

@@ -74,7 +74,8 @@ class piece_table {
         slots_[slot] = (h & tag_mask) | (static_cast<std::uint64_t>(id) + 1);
         return index_result::inserted;
       }
-      if (((slots_[slot] ^ h) & tag_mask) == 0 && (*this)[id_in(slots_[slot])] == piece) return index_result::known_text;
+      if (((slots_[slot] ^ h) & tag_mask) == 0 && (*this)[id_in(slots_[slot])] == piece)
+        return index_result::known_text;
     }
     return index_result::crowded;
   }

@@ -98,7 +98,8 @@ struct gemma4_audio {
   n = std::min(n, total);
   std::vector<std::size_t> frames(n);
   for (std::size_t i = 0; i < n; ++i) {
-    frames[i] = static_cast<std::size_t>(static_cast<double>(i) * (static_cast<double>(total) / static_cast<double>(n)));
+    frames[i] =
+        static_cast<std::size_t>(static_cast<double>(i) * (static_cast<double>(total) / static_cast<double>(n)));
   }
   return frames;
 }
@@ -107,9 +108,9 @@ struct gemma4_audio {
 struct medium {
   enum class kind : std::uint8_t { image, audio, video };
   kind is = kind::image;
-  std::size_t soft_tokens = 0;   ///< of the image, the sound, or one frame
+  std::size_t soft_tokens = 0;    ///< of the image, the sound, or one frame
   std::vector<double> seconds{};  ///< of a video: when each frame is
-  std::size_t crops = 0;         ///< of a Gemma 3 image with pan and scan: how many crops follow it
+  std::size_t crops = 0;          ///< of a Gemma 3 image with pan and scan: how many crops follow it
 };
 
 namespace detail {
@@ -172,9 +173,8 @@ template <class Write>
 /// `<|image|>`, `<|audio|>` and `<|video|>` → their soft tokens with begin and end markers, in order; a video is its
 /// frames, each with its time. Fails when placeholders and media do not match in number.
 [[nodiscard]] inline result<std::string> gemma4_expand(std::string_view prompt, std::span<const medium> media) {
-  static constexpr detail::placeholder marks[] = {{"<|image|>", medium::kind::image},
-                                                  {"<|audio|>", medium::kind::audio},
-                                                  {"<|video|>", medium::kind::video}};
+  static constexpr detail::placeholder marks[] = {
+      {"<|image|>", medium::kind::image}, {"<|audio|>", medium::kind::audio}, {"<|video|>", medium::kind::video}};
   return detail::expand(prompt, marks, media, [](const medium& m, std::string& out) {
     const auto run = [&](std::string_view open, std::string_view soft, std::string_view close) {
       out += open;

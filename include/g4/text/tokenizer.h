@@ -38,7 +38,7 @@ struct special_ids {
   token unknown = no_token;
   token padding = no_token;
   token end_of_turn = no_token;
-  bool add_bos = true;      ///< a prompt begins with `bos`
+  bool add_bos = true;        ///< a prompt begins with `bos`
   std::vector<token> ends{};  ///< ids that end an answer
 };
 
@@ -179,7 +179,8 @@ class tokenizer {
                         state& s) {
     s.normal.clear();
     s.normal_plain.clear();
-    const auto after = std::partition_point(plain.begin(), plain.end(), [=](const text_range& r) { return r.end <= begin; });
+    const auto after =
+        std::partition_point(plain.begin(), plain.end(), [=](const text_range& r) { return r.end <= begin; });
     for (auto range = after; range != plain.end() && range->begin < end; ++range) {
       const std::size_t from = std::max(begin, range->begin);
       const std::size_t to = std::min(end, range->end);
@@ -205,7 +206,8 @@ class tokenizer {
       if (known) {
         s.ids.push_back(symbol.id);
       } else if (byte_fallback_) {
-        for (const char c : plain.substr(symbol.begin, symbol.size)) s.ids.push_back(bytes_[static_cast<unsigned char>(c)]);
+        for (const char c : plain.substr(symbol.begin, symbol.size))
+          s.ids.push_back(bytes_[static_cast<unsigned char>(c)]);
       } else if (!after_unknown || !fuse_unknown_) {
         s.ids.push_back(special_.unknown);
       }
@@ -239,8 +241,8 @@ namespace detail {
 
 /// Takes a vocabulary piece by piece, from whatever file holds it, and checks it as a whole at the end.
 ///
-/// Order of calls: `piece` for every id, `added` for tokens that the file lists apart, `merge` for every line of a merges
-/// list, `build`. The first thing wrong is remembered and returned by `build`; what follows it is ignored.
+/// Order of calls: `piece` for every id, `added` for tokens that the file lists apart, `merge` for every line of a
+/// merges list, `build`. The first thing wrong is remembered and returned by `build`; what follows it is ignored.
 class tokenizer_builder {
  public:
   enum class order : std::uint8_t { by_score, by_rank };
@@ -278,9 +280,9 @@ class tokenizer_builder {
     left_bytes_.reserve(std::min(merges, merge_rules::max_merges));
   }
 
-  /// Piece `id`. User-defined pieces are cut out of every text, control and unknown ones only out of texts encoded with
-  /// `parse_special`. A guarded user-defined piece is matched as control pieces are, but shown as text is. `score` matters
-  /// for `by_score` only.
+  /// Piece `id`. User-defined pieces are cut out of every text, control and unknown ones only out of texts encoded
+  /// with `parse_special`. A guarded user-defined piece is matched as control pieces are, but shown as text is. `score`
+  /// matters for `by_score` only.
   void piece(std::size_t id, std::string_view text, piece_kind kind, float score = 0, bool guarded = false) {
     if (error_) return;
     if (kind < piece_kind::normal || kind > piece_kind::byte) {
@@ -353,8 +355,8 @@ class tokenizer_builder {
     if (error_) return;
     const std::size_t blank = line.find(' ');
     if (blank == std::string_view::npos || line.find(' ', blank + 1) != std::string_view::npos) {
-      return refuse(fail("merge ", merged_.size(), " is ", detail::quoted(line),
-                         "; expected two pieces with one blank between"));
+      return refuse(
+          fail("merge ", merged_.size(), " is ", detail::quoted(line), "; expected two pieces with one blank between"));
     }
     merge(line.substr(0, blank), line.substr(blank + 1));
   }
@@ -405,7 +407,8 @@ class tokenizer_builder {
       return refuse(fail("byte piece ", id, " is ", detail::quoted(text), "; expected <0x00> to <0xFF>"));
     }
     token& place = made_.bytes_[static_cast<unsigned char>(tokenizer::byte_value(text))];
-    if (place != no_token) return refuse(fail("byte piece ", detail::quoted(text), " is both id ", place, " and id ", id));
+    if (place != no_token)
+      return refuse(fail("byte piece ", detail::quoted(text), " is both id ", place, " and id ", id));
     place = static_cast<token>(id);
   }
 

@@ -70,13 +70,13 @@ namespace detail {
   if (text.size() < 3) return 0;
   const auto second = static_cast<unsigned char>(text[1]);
   const auto third = static_cast<unsigned char>(text[2]);
-  if (c == 0xE1) return second == 0x9A && third == 0x80 ? 3 : 0;                           // U+1680
-  if (c == 0xE3) return second == 0x80 && third == 0x80 ? 3 : 0;                           // U+3000
+  if (c == 0xE1) return second == 0x9A && third == 0x80 ? 3 : 0;  // U+1680
+  if (c == 0xE3) return second == 0x80 && third == 0x80 ? 3 : 0;  // U+3000
   if (c != 0xE2) return 0;
-  if (second == 0x81) return third == 0x9F ? 3 : 0;                                        // U+205F
+  if (second == 0x81) return third == 0x9F ? 3 : 0;  // U+205F
   if (second != 0x80) return 0;
   const bool blank = (third >= 0x80 && third <= 0x8A) || third == 0xA8 || third == 0xA9 || third == 0xAF;
-  return blank ? 3 : 0;                                                                    // U+2000-200A, 2028, 2029, 202F
+  return blank ? 3 : 0;  // U+2000-200A, 2028, 2029, 202F
 }
 
 }  // namespace detail
@@ -86,7 +86,8 @@ namespace detail {
   while (const std::size_t blank = detail::leading_blank(text)) text.remove_prefix(blank);
   for (;;) {
     std::size_t length = 1;
-    while (length < text.size() && length < 4 && (static_cast<unsigned char>(text[text.size() - length]) & 0xC0) == 0x80) {
+    while (length < text.size() && length < 4 &&
+           (static_cast<unsigned char>(text[text.size() - length]) & 0xC0) == 0x80) {
       ++length;
     }
     if (text.empty() || detail::leading_blank(text.substr(text.size() - length)) != length) return text;
