@@ -19,8 +19,12 @@ inline std::string file_text(const std::string& path) {
 
 inline result<model_spec> read_file(const std::string& path) { return read_config(file_text(path), path); }
 
-inline result<model_spec> released(const std::string& name) { return read_file("tests/load/data/released/" + name + ".json"); }
-inline result<model_spec> small(const std::string& name) { return read_file("tests/load/data/small/" + name + ".json"); }
+inline result<model_spec> released(const std::string& name) {
+  return read_file("tests/load/data/released/" + name + ".json");
+}
+inline result<model_spec> small(const std::string& name) {
+  return read_file("tests/load/data/small/" + name + ".json");
+}
 
 /// The text with one piece replaced; the piece must be there.
 inline std::string with(std::string text, const std::string& piece, const std::string& other) {

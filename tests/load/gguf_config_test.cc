@@ -31,7 +31,9 @@ struct header {
   std::vector<float> divisors;  // of rope_freqs.weight
   std::string leave_out;        // a key that is not written
 
-  explicit header(std::string arch) : architecture(std::move(arch)) { keys.string("general.architecture", architecture); }
+  explicit header(std::string arch) : architecture(std::move(arch)) {
+    keys.string("general.architecture", architecture);
+  }
 
   [[nodiscard]] bool skips(const std::string& key) const { return key == leave_out; }
   [[nodiscard]] std::string full(const std::string& key) const { return architecture + "." + key; }
@@ -80,15 +82,15 @@ struct header {
 /// A model as llama.cpp's converter writes its header.
 header header_of(const model_spec& m, const std::string& leave_out = "") {
   const generation g = generation_of(m);
-  const std::string arch = m.is_drafter()                            ? "gemma4-assistant"
-                           : g == generation::gemma4                 ? "gemma4"
-                           : g == generation::gemma3n                ? "gemma3n"
-                           : m.sees == visibility::everything        ? "gemma-embedding"
-                                                                     : "gemma3";
+  const std::string arch = m.is_drafter()                     ? "gemma4-assistant"
+                           : g == generation::gemma4          ? "gemma4"
+                           : g == generation::gemma3n         ? "gemma3n"
+                           : m.sees == visibility::everything ? "gemma-embedding"
+                                                              : "gemma3";
   header h(arch);
   h.leave_out = leave_out;
   const auto L = static_cast<std::size_t>(m.layers);
-  const auto each = [&](int layer_kind::* member) {
+  const auto each = [&](int layer_kind::*member) {
     std::vector<std::uint32_t> list(L);
     for (std::size_t l = 0; l < L; ++l) list[l] = static_cast<std::uint32_t>(m.layer[l].*member);
     return list;
@@ -145,8 +147,9 @@ header header_of(const model_spec& m, const std::string& leave_out = "") {
     h.u32("altup.active_idx", 0);
     std::vector<float> z(L);
     for (std::size_t l = 0; l < L; ++l) {
-      z[l] = m.layer[l].sparsity > 0 ? static_cast<float>(ops::normal_quantile(static_cast<double>(m.layer[l].sparsity)))
-                                     : -std::numeric_limits<float>::infinity();
+      z[l] = m.layer[l].sparsity > 0
+                 ? static_cast<float>(ops::normal_quantile(static_cast<double>(m.layer[l].sparsity)))
+                 : -std::numeric_limits<float>::infinity();
     }
     h.keys.f32s(h.full("activation_sparsity_scale"), z);
     h.tensor("blk.0.laurel_l.weight", {m.laurel_rank, m.width});
@@ -236,12 +239,14 @@ TEST(gguf_config_refusals, with_their_sentences) {
     };
   };
   const refusal cases[] = {
-      {"another family", [] { return header("llama"); }, "general.architecture is \"llama\"; expected gemma3, gemma-embedding"},
+      {"another family", [] { return header("llama"); },
+       "general.architecture is \"llama\"; expected gemma3, gemma-embedding"},
       {"no depth", without(gemma3_270m::spec, "block_count"), "the key gemma3.block_count is missing"},
       {"too deep", changed(gemma3_270m::spec, "block_count", 129),
        "gemma3.block_count is 129; expected a whole number from 1 to 128"},
       {"no width", changed(gemma3_270m::spec, "embedding_length", 0), "gemma3.embedding_length is 0; expected"},
-      {"no window", without(gemma4_e2b::spec, "attention.sliding_window"), "the key gemma4.attention.sliding_window is missing"},
+      {"no window", without(gemma4_e2b::spec, "attention.sliding_window"),
+       "the key gemma4.attention.sliding_window is missing"},
       {"no pattern", without(gemma4_e2b::spec, "attention.sliding_window_pattern"),
        "gemma4.attention.sliding_window_pattern is missing; expected a list of bools"},
       {"another value size", changed(gemma4_e2b::spec, "attention.value_length", 128),
@@ -297,7 +302,8 @@ TEST(gguf_config_refusals, with_their_sentences) {
     header h = c.make();
     const auto spec = read_config(h.file());
     const std::string sentence = spec ? "accepted" : spec.error().message;
-    EXPECT_NE(sentence.find(c.sentence), std::string::npos) << c.what << "\n  said: " << sentence << "\n  want: " << c.sentence;
+    EXPECT_NE(sentence.find(c.sentence), std::string::npos)
+        << c.what << "\n  said: " << sentence << "\n  want: " << c.sentence;
     EXPECT_TRUE(sentence.starts_with("model.gguf: ")) << c.what << "\n  said: " << sentence;
   }
 }

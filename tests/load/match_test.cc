@@ -25,7 +25,8 @@ TEST(differences, between_a_variant_and_itself_are_none) {
 TEST(differences, in_one_number_name_it) {
   model_spec file = gemma3_270m::spec;
   file.vocab = 262'145;
-  EXPECT_EQ(differences(file, gemma3_270m::spec, "gemma3_270m"), (lines{"vocab: the file has 262145, gemma3_270m has 262144"}));
+  EXPECT_EQ(differences(file, gemma3_270m::spec, "gemma3_270m"),
+            (lines{"vocab: the file has 262145, gemma3_270m has 262144"}));
 }
 
 TEST(differences, in_depth_do_not_list_layers) {
@@ -48,11 +49,13 @@ TEST(differences, in_choices_read_as_words) {
   file.tied_head = false;
   file.layer[4].rope.fraction = 0.5f;
   file.logit_cap = 0;
-  EXPECT_EQ(differences(file, gemma4_e2b::spec, "gemma4_e2b"),
-            (lines{"tied head: the file has no, gemma4_e2b has yes",
-                   "attention mask: the file has images see themselves in local layers, gemma4_e2b has causal",
-                   "soft cap of logits: the file has 0, gemma4_e2b has 30",
-                   "rope of layer 4: the file has theta 1e6, factor 1, fraction 0.5, gemma4_e2b has theta 1e6, factor 1, fraction 0.25"}));
+  EXPECT_EQ(
+      differences(file, gemma4_e2b::spec, "gemma4_e2b"),
+      (lines{
+          "tied head: the file has no, gemma4_e2b has yes",
+          "attention mask: the file has images see themselves in local layers, gemma4_e2b has causal",
+          "soft cap of logits: the file has 0, gemma4_e2b has 30",
+          "rope of layer 4: the file has theta 1e6, factor 1, fraction 0.5, gemma4_e2b has theta 1e6, factor 1, fraction 0.25"}));
 }
 
 /// Changes one field at a time; each must be noticed.

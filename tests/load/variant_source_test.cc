@@ -84,7 +84,8 @@ TEST(variant_source, of_every_small_model_is_the_header_that_defines_it) {
     EXPECT_TRUE(*spec == *g.spec) << g.name;
     const std::string target = g.target.empty() ? "" : "test_" + g.target;
     const std::string header = g.target.empty() ? "" : "tests/load/data/generated/" + g.target + ".h";
-    EXPECT_EQ(variant_source(*spec, "test_" + g.name, target, header), file_text("tests/load/data/generated/" + g.name + ".h"));
+    EXPECT_EQ(variant_source(*spec, "test_" + g.name, target, header),
+              file_text("tests/load/data/generated/" + g.name + ".h"));
   }
 }
 

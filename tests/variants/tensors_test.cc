@@ -55,7 +55,8 @@ shapes listed(const std::string& variant) {
 
 std::string text_of(const tensor_entry& t, int from) {
   std::string text;
-  for (int i = from; i < t.rank; ++i) text += (text.empty() ? "" : "x") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
+  for (int i = from; i < t.rank; ++i)
+    text += (text.empty() ? "" : "x") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
   return text;
 }
 
@@ -87,7 +88,8 @@ void agrees(const std::string& name) {
       EXPECT_EQ(found->second, sizes) << tensor;
     }
   }
-  for (const auto& [tensor, sizes] : have) EXPECT_TRUE(want.contains(tensor)) << "the reference has no " << tensor << " " << sizes;
+  for (const auto& [tensor, sizes] : have)
+    EXPECT_TRUE(want.contains(tensor)) << "the reference has no " << tensor << " " << sizes;
 }
 
 TEST(tensors, of_gemma_3) {
@@ -123,13 +125,16 @@ static_assert(layer(gemma3_270m::spec, 17).sees == reach::global);
 static_assert(layer(gemma3_1b::spec, 23).sees == reach::global && layer(gemma3_1b::spec, 25).sees == reach::local);
 static_assert(layer(gemma3_4b::spec, 33).sees == reach::local);
 static_assert(layer(gemma3_27b::spec, 59).sees == reach::global && layer(gemma3_27b::spec, 61).sees == reach::local);
-static_assert(layer(gemma3_4b::spec, 5).rope == rope_spec{1e6f, 8, 1} && layer(gemma3_4b::spec, 4).rope == rope_spec{1e4f, 1, 1});
+static_assert(layer(gemma3_4b::spec, 5).rope == rope_spec{1e6f, 8, 1} &&
+              layer(gemma3_4b::spec, 4).rope == rope_spec{1e4f, 1, 1});
 
 // Gemma 4: the last layer is global, and the sharing layers read the last of their reach that makes keys.
 static_assert(layer(gemma4_e2b::spec, 34).sees == reach::global && layer(gemma4_e4b::spec, 41).sees == reach::global);
-static_assert(producer(gemma4_e2b::spec, 15) == 13 && producer(gemma4_e2b::spec, 33) == 13 && producer(gemma4_e2b::spec, 34) == 14);
+static_assert(producer(gemma4_e2b::spec, 15) == 13 && producer(gemma4_e2b::spec, 33) == 13 &&
+              producer(gemma4_e2b::spec, 34) == 14);
 static_assert(producer(gemma4_e4b::spec, 24) == 22 && producer(gemma4_e4b::spec, 41) == 23);
-static_assert(producer(gemma3n_e2b::spec, 29) == 19 && producer(gemma3n_e4b::spec, 33) == 18 && producer(gemma3n_e4b::spec, 34) == 19);
+static_assert(producer(gemma3n_e2b::spec, 29) == 19 && producer(gemma3n_e4b::spec, 33) == 18 &&
+              producer(gemma3n_e4b::spec, 34) == 19);
 static_assert(layer(gemma4_e2b::spec, 14).hidden == 6144 && layer(gemma4_e2b::spec, 15).hidden == 12'288);
 static_assert(layer(gemma4_31b::spec, 5).key_is_value && !layer(gemma4_31b::spec, 4).key_is_value);
 static_assert(layer(gemma4_12b::spec, 5).key_value_heads == 1 && layer(gemma4_12b::spec, 4).key_value_heads == 8);
@@ -143,7 +148,8 @@ static_assert(gemma4_31b_assistant::producer(0) == 58 && gemma4_31b_assistant::p
 static_assert(gemma4_12b_assistant::spec.target_width == 3840 && gemma4_12b_assistant::spec.is_drafter());
 
 // Windows: W keys, itself included; an encoder's are counted to each side.
-static_assert(layer(gemma4_e2b::spec, 0).keys == key_span{511, 0} && layer(gemma4_31b::spec, 0).keys == key_span{1023, 0});
+static_assert(layer(gemma4_e2b::spec, 0).keys == key_span{511, 0} &&
+              layer(gemma4_31b::spec, 0).keys == key_span{1023, 0});
 static_assert(layer(embeddinggemma_300m::spec, 0).keys == key_span{256, 256});
 static_assert(layer(embeddinggemma_300m::spec, 5).keys == key_span{key_span::unbounded, key_span::unbounded});
 

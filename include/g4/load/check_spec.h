@@ -25,8 +25,8 @@ namespace detail {
 [[nodiscard]] inline result<void> check_spec(const model_spec& m, const std::string& name) {
   const auto refuse = [&name](const auto&... pieces) { return fail(name, ": ", pieces...); };
   if (m.layers <= 0 || m.width <= 0 || m.vocab <= 0) {
-    return refuse("a model needs at least one layer, one channel and one token; it has ", m.layers, ", ", m.width, " and ",
-                  m.vocab, " (num_hidden_layers, hidden_size, vocab_size)");
+    return refuse("a model needs at least one layer, one channel and one token; it has ", m.layers, ", ", m.width,
+                  " and ", m.vocab, " (num_hidden_layers, hidden_size, vocab_size)");
   }
   if (m.layers > max_layers) return refuse("has ", m.layers, " layers; g4 takes at most ", max_layers);
   if (m.shared_layers < 0 || m.shared_layers > m.layers) {
@@ -37,50 +37,57 @@ namespace detail {
     const layer_kind& k = m.layer[static_cast<std::size_t>(l)];
     const std::string layer = "layer " + std::to_string(l);
     if (k.query_heads <= 0 || k.key_value_heads <= 0 || k.query_heads % k.key_value_heads != 0) {
-      return refuse("query heads must be a multiple of key/value heads, so that every group shares one key; ", layer, " has ",
-                    k.query_heads, " and ", k.key_value_heads, " (num_attention_heads, num_key_value_heads)");
+      return refuse("query heads must be a multiple of key/value heads, so that every group shares one key; ", layer,
+                    " has ", k.query_heads, " and ", k.key_value_heads, " (num_attention_heads, num_key_value_heads)");
     }
     if (k.head_size <= 0 || k.head_size % 2 != 0) {
-      return refuse("the head size must be a positive even number, because rotary embedding turns pairs; ", layer, " has ",
-                    k.head_size, " (head_dim)");
+      return refuse("the head size must be a positive even number, because rotary embedding turns pairs; ", layer,
+                    " has ", k.head_size, " (head_dim)");
     }
-    if (k.hidden <= 0) return refuse("every layer needs a feed-forward width; ", layer, " has ", k.hidden, " (intermediate_size)");
+    if (k.hidden <= 0)
+      return refuse("every layer needs a feed-forward width; ", layer, " has ", k.hidden, " (intermediate_size)");
     if (k.sees == reach::local && k.keys.back < 0) {
-      return refuse("a local layer needs a window, so that it knows which keys to keep; ", layer, " has none (sliding_window)");
+      return refuse("a local layer needs a window, so that it knows which keys to keep; ", layer,
+                    " has none (sliding_window)");
     }
     if (!detail::fits(k.query_heads, k.head_size) || !detail::fits(k.hidden, 2)) {
-      return refuse(layer, " has ", k.query_heads, " heads of size ", k.head_size, " and a feed-forward width of ", k.hidden,
-                    "; g4 counts up to 2^31");
+      return refuse(layer, " has ", k.query_heads, " heads of size ", k.head_size, " and a feed-forward width of ",
+                    k.hidden, "; g4 counts up to 2^31");
     }
     if (m.is_drafter()) continue;
     const int producer = m.producer[static_cast<std::size_t>(l)];
     if (producer < 0 || producer > l) {
-      return refuse("a layer that shares keys and values needs an earlier layer of its own reach that makes them; ", layer,
-                    " has none (num_kv_shared_layers, layer_types)");
+      return refuse("a layer that shares keys and values needs an earlier layer of its own reach that makes them; ",
+                    layer, " has none (num_kv_shared_layers, layer_types)");
     }
     const layer_kind& owner = m.layer[static_cast<std::size_t>(producer)];
     if (k.key_value_heads != owner.key_value_heads || k.head_size != owner.head_size) {
-      return refuse("a layer that shares keys and values must have the key/value heads and head size of the layer that makes "
-                    "them; ", layer, " has ", k.key_value_heads, " of size ", k.head_size, ", layer ", producer, " has ",
-                    owner.key_value_heads, " of size ", owner.head_size);
+      return refuse(
+          "a layer that shares keys and values must have the key/value heads and head size of the layer that makes "
+          "them; ",
+          layer, " has ", k.key_value_heads, " of size ", k.head_size, ", layer ", producer, " has ",
+          owner.key_value_heads, " of size ", owner.head_size);
     }
   }
   if (m.experts > 0) {
     if (m.experts_chosen <= 0 || m.experts_chosen > m.experts) {
-      return refuse("a router chooses at least one expert and at most all of them; it chooses ", m.experts_chosen, " of ",
-                    m.experts, " (top_k_experts, num_experts)");
+      return refuse("a router chooses at least one expert and at most all of them; it chooses ", m.experts_chosen,
+                    " of ", m.experts, " (top_k_experts, num_experts)");
     }
-    if (m.expert_hidden <= 0) return refuse("experts need a feed-forward width; it is ", m.expert_hidden, " (moe_intermediate_size)");
+    if (m.expert_hidden <= 0)
+      return refuse("experts need a feed-forward width; it is ", m.expert_hidden, " (moe_intermediate_size)");
     if (!detail::fits(m.experts, 2LL * m.expert_hidden) || !detail::fits(m.experts, m.width)) {
       return refuse("has ", m.experts, " experts of width ", m.expert_hidden, "; g4 counts up to 2^31");
     }
   }
   if (m.per_layer_width > 0) {
     if (m.per_layer_vocab <= 0) {
-      return refuse("per-layer embeddings need a table; it has ", m.per_layer_vocab, " rows (vocab_size_per_layer_input)");
+      return refuse("per-layer embeddings need a table; it has ", m.per_layer_vocab,
+                    " rows (vocab_size_per_layer_input)");
     }
     if (!detail::fits(m.layers, m.per_layer_width)) {
-      return refuse("per-layer embeddings of ", m.layers, " times ", m.per_layer_width, " are too wide; g4 counts up to 2^31");
+      return refuse("per-layer embeddings of ", m.layers, " times ", m.per_layer_width,
+                    " are too wide; g4 counts up to 2^31");
     }
   }
   if (m.clusters > 0) {
@@ -89,8 +96,8 @@ namespace detail {
                     " (num_centroids, vocab_size)");
     }
     if (m.clusters_chosen <= 0 || m.clusters_chosen > m.clusters) {
-      return refuse("a drafter's head chooses at least one cluster and at most all of them; it chooses ", m.clusters_chosen,
-                    " of ", m.clusters, " (centroid_intermediate_top_k, num_centroids)");
+      return refuse("a drafter's head chooses at least one cluster and at most all of them; it chooses ",
+                    m.clusters_chosen, " of ", m.clusters, " (centroid_intermediate_top_k, num_centroids)");
     }
   }
   return {};

@@ -1,9 +1,8 @@
 /// config.json → what the model is.
 ///
-/// Both spellings of the family are read: as released (global_head_dim, rope_theta, rope_scaling,
-/// sliding_window_pattern …) and as transformers 5.23 writes them (per_layer_config, rope_parameters, layer_types …). An
-/// absent key has the reference's default. Every other key is used, is known not to touch the arithmetic, or is an error
-/// that names it.
+/// Both spellings of the family are read: as released (global_head_dim, rope_theta, sliding_window_pattern …) and as
+/// transformers 5.23 writes them (per_layer_config, rope_parameters, layer_types …). An absent key has the reference's
+/// default. Every other key is used, is known not to touch the arithmetic, or is an error that names it.
 ///
 /// Source: transformers 5.23.0, configuration_gemma3.py, …_gemma3n.py, …_gemma4.py, …_gemma4_unified.py,
 /// …_gemma4_assistant.py.
@@ -34,26 +33,33 @@ namespace g4::load {
 
 namespace detail {
 
-/// Keys of every model's configuration that say nothing about its arithmetic: how it was saved, trained or is to be sampled.
+/// Keys of every model's configuration that say nothing about its arithmetic: how it was saved, trained, is sampled.
+// clang-format off
 inline constexpr std::string_view harmless_keys[] = {
     "architectures", "model_type", "transformers_version", "dtype", "torch_dtype", "_name_or_path", "name_or_path",
-    "auto_map", "tokenizer_class", "processor_class", "prefix", "use_cache", "cache_implementation", "_attn_implementation",
-    "_attn_implementation_autoset", "attn_implementation", "initializer_range", "attention_dropout", "max_position_embeddings",
-    "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id", "return_dict",
-    "return_dict_in_generate", "output_attentions", "output_hidden_states", "output_scores", "torchscript", "use_bfloat16",
-    "tf_legacy_loss", "chunk_size_feed_forward", "is_decoder", "finetuning_task", "id2label", "label2id", "problem_type",
-    "task_specific_params", "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
-    "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
-    "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "forced_bos_token_id",
+    "auto_map", "tokenizer_class", "processor_class", "prefix", "use_cache", "cache_implementation",
+    "_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "initializer_range",
+    "attention_dropout", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
+    "decoder_start_token_id", "return_dict", "return_dict_in_generate", "output_attentions", "output_hidden_states",
+    "output_scores", "torchscript", "use_bfloat16", "tf_legacy_loss", "chunk_size_feed_forward", "is_decoder",
+    "finetuning_task", "id2label", "label2id", "problem_type", "task_specific_params", "max_length", "min_length",
+    "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k",
+    "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "forced_bos_token_id",
     "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens",
-    "begin_suppress_tokens", "cross_attention_hidden_size"};
+    "begin_suppress_tokens", "cross_attention_hidden_size",
+};
+// clang-format on
 
 /// Keys beside text_config in a model with images or sound: they are for the towers and for the prompt.
+// clang-format off
 inline constexpr std::string_view tower_keys[] = {
-    "vision_config", "audio_config", "boi_token_id", "boi_token_index", "eoi_token_id", "eoi_token_index", "image_token_id",
-    "image_token_index", "video_token_id", "video_token_index", "boa_token_id", "boa_token_index", "eoa_token_id",
-    "eoa_token_index", "audio_token_id", "audio_token_index", "mm_tokens_per_image", "vision_soft_tokens_per_image",
-    "audio_soft_tokens_per_image"};
+    "vision_config", "audio_config", "boi_token_id", "boi_token_index", "eoi_token_id", "eoi_token_index",
+    "image_token_id", "image_token_index", "video_token_id", "video_token_index", "boa_token_id", "boa_token_index",
+    "eoa_token_id", "eoa_token_index", "audio_token_id", "audio_token_index", "mm_tokens_per_image",
+    "vision_soft_tokens_per_image", "audio_soft_tokens_per_image",
+};
+// clang-format on
 
 /// A value as errors quote it.
 [[nodiscard]] inline std::string shown_json(const io::json& value) {
@@ -116,7 +122,8 @@ class config_object {
 
   [[nodiscard]] float positive(std::string_view key, float fallback) {
     const io::json* value = take(key);
-    return value == nullptr ? fallback : real_of(key, *value, std::numeric_limits<float>::min(), 1e30f, "a positive number");
+    return value == nullptr ? fallback
+                            : real_of(key, *value, std::numeric_limits<float>::min(), 1e30f, "a positive number");
   }
   /// A number that may be null: 0 then.
   [[nodiscard]] float cap(std::string_view key, float fallback) {
@@ -188,7 +195,8 @@ class config_object {
     if (failed()) return;
     for (auto it = object_.begin(); it != object_.end(); ++it) {
       if (it->is_null() || std::find(used_.begin(), used_.end(), it.key()) != used_.end()) continue;
-      refuse(io::shown(it.key()), " is a key that g4 does not know; it may change the arithmetic, so the model is refused");
+      refuse(io::shown(it.key()),
+             " is a key that g4 does not know; it may change the arithmetic, so the model is refused");
       return;
     }
   }
@@ -206,7 +214,7 @@ enum class config_family : std::uint8_t { gemma3, gemma3n, gemma4, gemma4_unifie
 struct config_kind {
   std::string_view model_type;
   config_family family;
-  bool nested;   ///< the text model is in text_config
+  bool nested;  ///< the text model is in text_config
   bool drafter;
 };
 
@@ -262,7 +270,8 @@ inline constexpr int most_vocab = 1 << 24;
     if (rope.fraction != 1) keys.refuse("partial_rotary_factor", " is set, but rope_type \"default\" turns every pair");
   } else if (type == "linear") {
     if (factor == nullptr) keys.refuse("factor", " is missing; rope_type \"linear\" needs it");
-    if (rope.fraction != 1) keys.refuse("partial_rotary_factor", " is set, but g4's rope_type \"linear\" turns every pair");
+    if (rope.fraction != 1)
+      keys.refuse("partial_rotary_factor", " is set, but g4's rope_type \"linear\" turns every pair");
   } else if (type != "proportional") {
     keys.refuse(key, " is \"" + io::shown(type) + "\"; expected \"default\", \"linear\" or \"proportional\"");
   }
@@ -333,8 +342,8 @@ class text_config_reader {
 
   [[nodiscard]] visibility sees() {
     constexpr std::string_view key = "use_bidirectional_attention";
-    const visibility with_images = kind_.family == config_family::gemma3 && kind_.nested ? visibility::images_everywhere
-                                                                                        : visibility::causal;
+    const visibility with_images =
+        kind_.family == config_family::gemma3 && kind_.nested ? visibility::images_everywhere : visibility::causal;
     visibility found = with_images;
     const io::json* value = keys_.take(key);
     const bool* truth = value != nullptr ? value->get_ptr<const bool*>() : nullptr;
@@ -349,9 +358,10 @@ class text_config_reader {
     } else if (gemma4() && *value == "all") {
       found = visibility::everything;
     } else {
-      keys_.expected(key, *value, gemma4()                               ? "null, \"vision\" or \"all\""
-                                  : kind_.family == config_family::gemma3 ? "true or false"
-                                                                          : "false");
+      keys_.expected(key, *value,
+                     gemma4()                                ? "null, \"vision\" or \"all\""
+                     : kind_.family == config_family::gemma3 ? "true or false"
+                                                             : "false");
     }
     if (kind_.drafter) found = visibility::causal;  // a drafter's one token sees what its target has verified
     keys_.only("is_causal", found != visibility::everything);
@@ -363,7 +373,8 @@ class text_config_reader {
     const io::json* value = keys_.take("sliding_window");
     int window = defaults_.window;
     if (value != nullptr) {
-      if (value->is_null() && kind_.family == config_family::gemma3) return {};  // check_spec asks for it where it is needed
+      if (value->is_null() && kind_.family == config_family::gemma3)
+        return {};  // check_spec asks for it where it is needed
       window = keys_.whole_of("sliding_window", *value, 1, 1 << 30);
     }
     if (m_.sees != visibility::everything) return {window - 1, 0};
@@ -382,7 +393,8 @@ class text_config_reader {
       // The name under which the reference saves the period; it matters only where there are no layer_types.
       if (const io::json* saved = keys_.take_set("_sliding_window_pattern"); saved != nullptr && types == nullptr) {
         const int other = keys_.whole_of("_sliding_window_pattern", *saved, 1, 1 << 16);
-        if (other != period) keys_.expected("_sliding_window_pattern", *saved, std::to_string(period) + ", or layer_types");
+        if (other != period)
+          keys_.expected("_sliding_window_pattern", *saved, std::to_string(period) + ", or layer_types");
       }
     }
     if (keys_.failed()) return;
@@ -406,7 +418,8 @@ class text_config_reader {
   }
 
   [[nodiscard]] bool any(reach sees) {
-    return std::any_of(m_.layer.begin(), m_.layer.begin() + m_.layers, [sees](const layer_kind& k) { return k.sees == sees; });
+    return std::any_of(m_.layer.begin(), m_.layer.begin() + m_.layers,
+                       [sees](const layer_kind& k) { return k.sees == sees; });
   }
 
   void ropes() {
@@ -417,6 +430,10 @@ class text_config_reader {
     if (!gemma4()) {
       theta = {keys_.positive("rope_local_base_freq", 1e4f), keys_.positive("rope_theta", 1e6f)};
       if (const io::json* value = keys_.object("rope_scaling")) scaling = *value;
+      if (scaling.is_object() && scaling.contains("type") && !scaling.contains("rope_type")) {
+        // The reference finds its own default under rope_type and drops the factor without a word.
+        keys_.refuse("rope_scaling.type", " is an old name that the reference no longer heeds; say rope_type");
+      }
     }
     if (gemma4() && parameters == nullptr) {
       apply(rope);
@@ -491,11 +508,12 @@ class text_config_reader {
     if (listed && value != nullptr && value->is_array()) {
       const io::json* list = keys_.list("intermediate_size", m_.layers);
       for (int l = 0; list != nullptr && l < m_.layers; ++l) {
-        layer(l).hidden = keys_.whole_of("intermediate_size[" + std::to_string(l) + "]", (*list)[static_cast<std::size_t>(l)],
-                                         1, most_width);
+        layer(l).hidden = keys_.whole_of("intermediate_size[" + std::to_string(l) + "]",
+                                         (*list)[static_cast<std::size_t>(l)], 1, most_width);
       }
     } else {
-      const int hidden = value != nullptr ? keys_.whole_of("intermediate_size", *value, 1, most_width) : defaults_.hidden;
+      const int hidden =
+          value != nullptr ? keys_.whole_of("intermediate_size", *value, 1, most_width) : defaults_.hidden;
       for (int l = 0; l < m_.layers; ++l) layer(l).hidden = hidden;
     }
     if (listed) sparsity();
@@ -510,8 +528,8 @@ class text_config_reader {
     for (int l = 0; l < m_.layers; ++l) {
       float& target = layer(l).sparsity;
       if (list != nullptr) {
-        target = keys_.real_of(std::string(key) + "[" + std::to_string(l) + "]", (*list)[static_cast<std::size_t>(l)], 0.0f,
-                               0.999999f, "a number from 0 to below 1");
+        target = keys_.real_of(std::string(key) + "[" + std::to_string(l) + "]", (*list)[static_cast<std::size_t>(l)],
+                               0.0f, 0.999999f, "a number from 0 to below 1");
       } else if (!given) {
         target = m_.layers > 10 && l < 10 ? 0.95f : 0.0f;
       }
@@ -554,7 +572,8 @@ class text_config_reader {
 
   void sharing() {
     if (kind_.family != config_family::gemma3) {
-      m_.shared_layers = keys_.whole("num_kv_shared_layers", kind_.drafter ? m_.layers : defaults_.shared, 0, m_.layers);
+      m_.shared_layers =
+          keys_.whole("num_kv_shared_layers", kind_.drafter ? m_.layers : defaults_.shared, 0, m_.layers);
     }
     if (gemma4()) {
       const bool doubled = keys_.truth("use_double_wide_mlp", false);
@@ -566,9 +585,11 @@ class text_config_reader {
       keys_.refuse("num_kv_shared_layers", " is " + std::to_string(m_.shared_layers) + "; a drafter shares all its " +
                                                std::to_string(m_.layers) + " layers");
     }
-    if (m_.per_layer_width != 0) keys_.refuse("hidden_size_per_layer_input", " is not 0; a drafter has no per-layer embeddings");
+    if (m_.per_layer_width != 0)
+      keys_.refuse("hidden_size_per_layer_input", " is not 0; a drafter has no per-layer embeddings");
     if (m_.experts != 0) keys_.refuse("enable_moe_block", " is true; a drafter has no experts");
-    if (m_.doubled_where_shared) keys_.refuse("use_double_wide_mlp", " is true; a drafter's feed-forwards are not doubled");
+    if (m_.doubled_where_shared)
+      keys_.refuse("use_double_wide_mlp", " is true; a drafter's feed-forwards are not doubled");
   }
 
   config_object& keys_;

@@ -1,6 +1,6 @@
 /// The header of a GGUF file → what the model is.
 ///
-/// Keys are `<architecture>.<name>`. What they leave unsaid is taken from the tensors, or inferred as llama.cpp infers it.
+/// Keys are `<architecture>.<name>`. What they leave unsaid is read off the tensors or inferred as llama.cpp does.
 ///
 /// Source: llama.cpp, src/llama-model.cpp and src/models/gemma{3,3n,4}*.cpp; the conversion scripts beside it.
 #pragma once
@@ -92,7 +92,8 @@ class gguf_keys {
       fail_with(value.error());
       return 0;
     }
-    if (!(*value >= 0 && *value <= 1e30f)) refuse(key, " is " + number_text(*value) + "; expected 0 or a positive number");
+    if (!(*value >= 0 && *value <= 1e30f))
+      refuse(key, " is " + number_text(*value) + "; expected 0 or a positive number");
     return *value;
   }
   [[nodiscard]] std::string string_or(std::string_view key, std::string_view fallback) {
@@ -152,8 +153,9 @@ class gguf_config_reader {
     const io::tensor_entry* t = keys_.file().tensors.find(name);
     if (t == nullptr || t->dims.rank() != 2 || t->dims[0] > (1u << 24)) {
       const std::string& file = keys_.file().tensors.name();
-      keys_.fail_with(t == nullptr ? error{file + ": the tensor " + name + " is missing"}
-                                   : error{file + ": " + name + " is " + io::to_string(t->dims) + "; expected [rows, columns]"});
+      keys_.fail_with(t == nullptr
+                          ? error{file + ": the tensor " + name + " is missing"}
+                          : error{file + ": " + name + " is " + io::to_string(t->dims) + "; expected [rows, columns]"});
       return 0;
     }
     return static_cast<int>(t->dims[0]);
@@ -206,7 +208,8 @@ class gguf_config_reader {
     for (const auto& [value, key] : {std::pair{"attention.value_length", "attention.key_length"},
                                      std::pair{"attention.value_length_swa", "attention.key_length_swa"}}) {
       const int size = keys_.whole_or(key, global_size, 2, 1 << 16);
-      if (keys_.whole_or(value, size, 2, 1 << 16) != size) keys_.refuse(value, " is not the key length; g4 needs them equal");
+      if (keys_.whole_or(value, size, 2, 1 << 16) != size)
+        keys_.refuse(value, " is not the key length; g4 needs them equal");
     }
     const int window = keys_.whole("attention.sliding_window", 1, 1 << 30);
     const bool encoder = family_ == gguf_family::embedding || (gemma3() && says_not_causal());
@@ -275,7 +278,7 @@ class gguf_config_reader {
     return rope;
   }
 
-  /// Gemma 4: rope_freqs.weight divides the frequencies of global layers, by 1 where a pair turns and by 1e30 where not.
+  /// Gemma 4: rope_freqs.weight divides frequencies of global layers, by 1 where a pair turns and by 1e30 where not.
   [[nodiscard]] float fraction() {
     const io::tensor_file& tensors = keys_.file().tensors;
     const io::tensor_entry* t = tensors.find("rope_freqs.weight");
@@ -347,7 +350,8 @@ class gguf_config_reader {
     if (family_ == gguf_family::gemma4 && m_.per_layer_width == 0) m_.sees = visibility::images_on_local;
     if (family_ != gguf_family::gemma3n) return;
     m_.altup_streams = keys_.whole("altup.num_inputs", 2, 64);
-    if (keys_.whole_or("altup.active_idx", 0, 0, 63) != 0) keys_.refuse("altup.active_idx", " is not 0; stream 0 is the active one");
+    if (keys_.whole_or("altup.active_idx", 0, 0, 63) != 0)
+      keys_.refuse("altup.active_idx", " is not 0; stream 0 is the active one");
     m_.laurel_rank = rows_of("blk.0.laurel_l.weight");
   }
 

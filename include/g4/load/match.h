@@ -20,7 +20,7 @@ namespace g4::load {
 struct laxity {
   /// A GGUF of Gemma 3 has no key for which image tokens see each other. Encoders and decoders are still told apart.
   bool images = false;
-  /// A GGUF of Gemma 3 may hold fewer rows of the token table than config.json names: those beyond the tokenizer are cut.
+  /// A GGUF of Gemma 3 may hold fewer rows of the token table than config.json names: the tokenizer has no others.
   bool fewer_rows = false;
 };
 
@@ -32,7 +32,8 @@ namespace detail {
   std::array<char, 48> scientific{};
   const std::string as_plain(plain.data(), std::to_chars(plain.data(), plain.data() + plain.size(), value).ptr);
   std::string text(scientific.data(), std::to_chars(scientific.data(), scientific.data() + scientific.size(), value,
-                                                    std::chars_format::scientific).ptr);
+                                                    std::chars_format::scientific)
+                                          .ptr);
   // to_chars writes at least two digits of exponent, and its sign: 1e+06.
   const std::size_t e = text.find('e');
   if (e != std::string::npos) {
@@ -106,7 +107,7 @@ class difference_list {
 
   /// One line for all layers that differ in the same way.
   template <class T>
-  void layers(const char* what, const model_spec& file, const model_spec& variant, T layer_kind::* member) {
+  void layers(const char* what, const model_spec& file, const model_spec& variant, T layer_kind::*member) {
     struct group {
       T file, variant;
       std::vector<int> layers;
@@ -121,7 +122,8 @@ class difference_list {
       if (g == groups.size()) groups.push_back({a, b, {}});
       groups[g].layers.push_back(l);
     }
-    for (const group& g : groups) add(std::string(what) + " of " + runs_text(g.layers), value_text(g.file), value_text(g.variant));
+    for (const group& g : groups)
+      add(std::string(what) + " of " + runs_text(g.layers), value_text(g.file), value_text(g.variant));
   }
 
   std::vector<std::string> lines;

@@ -56,7 +56,8 @@ namespace detail {
   layer_kind k = m.layer[static_cast<std::size_t>(l)];
   const int producer = m.producer[static_cast<std::size_t>(l)];
   // A reuser's values are its producer's affair; saying the same keeps the pattern regular.
-  if (k.role == cache_role::reuser && producer >= 0) k.key_is_value = m.layer[static_cast<std::size_t>(producer)].key_is_value;
+  if (k.role == cache_role::reuser && producer >= 0)
+    k.key_is_value = m.layer[static_cast<std::size_t>(producer)].key_is_value;
   k.role = cache_role::owner;
   if (k.key_value_heads == m.key_value_heads) k.key_value_heads = 0;
   k.query_heads = 0;
@@ -188,8 +189,8 @@ template <class Value>
 /// name     a C++ identifier
 /// target   a drafter's: the type it drafts for, and the header that has it. Without one the drafter stands alone, as
 ///          `transformer<…, drafts_for{.width}>`, and cannot run.
-[[nodiscard]] inline std::string variant_source(const model_spec& m, std::string_view name, std::string_view target = {},
-                                                std::string_view target_header = {}) {
+[[nodiscard]] inline std::string variant_source(const model_spec& m, std::string_view name,
+                                                std::string_view target = {}, std::string_view target_header = {}) {
   const bool has_target = m.is_drafter() && !target.empty();
   std::vector<std::string> policies;
   std::string shape = "shape{.layers = " + std::to_string(m.layers) + ", .width = " + std::to_string(m.width) +
@@ -200,7 +201,8 @@ template <class Value>
   policies.emplace_back(m.one_plus_weight ? "norm::sandwich<one_plus_weight>" : "norm::sandwich<plain_weight>");
   policies.push_back(detail::attention_text(m));
   policies.push_back(detail::pattern_text(m));
-  if (m.shared_layers > 0 && !m.is_drafter()) policies.push_back("share_kv<last{" + std::to_string(m.shared_layers) + "}>");
+  if (m.shared_layers > 0 && !m.is_drafter())
+    policies.push_back("share_kv<last{" + std::to_string(m.shared_layers) + "}>");
   policies.push_back(detail::wrapped(detail::feed_text(m)));
   if (m.altup_streams > 0) {
     policies.push_back("altup{.streams = " + std::to_string(m.altup_streams) +
@@ -220,12 +222,13 @@ template <class Value>
     policies.push_back("ordered_embeddings{.clusters = " + std::to_string(m.clusters) +
                        ", .chosen = " + std::to_string(m.clusters_chosen) + "}");
   } else {
-    policies.push_back(m.logit_cap != 0 ? "logits::soft_cap{" + detail::literal(m.logit_cap) + "}" : "logits::uncapped");
+    policies.push_back(m.logit_cap != 0 ? "logits::soft_cap{" + detail::literal(m.logit_cap) + "}"
+                                        : "logits::uncapped");
   }
 
   if (m.pooled_width > 0) {
-    policies.push_back("pooled_embedding{.hidden = " + std::to_string(m.pooled_hidden) + ", .out = " +
-                       std::to_string(m.pooled_width) + "}");
+    policies.push_back("pooled_embedding{.hidden = " + std::to_string(m.pooled_hidden) +
+                       ", .out = " + std::to_string(m.pooled_width) + "}");
   }
 
   std::string text = "/// Made from a model's configuration; not to be edited.\n#pragma once\n\n#include \"g4/model/" +

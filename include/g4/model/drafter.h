@@ -24,10 +24,10 @@ namespace detail {
 
 /// The list as it is given, or with `drafts_for` the target where that is not said.
 template <class Target, shape Shape, auto... Policies>
-using with_target = std::conditional_t<
-    times_filled<slots::drafter, std::remove_const_t<decltype(Policies)>...> == 0,
-    std::type_identity<transformer<Shape, Policies..., drafts_for{.width = Target::width}>>,
-    std::type_identity<transformer<Shape, Policies...>>>;
+using with_target =
+    std::conditional_t<times_filled<slots::drafter, std::remove_const_t<decltype(Policies)>...> == 0,
+                       std::type_identity<transformer<Shape, Policies..., drafts_for{.width = Target::width}>>,
+                       std::type_identity<transformer<Shape, Policies...>>>;
 
 template <class D, class Target, int Layer>
 constexpr void drafter_layer_keeps_its_rules() {
@@ -50,7 +50,7 @@ constexpr bool drafter_keeps_its_rules(std::integer_sequence<int, Layer...>) {
 ///
 ///     struct gemma4_e2b_assistant : drafter<gemma4_e2b, shape{.layers = 4, .width = 256, .vocab = 262'144}, …> {};
 ///
-/// `producer(l)` is the target's layer that layer l reads: the last of its reach that makes its own (13 and 14 for E2B).
+/// `producer(l)` is the target's layer that layer l reads: the last of its reach with its own (E2B: 13 and 14).
 /// Source: transformers 5.23.0, Gemma4AssistantForCausalLM.
 template <class Target, shape Shape, auto... Policies>
 struct drafter : detail::with_target<Target, Shape, Policies...>::type {
