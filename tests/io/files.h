@@ -1,12 +1,12 @@
 /// Small files for the tests of this room: written byte by byte, so that they can be wrong on purpose.
 #pragma once
 
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -39,20 +39,19 @@ std::string why(const result<T>& outcome) {
 inline bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// The error names the file first, holds `part`, and is one line.
-#define EXPECT_REFUSED(outcome, file, part)                                        \
-  do {                                                                             \
-    const std::string sentence = ::g4::test::why(outcome);                         \
-    EXPECT_TRUE(sentence.starts_with(std::string(file) + ": ")) << sentence;       \
+#define EXPECT_REFUSED(outcome, file, part)                                           \
+  do {                                                                                \
+    const std::string sentence = ::g4::test::why(outcome);                            \
+    EXPECT_TRUE(sentence.starts_with(std::string(file) + ": ")) << sentence;          \
     EXPECT_TRUE(::g4::test::holds(sentence, part)) << sentence << "\nwant: " << part; \
-    EXPECT_FALSE(::g4::test::holds(sentence, "\n")) << sentence;                   \
+    EXPECT_FALSE(::g4::test::holds(sentence, "\n")) << sentence;                      \
   } while (false)
 
 /// A folder that is gone when the test is over.
 class temporary_folder {
  public:
   temporary_folder() {
-    const char* base = ::getenv("TMPDIR");
-    path_ = std::string(base != nullptr ? base : "/tmp") + "/g4-io-XXXXXX";
+    path_ = testing::TempDir() + "g4-io-XXXXXX";
     if (::mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary folder at " << path_;
   }
   temporary_folder(const temporary_folder&) = delete;

@@ -63,8 +63,8 @@ TEST(finite, infinities_and_nans_of_plain_floats_at_every_place) {
 
 TEST(finite, the_scales_of_every_block_storage) {
   const std::pair<storage, std::vector<std::size_t>> scales[] = {
-      {storage::q4_0, {0}},    {storage::q4_1, {0, 2}}, {storage::q5_0, {0}},    {storage::q5_1, {0, 2}},
-      {storage::q8_0, {0}},    {storage::q4_k, {0, 2}}, {storage::q5_k, {0, 2}}, {storage::q6_k, {208}}};
+      {storage::q4_0, {0}}, {storage::q4_1, {0, 2}}, {storage::q5_0, {0}},    {storage::q5_1, {0, 2}},
+      {storage::q8_0, {0}}, {storage::q4_k, {0, 2}}, {storage::q5_k, {0, 2}}, {storage::q6_k, {208}}};
   for (const auto& [s, places] : scales) {
     const g4::storage_facts facts = g4::facts_of(s);
     one_tensor t(s, 3, 2 * facts.block_elements);
@@ -72,15 +72,17 @@ TEST(finite, the_scales_of_every_block_storage) {
     EXPECT_TRUE(t.finite()) << facts.name;
     // Anything may stand where no scale is.
     for (std::size_t i = 0; i < facts.block_bytes; ++i) {
-      const bool in_scale = std::any_of(places.begin(), places.end(), [i](std::size_t p) { return i == p || i == p + 1; });
+      const bool in_scale =
+          std::any_of(places.begin(), places.end(), [i](std::size_t p) { return i == p || i == p + 1; });
       if (!in_scale) t.bytes[3 * facts.block_bytes + i] = std::byte{0xff};
     }
     EXPECT_TRUE(t.finite()) << facts.name;
     for (const std::size_t place : places) {
       one_tensor spoilt(s, 3, 2 * facts.block_elements);
       spoilt.set_u16(3 * facts.block_bytes + place, 0x7e00);
-      EXPECT_REFUSED(spoilt.finite(), "m.gguf",
-                     "w holds a block whose scale is not finite at row 1, column " + std::to_string(facts.block_elements));
+      EXPECT_REFUSED(
+          spoilt.finite(), "m.gguf",
+          "w holds a block whose scale is not finite at row 1, column " + std::to_string(facts.block_elements));
       // As bad as the bits are, they must be what dequantising makes of them.
       std::vector<float> row(2 * facts.block_elements);
       g4::dequantise(s, spoilt.bytes.data() + g4::row_bytes(s, row.size()), row.size(), row.data());

@@ -27,10 +27,10 @@ struct read_back {
   explicit read_back(const gguf_builder& b) : read_back(b.bytes()) {}
 };
 
-#define EXPECT_DAMAGED(file_bytes, part)                 \
-  do {                                                   \
-    const read_back damaged(file_bytes);                 \
-    EXPECT_REFUSED(damaged.file, "m.gguf", part);        \
+#define EXPECT_DAMAGED(file_bytes, part)          \
+  do {                                            \
+    const read_back damaged(file_bytes);          \
+    EXPECT_REFUSED(damaged.file, "m.gguf", part); \
   } while (false)
 
 gguf_builder small() {
@@ -158,7 +158,8 @@ TEST(gguf_metadata, arrays_where_they_lie) {
   EXPECT_EQ(meta.integers("single").value().size(), 1u);
   EXPECT_EQ(meta.integers("single").value()[0], 9);
   EXPECT_REFUSED(meta.u64("types"), "m.gguf", "the key types is of type array of i32; expected a whole number");
-  EXPECT_REFUSED(meta.integers("scores"), "m.gguf", "the key scores is of type array of f32; expected a list of whole numbers");
+  EXPECT_REFUSED(meta.integers("scores"), "m.gguf",
+                 "the key scores is of type array of f32; expected a list of whole numbers");
   EXPECT_REFUSED(meta.integers("large"), "m.gguf", "the key large holds a number above 2^63");
 }
 
@@ -181,8 +182,9 @@ TEST(gguf_types, a_storage_g4_does_not_read_named) {
   b.data.resize(110);
   const read_back in(b);
   ASSERT_TRUE(in.file) << why(in.file);
-  EXPECT_REFUSED(g4::io::storage_of(in.file->tensors, in.file->tensors.tensors()[0]), "m.gguf",
-                 "blk.0.ffn_up.weight is stored as Q3_K, which g4 does not read as weights; it reads F32, F16, BF16, Q4_0");
+  EXPECT_REFUSED(
+      g4::io::storage_of(in.file->tensors, in.file->tensors.tensors()[0]), "m.gguf",
+      "blk.0.ffn_up.weight is stored as Q3_K, which g4 does not read as weights; it reads F32, F16, BF16, Q4_0");
 }
 
 // ---- the frame -------------------------------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ TEST(json, depth_limited) {
 }
 
 TEST(json, size_limited) {
-  EXPECT_REFUSED(parse_json(std::string(5u << 20, ' '), "x"), "x", "has 5242880 bytes of JSON; g4 reads at most 4194304");
+  EXPECT_REFUSED(parse_json(std::string(5u << 20, ' '), "x"), "x",
+                 "has 5242880 bytes of JSON; g4 reads at most 4194304");
   for (const std::string& text : {"\"" + std::string(2u << 20, 'a') + "\"", std::string(2u << 20, '1'),
                                   std::string(2u << 20, ' ') + "1", std::string(2u << 20, '\n') + "[]"}) {
     EXPECT_REFUSED(parse_json(text, "x"), "x", "a string, a number or a stretch without either longer than 1048576");

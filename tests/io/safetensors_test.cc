@@ -32,9 +32,8 @@ g4::result<g4::io::tensor_file> read(std::string_view header, std::size_t data =
 
 #define EXPECT_DAMAGED(header, data, part) EXPECT_REFUSED(read(header, data), "m.safetensors", part)
 
-const std::string two =
-    R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[8,20]},)"
-    R"("a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}})";
+const std::string two = R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[8,20]},)"
+                        R"("a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}})";
 
 TEST(safetensors, names_types_and_shapes) {
   const std::string file = safetensors(two + "   ", std::string(8, '\0') + "abcdefghijkl");
@@ -114,7 +113,8 @@ TEST(safetensors_damage, nested_beyond_reason) {
   EXPECT_DAMAGED("{\"a\":" + std::string(100'000, '['), 0, "is nested more than 3 deep");
 }
 TEST(safetensors_damage, a_name_beyond_reason) {
-  EXPECT_DAMAGED("{\"" + std::string(2'000'000, 'a') + "\":{}}", 0, "a string, a number or a stretch without either longer than 1048576 bytes");
+  EXPECT_DAMAGED("{\"" + std::string(2'000'000, 'a') + "\":{}}", 0,
+                 "a string, a number or a stretch without either longer than 1048576 bytes");
   EXPECT_DAMAGED("{\"" + std::string(2000, 'a') + "\":{}}", 0, "longer than 1024 bytes");
 }
 TEST(safetensors_damage, a_name_that_is_not_text) {
@@ -132,8 +132,9 @@ TEST(safetensors_damage, more_tensors_than_any_model) {
 // ---- the fields ------------------------------------------------------------------------------------------------------
 
 TEST(safetensors_damage, a_repeated_name) {
-  EXPECT_DAMAGED(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-                 1, "holds two tensors called a");
+  EXPECT_DAMAGED(
+      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1,
+      "holds two tensors called a");
 }
 TEST(safetensors_damage, a_repeated_field) {
   EXPECT_DAMAGED(R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1,
@@ -163,7 +164,8 @@ TEST(safetensors_damage, fields_of_the_wrong_type) {
   EXPECT_DAMAGED(R"({"a":{"shape":[[1]]}})", 0, "nested more than 3 deep");
   EXPECT_DAMAGED(R"({"a":{"shape":[99999999999999999999999]}})", 0, "a has a fraction in its shape");
   EXPECT_DAMAGED(R"({"a":{"shape":{}}})", 0, "an object where none is expected");
-  EXPECT_DAMAGED(R"({"a":{"data_offsets":true}})", 0, "a has true or false as data_offsets; expected two whole numbers");
+  EXPECT_DAMAGED(R"({"a":{"data_offsets":true}})", 0,
+                 "a has true or false as data_offsets; expected two whole numbers");
   EXPECT_DAMAGED(R"({"a":{"data_offsets":[0]}})", 0, "a has fewer than two data_offsets");
   EXPECT_DAMAGED(R"({"a":{"data_offsets":[0,1,2]}})", 0, "a has more than two data_offsets");
   EXPECT_DAMAGED(R"({"__metadata__":[]})", 0, "__metadata__ is a list; expected an object");
@@ -200,12 +202,14 @@ TEST(safetensors_damage, data_beyond_the_file) {
                  "it is cut short");
 }
 TEST(safetensors_damage, overlapping_tensors) {
-  EXPECT_DAMAGED(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}})",
-                 7, "a and b overlap: one ends at byte 4 of the data, the other begins at 3");
+  EXPECT_DAMAGED(
+      R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}})", 7,
+      "a and b overlap: one ends at byte 4 of the data, the other begins at 3");
 }
 TEST(safetensors_damage, a_hole) {
-  EXPECT_DAMAGED(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[2],"data_offsets":[5,7]}})",
-                 7, "nothing describes bytes 4 to 5 of the data, before b; the format allows no holes");
+  EXPECT_DAMAGED(
+      R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[2],"data_offsets":[5,7]}})", 7,
+      "nothing describes bytes 4 to 5 of the data, before b; the format allows no holes");
   EXPECT_DAMAGED(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[1,5]}})", 5, "nothing describes bytes 0 to 1");
 }
 TEST(safetensors_damage, trailing_bytes) {
@@ -229,10 +233,10 @@ struct shards : temporary_folder {
   }
 };
 
-#define EXPECT_INDEX_REFUSED(index, part)                                                       \
-  do {                                                                                          \
-    shards folder;                                                                              \
-    EXPECT_REFUSED(folder.open(index), folder.path("model.safetensors.index.json"), part);      \
+#define EXPECT_INDEX_REFUSED(index, part)                                                  \
+  do {                                                                                     \
+    shards folder;                                                                         \
+    EXPECT_REFUSED(folder.open(index), folder.path("model.safetensors.index.json"), part); \
   } while (false)
 
 const std::string index_of_two =
@@ -272,7 +276,8 @@ TEST(safetensors_folder, the_single_file_or_the_index) {
 }
 
 TEST(safetensors_index, a_missing_file_named) {
-  EXPECT_INDEX_REFUSED(R"({"weight_map":{"a":"s1.safetensors","b":"s3.safetensors"}})", "names the file s3.safetensors: ");
+  EXPECT_INDEX_REFUSED(R"({"weight_map":{"a":"s1.safetensors","b":"s3.safetensors"}})",
+                       "names the file s3.safetensors: ");
 }
 TEST(safetensors_index, a_tensor_it_does_not_list) {
   EXPECT_INDEX_REFUSED(R"({"weight_map":{"x":"s1.safetensors"}})", "does not list a, which is in s1.safetensors");
@@ -294,8 +299,10 @@ TEST(safetensors_index, a_tensor_listed_twice) {
   EXPECT_INDEX_REFUSED(R"({"weight_map":{"a":"s1.safetensors","a":"s1.safetensors"}})", "lists a twice");
 }
 TEST(safetensors_index, no_way_out_of_the_folder) {
-  for (const char* name : {"../s1.safetensors", "/etc/passwd", "sub/s1.safetensors", "..", ".", "", "a\\\\b", "a\\u0000"}) {
-    EXPECT_INDEX_REFUSED(std::string(R"({"weight_map":{"a":")") + name + "\"}}", "expected the name of a file beside the index");
+  for (const char* name :
+       {"../s1.safetensors", "/etc/passwd", "sub/s1.safetensors", "..", ".", "", "a\\\\b", "a\\u0000"}) {
+    EXPECT_INDEX_REFUSED(std::string(R"({"weight_map":{"a":")") + name + "\"}}",
+                         "expected the name of a file beside the index");
   }
 }
 TEST(safetensors_index, no_map) {
@@ -310,7 +317,8 @@ TEST(safetensors_index, no_map) {
 }
 TEST(safetensors_index, more_files_than_any_model) {
   std::string index = R"({"weight_map":{)";
-  for (int i = 0; i <= 1024; ++i) index += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":\"" + std::to_string(i) + "\"";
+  for (int i = 0; i <= 1024; ++i)
+    index += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":\"" + std::to_string(i) + "\"";
   EXPECT_INDEX_REFUSED(index + "}}", "lists more than 1024 files");
 }
 TEST(safetensors_index, a_damaged_file_named) {

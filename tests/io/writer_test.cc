@@ -78,7 +78,8 @@ TEST(file_writer, no_place_to_write_refused) {
   EXPECT_REFUSED(g4::io::file_writer::create("/nowhere/at/all"), "/nowhere/at/all",
                  "cannot be written (No such file or directory)");
   temporary_folder folder;
-  EXPECT_REFUSED(g4::io::file_writer::create(folder.path()), folder.path(), "is not an ordinary file; it is left alone");
+  EXPECT_REFUSED(g4::io::file_writer::create(folder.path()), folder.path(),
+                 "is not an ordinary file; it is left alone");
 }
 
 TEST(file_writer, a_full_disk_refused_and_cleared) {
@@ -227,7 +228,8 @@ TEST(tensor_writer, bytes_out_of_turn_refused) {
     ASSERT_TRUE(out) << why(out);
     EXPECT_REFUSED(out->write("b.weight", bytes_of_text(b)), path,
                    "expected the bytes of a.weight, was given those of b.weight");
-    EXPECT_REFUSED(out->write("a.weight", bytes_of_text(a + "x")), path, "a.weight has 12 bytes by its plan, was given 13");
+    EXPECT_REFUSED(out->write("a.weight", bytes_of_text(a + "x")), path,
+                   "a.weight has 12 bytes by its plan, was given 13");
     ASSERT_TRUE(out->write("a.weight", bytes_of_text(a.substr(0, 4))));
     EXPECT_REFUSED(out->write("a.weight", bytes_of_text(a)), path, "a.weight has 12 bytes by its plan, was given 16");
     EXPECT_REFUSED(out->finish(), path, "a.weight has 12 bytes by its plan, was given 4");
@@ -249,17 +251,23 @@ TEST(tensor_writer, impossible_plans_refused) {
   both({{"a", f32, {1}}, {"b", f32, {1}}, {"a", f32, {1}}}, "is to hold two tensors called a");
   both({{"a\n", f32, {1}}}, "no tensor can be called \"a?\"");
   both({{"a", f32, {1ull << 40, 1ull << 40}}}, "which is no possible size");
-  both({{"a", f32, {1ull << 61}}, {"b", f32, {1ull << 61}}, {"c", f32, {1ull << 61}}, {"d", f32, {1ull << 61}},
-        {"e", f32, {1ull << 61}}, {"f", f32, {1ull << 61}}, {"g", f32, {1ull << 61}}, {"h", f32, {1ull << 61}}},
+  both({{"a", f32, {1ull << 61}},
+        {"b", f32, {1ull << 61}},
+        {"c", f32, {1ull << 61}},
+        {"d", f32, {1ull << 61}},
+        {"e", f32, {1ull << 61}},
+        {"f", f32, {1ull << 61}},
+        {"g", f32, {1ull << 61}},
+        {"h", f32, {1ull << 61}}},
        "is to be larger than any file");
   EXPECT_REFUSED(g4::io::write_gguf(path, {}, std::vector<tensor_plan>{{"a", f32, {1, 1, 1, 1, 1}}}), path,
                  "a is to have 5 dimensions; the format allows 4");
   EXPECT_REFUSED(g4::io::write_gguf(path, {}, std::vector<tensor_plan>{{"a", f32, {1, 0}}}), path,
                  "a is to have a dimension of size 0");
-  EXPECT_REFUSED(g4::io::write_gguf(path, {}, std::vector<tensor_plan>{{"a", element_of(storage::q4_k), {4, 640}}}), path,
-                 "a is to be Q4_K [4, 640], which is no possible size");
-  EXPECT_REFUSED(g4::io::write_safetensors(path, std::vector<tensor_plan>{{"a", element_of(storage::q4_0), {32}}}), path,
-                 "a is to be Q4_0, for which safetensors has no dtype");
+  EXPECT_REFUSED(g4::io::write_gguf(path, {}, std::vector<tensor_plan>{{"a", element_of(storage::q4_k), {4, 640}}}),
+                 path, "a is to be Q4_K [4, 640], which is no possible size");
+  EXPECT_REFUSED(g4::io::write_safetensors(path, std::vector<tensor_plan>{{"a", element_of(storage::q4_0), {32}}}),
+                 path, "a is to be Q4_0, for which safetensors has no dtype");
   EXPECT_REFUSED(g4::io::write_safetensors(path, std::vector<tensor_plan>{{"__metadata__", f32, {1}}}), path,
                  "no tensor can be called \"__metadata__\"");
   EXPECT_REFUSED(g4::io::write_gguf(path, {}, std::vector<tensor_plan>{{"a", *g4::io::safetensors_type("BOOL"), {1}}}),

@@ -22,8 +22,8 @@ namespace detail {
 /// the exponent's lowest bit to a full exponent, and to no other, carries into the sign's place.
 ///
 /// exponent, lowest, sign   the masks of one float, repeated over 64 bits
-[[nodiscard]] inline bool any_full_exponent(std::span<const std::byte> bytes, std::uint64_t exponent, std::uint64_t lowest,
-                                            std::uint64_t sign) {
+[[nodiscard]] inline bool any_full_exponent(std::span<const std::byte> bytes, std::uint64_t exponent,
+                                            std::uint64_t lowest, std::uint64_t sign) {
   std::uint64_t found = 0;
   std::size_t i = 0;
   for (; i + 32 <= bytes.size(); i += 32) {

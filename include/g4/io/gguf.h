@@ -32,8 +32,8 @@
 
 namespace g4::io {
 
-static_assert(std::endian::native == std::endian::little, "g4: checkpoint files are read in place, so g4 needs a "
-                                                          "little-endian machine.");
+static_assert(std::endian::native == std::endian::little,
+              "g4: checkpoint files are read in place, so g4 needs a little-endian machine.");
 
 /// Types of metadata values; the numbers are the file's.
 enum class gguf_type : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
@@ -119,7 +119,8 @@ class gguf_floats {
       : wide_(element == gguf_type::f64), count_(count), data_(data) {}
   [[nodiscard]] std::size_t size() const { return count_; }
   [[nodiscard]] float operator[](std::size_t i) const {
-    return wide_ ? static_cast<float>(detail::number_at<double>(data_ + i * 8)) : detail::number_at<float>(data_ + i * 4);
+    return wide_ ? static_cast<float>(detail::number_at<double>(data_ + i * 8))
+                 : detail::number_at<float>(data_ + i * 4);
   }
 
  private:
@@ -198,7 +199,8 @@ class gguf_metadata {
  public:
   gguf_metadata() = default;
   /// `values` sorted by key, without repeats; `name` is what errors call the file.
-  gguf_metadata(std::string name, std::vector<gguf_value> values) : name_(std::move(name)), values_(std::move(values)) {}
+  gguf_metadata(std::string name, std::vector<gguf_value> values)
+      : name_(std::move(name)), values_(std::move(values)) {}
 
   [[nodiscard]] std::span<const gguf_value> values() const { return values_; }
   [[nodiscard]] const gguf_value* find(std::string_view key) const {
@@ -258,13 +260,15 @@ class gguf_metadata {
   }
   /// A list of bools; a single bool is a list of one.
   [[nodiscard]] result<gguf_booleans> booleans(std::string_view key) const {
-    const auto value = want(key, "a list of bools", [](const gguf_value& v) { return v.element == gguf_type::boolean; });
+    const auto value =
+        want(key, "a list of bools", [](const gguf_value& v) { return v.element == gguf_type::boolean; });
     if (!value) return unexpected(value.error());
     return gguf_booleans((*value)->count, (*value)->bytes.data());
   }
   /// A list of strings; a single string is a list of one.
   [[nodiscard]] result<gguf_strings> strings(std::string_view key) const {
-    const auto value = want(key, "a list of strings", [](const gguf_value& v) { return v.element == gguf_type::string; });
+    const auto value =
+        want(key, "a list of strings", [](const gguf_value& v) { return v.element == gguf_type::string; });
     if (!value) return unexpected(value.error());
     return gguf_strings((*value)->count, (*value)->bytes);
   }
@@ -492,7 +496,9 @@ struct gguf_tensor {
                 "; its rows must be a multiple of ", known->block_elements, " long");
   }
   const std::optional<std::size_t> size = bytes_of(*known, out.tensor.dims);
-  if (!size) return fail(name, ": ", out.tensor.name, " is ", to_string(out.tensor.dims), ", which is no possible size");
+  if (!size) {
+    return fail(name, ": ", out.tensor.name, " is ", to_string(out.tensor.dims), ", which is no possible size");
+  }
   out.size = *size;
   return out;
 }
@@ -506,8 +512,8 @@ struct gguf_tensor {
                   alignment);
     }
     if (t.offset > data.size() || t.size > data.size() - t.offset) {
-      return fail(name, ": ", t.tensor.name, " has ", t.size, " bytes at offset ", t.offset, " of the data, but the file holds ",
-                  data.size(), " bytes of data; it is cut short");
+      return fail(name, ": ", t.tensor.name, " has ", t.size, " bytes at offset ", t.offset,
+                  " of the data, but the file holds ", data.size(), " bytes of data; it is cut short");
     }
     t.tensor.bytes = data.subspan(static_cast<std::size_t>(t.offset), t.size);
   }
@@ -545,7 +551,9 @@ struct gguf_tensor {
   const auto tensor_count = in.number<std::uint64_t>();
   const auto key_count = in.number<std::uint64_t>();
   if (in.ended) return fail(name, ": ends within its first 24 bytes; the file is cut short");
-  if (tensor_count > most_tensors) return fail(name, ": claims ", tensor_count, " tensors; g4 reads at most ", most_tensors);
+  if (tensor_count > most_tensors) {
+    return fail(name, ": claims ", tensor_count, " tensors; g4 reads at most ", most_tensors);
+  }
   if (key_count > most_keys) return fail(name, ": claims ", key_count, " keys; g4 reads at most ", most_keys);
 
   auto values = read_gguf_values(in, key_count, name);
@@ -563,7 +571,8 @@ struct gguf_tensor {
     const auto parts = out.metadata.u64("split.count");
     if (!parts) return unexpected(parts.error());
     if (*parts > 1) {
-      return fail(name, ": is one of ", *parts, " parts of a split model; join them with llama-gguf-split --merge first");
+      return fail(name, ": is one of ", *parts,
+                  " parts of a split model; join them with llama-gguf-split --merge first");
     }
   }
 
@@ -577,7 +586,8 @@ struct gguf_tensor {
   names.reserve(tensors.size());
   for (const gguf_tensor& t : tensors) names.push_back(&t.tensor.name);
   std::sort(names.begin(), names.end(), [](const auto* a, const auto* b) { return *a < *b; });
-  const auto twice = std::adjacent_find(names.begin(), names.end(), [](const auto* a, const auto* b) { return *a == *b; });
+  const auto twice =
+      std::adjacent_find(names.begin(), names.end(), [](const auto* a, const auto* b) { return *a == *b; });
   if (twice != names.end()) return fail(name, ": holds two tensors called ", **twice);
 
   // A file without tensors (a vocabulary) may end before its padding does.

@@ -36,8 +36,12 @@ class gguf_keys {
     for (const std::string& value : values) text(value);
     return *this;
   }
-  gguf_keys& u32s(std::string_view key, std::span<const std::uint32_t> values) { return numbers(key, gguf_type::u32, values); }
-  gguf_keys& i32s(std::string_view key, std::span<const std::int32_t> values) { return numbers(key, gguf_type::i32, values); }
+  gguf_keys& u32s(std::string_view key, std::span<const std::uint32_t> values) {
+    return numbers(key, gguf_type::u32, values);
+  }
+  gguf_keys& i32s(std::string_view key, std::span<const std::int32_t> values) {
+    return numbers(key, gguf_type::i32, values);
+  }
   gguf_keys& f32s(std::string_view key, std::span<const float> values) { return numbers(key, gguf_type::f32, values); }
   gguf_keys& booleans(std::string_view key, std::span<const bool> values) {
     static_assert(sizeof(bool) == 1);
@@ -112,7 +116,9 @@ class gguf_keys {
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (!is_tensor_name(names[i])) return fail(path, ": no key can be called \"", shown(names[i]), "\"");
     if (i > 0 && names[i] == names[i - 1]) return fail(path, ": is to hold the key ", names[i], " twice");
-    if (names[i] == "general.alignment") return fail(path, ": general.alignment cannot be chosen; tensors are aligned to 32 bytes");
+    if (names[i] == "general.alignment") {
+      return fail(path, ": general.alignment cannot be chosen; tensors are aligned to 32 bytes");
+    }
   }
   std::string head = "GGUF";
   const auto put = [&head](auto value) {

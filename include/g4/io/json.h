@@ -60,8 +60,8 @@ struct json_limits {
       }
     }
     if (kept > limits.token) {
-      return fail(std::string(name), ": holds a string, a number or a stretch without either longer than ", limits.token,
-                  " bytes at byte ", i);
+      return fail(std::string(name), ": holds a string, a number or a stretch without either longer than ",
+                  limits.token, " bytes at byte ", i);
     }
   }
   return {};

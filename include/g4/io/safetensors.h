@@ -32,26 +32,13 @@ namespace g4::io {
 /// The element type of a dtype's name; nothing for an unknown name.
 [[nodiscard]] constexpr std::optional<element_type> safetensors_type(std::string_view name) {
   constexpr element_type known[] = {
-      element_of(storage::f32),
-      element_of(storage::f16),
-      element_of(storage::bf16),
-      {"F64", 1, 8, std::nullopt},
-      {"I64", 1, 8, std::nullopt},
-      {"I32", 1, 4, std::nullopt},
-      {"I16", 1, 2, std::nullopt},
-      {"I8", 1, 1, std::nullopt},
-      {"U64", 1, 8, std::nullopt},
-      {"U32", 1, 4, std::nullopt},
-      {"U16", 1, 2, std::nullopt},
-      {"U8", 1, 1, std::nullopt},
-      {"BOOL", 1, 1, std::nullopt},
-      {"C64", 1, 8, std::nullopt},
-      {"F8_E4M3", 1, 1, std::nullopt},
-      {"F8_E5M2", 1, 1, std::nullopt},
-      {"F8_E8M0", 1, 1, std::nullopt},
-      {"F6_E2M3", 4, 3, std::nullopt},
-      {"F6_E3M2", 4, 3, std::nullopt},
-      {"F4", 2, 1, std::nullopt},
+      element_of(storage::f32),        element_of(storage::f16),        element_of(storage::bf16),
+      {"F64", 1, 8, std::nullopt},     {"I64", 1, 8, std::nullopt},     {"I32", 1, 4, std::nullopt},
+      {"I16", 1, 2, std::nullopt},     {"I8", 1, 1, std::nullopt},      {"U64", 1, 8, std::nullopt},
+      {"U32", 1, 4, std::nullopt},     {"U16", 1, 2, std::nullopt},     {"U8", 1, 1, std::nullopt},
+      {"BOOL", 1, 1, std::nullopt},    {"C64", 1, 8, std::nullopt},     {"F8_E4M3", 1, 1, std::nullopt},
+      {"F8_E5M2", 1, 1, std::nullopt}, {"F8_E8M0", 1, 1, std::nullopt}, {"F6_E2M3", 4, 3, std::nullopt},
+      {"F6_E3M2", 4, 3, std::nullopt}, {"F4", 2, 1, std::nullopt},
   };
   for (const element_type& type : known) {
     if (type.name == name) return type;
@@ -112,8 +99,9 @@ struct header_reader : json_reader {
         return true;
       }
       if (!is_tensor_name(name)) {
-        return refuse("the header holds a tensor name that is empty, longer than 1024 bytes or not printable ASCII: \"" +
-                      shown(name) + "\"");
+        return refuse(
+            "the header holds a tensor name that is empty, longer than 1024 bytes or not printable ASCII: \"" +
+            shown(name) + "\"");
       }
       if (entries.size() == most_tensors) {
         return refuse("holds more than " + std::to_string(most_tensors) + " tensors");
@@ -228,7 +216,9 @@ struct header_reader : json_reader {
                                                 const std::string& name) {
   for (const header_entry& e : entries) {
     const std::optional<std::size_t> bytes = bytes_of(e.tensor.type, e.tensor.dims);
-    const auto described = [&e] { return e.tensor.name + " is " + std::string(e.tensor.type.name) + " " + to_string(e.tensor.dims); };
+    const auto described = [&e] {
+      return e.tensor.name + " is " + std::string(e.tensor.type.name) + " " + to_string(e.tensor.dims);
+    };
     if (!bytes) return fail(name, ": ", described(), ", which is no possible size");
     if (e.begin > e.end) {
       return fail(name, ": ", e.tensor.name, " ends at offset ", e.end, ", before it begins at ", e.begin);
@@ -294,7 +284,8 @@ struct header_reader : json_reader {
   names.reserve(reader.entries.size());
   for (const header_entry& e : reader.entries) names.push_back(&e.tensor.name);
   std::sort(names.begin(), names.end(), [](const auto* a, const auto* b) { return *a < *b; });
-  const auto twice = std::adjacent_find(names.begin(), names.end(), [](const auto* a, const auto* b) { return *a == *b; });
+  const auto twice =
+      std::adjacent_find(names.begin(), names.end(), [](const auto* a, const auto* b) { return *a == *b; });
   if (twice != names.end()) return fail(name, ": holds two tensors called ", **twice);
 
   const auto data = bytes.subspan(8 + static_cast<std::size_t>(length));
@@ -317,7 +308,7 @@ struct index_entry {
 /// {"metadata": anything, "weight_map": {"name": "model-00001-of-00002.safetensors", ...}}
 struct index_reader : json_reader {
   std::vector<index_entry> entries;
-  std::vector<std::string> shards;                // distinct, in order of appearance
+  std::vector<std::string> shards;               // distinct, in order of appearance
   std::map<std::string, std::uint32_t> numbers;  // where each is in `shards`
   std::size_t depth = 0;
   bool in_map = false;
@@ -362,7 +353,9 @@ struct index_reader : json_reader {
                     "\"; expected the name of a file beside the index");
     }
     const auto [number, is_new] = numbers.emplace(value, static_cast<std::uint32_t>(shards.size()));
-    if (is_new && shards.size() == most_shards) return refuse("lists more than " + std::to_string(most_shards) + " files");
+    if (is_new && shards.size() == most_shards) {
+      return refuse("lists more than " + std::to_string(most_shards) + " files");
+    }
     if (is_new) shards.push_back(value);
     entries.back().shard = number->second;
     return true;
@@ -427,7 +420,8 @@ struct index_reader : json_reader {
   }
   for (const tensor_entry& tensor : tensors) {
     const std::string& shard = index.shards[tensor.file];
-    const auto listed = std::lower_bound(index.entries.begin(), index.entries.end(), index_entry{tensor.name, 0}, by_name);
+    const auto listed =
+        std::lower_bound(index.entries.begin(), index.entries.end(), index_entry{tensor.name, 0}, by_name);
     if (listed == index.entries.end() || listed->tensor != tensor.name) {
       return fail(path, ": does not list ", tensor.name, ", which is in ", shard);
     }

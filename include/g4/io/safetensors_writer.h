@@ -49,7 +49,8 @@ namespace g4::io {
   for (const tensor_plan& tensor : plan) {
     if (tensor.name == "__metadata__") return fail(path, ": no tensor can be called \"__metadata__\"");
     if (!safetensors_type(tensor.type.name)) {
-      return fail(path, ": ", tensor.name, " is to be ", std::string(tensor.type.name), ", for which safetensors has no dtype");
+      return fail(path, ": ", tensor.name, " is to be ", std::string(tensor.type.name),
+                  ", for which safetensors has no dtype");
     }
     const std::size_t bytes = *bytes_of(tensor.type, tensor.dims);
     if (bytes > SIZE_MAX - at) return fail(path, ": is to be larger than any file");

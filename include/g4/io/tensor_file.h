@@ -148,9 +148,8 @@ class tensor_file {
     const auto name_of = [&out](std::uint32_t i) -> const std::string& { return out.tensors_[i].name; };
     std::sort(out.by_name_.begin(), out.by_name_.end(),
               [&](std::uint32_t a, std::uint32_t b) { return name_of(a) < name_of(b); });
-    const auto twice = std::adjacent_find(out.by_name_.begin(), out.by_name_.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return name_of(a) == name_of(b);
-    });
+    const auto twice = std::adjacent_find(out.by_name_.begin(), out.by_name_.end(),
+                                          [&](std::uint32_t a, std::uint32_t b) { return name_of(a) == name_of(b); });
     if (twice != out.by_name_.end()) {
       return fail(out.name_, ": holds two tensors called ", shown(name_of(*twice)));
     }

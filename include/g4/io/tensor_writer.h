@@ -35,8 +35,8 @@ class tensor_writer {
       return fail(file_.path(), ": expected the bytes of ", sizes_[next_].first, ", was given those of ", shown(name));
     }
     if (bytes.size() > sizes_[next_].second - in_tensor_) {
-      return fail(file_.path(), ": ", sizes_[next_].first, " has ", sizes_[next_].second, " bytes by its plan, was given ",
-                  in_tensor_ + bytes.size());
+      return fail(file_.path(), ": ", sizes_[next_].first, " has ", sizes_[next_].second,
+                  " bytes by its plan, was given ", in_tensor_ + bytes.size());
     }
     if (auto written = file_.write(bytes); !written) return written;
     in_tensor_ += bytes.size();
@@ -46,8 +46,8 @@ class tensor_writer {
   /// Puts the file under its name. Refuses while bytes are missing.
   [[nodiscard]] result<void> finish() {
     if (next_ != sizes_.size()) {
-      return fail(file_.path(), ": ", sizes_[next_].first, " has ", sizes_[next_].second, " bytes by its plan, was given ",
-                  in_tensor_);
+      return fail(file_.path(), ": ", sizes_[next_].first, " has ", sizes_[next_].second,
+                  " bytes by its plan, was given ", in_tensor_);
     }
     return file_.finish();
   }
@@ -67,7 +67,9 @@ class tensor_writer {
 
   /// For the formats: what no format can hold is refused before a file is made.
   [[nodiscard]] static result<void> check(const std::string& path, std::span<const tensor_plan> plan) {
-    if (plan.size() > most_tensors) return fail(path, ": is to hold ", plan.size(), " tensors; g4 writes at most ", most_tensors);
+    if (plan.size() > most_tensors) {
+      return fail(path, ": is to hold ", plan.size(), " tensors; g4 writes at most ", most_tensors);
+    }
     std::vector<std::string_view> names;
     for (const tensor_plan& tensor : plan) {
       if (!is_tensor_name(tensor.name)) return fail(path, ": no tensor can be called \"", shown(tensor.name), "\"");

@@ -14,8 +14,8 @@
 
 namespace g4 {
 
-static_assert(std::endian::native == std::endian::little, "g4: checkpoint files are read in place, so g4 needs a "
-                                                          "little-endian machine.");
+static_assert(std::endian::native == std::endian::little,
+              "g4: checkpoint files are read in place, so g4 needs a little-endian machine.");
 
 namespace detail {
 
