@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -68,6 +69,13 @@ class running_drafter {
   virtual void watch(observer* who) = 0;
 };
 
+/// What an embedder makes of a text (`g4::text_embedding`).
+struct text_vector {
+  std::vector<double> pooled;
+  std::vector<std::vector<double>> dense;
+  std::vector<double> unit;
+};
+
 class loaded_model {
  public:
   virtual ~loaded_model() = default;
@@ -75,6 +83,8 @@ class loaded_model {
   /// The drafter of this program's model, if it has one. `text` must be of this model and outlive the drafter.
   virtual result<void> load_drafter(const io::tensor_file& file, load::format format) = 0;
   virtual result<std::unique_ptr<running_drafter>> start_drafter(running_text& text) = 0;
+  /// The embedder in `folder`, of this program's model, and what it makes of a text.
+  virtual result<text_vector> embed(const std::string& folder, std::span<const std::int32_t> ids) = 0;
 };
 
 /// How a model gets onto one backend.

@@ -14,6 +14,9 @@
 #ifdef G4_CASE_DRAFTER
 #include "g4/model/draft.h"
 #endif
+#ifdef G4_CASE_EMBEDDER
+#include "g4/generate/embedder.h"
+#endif
 
 namespace g4::conformance {
 
@@ -138,6 +141,20 @@ class loaded_model_of final : public loaded_model {
 #else
   result<void> load_drafter(const io::tensor_file&, load::format) override { return fail("this model has no drafter"); }
   result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override { return fail("this model has no drafter"); }
+#endif
+
+#ifdef G4_CASE_EMBEDDER
+  result<text_vector> embed(const std::string& folder, std::span<const std::int32_t> ids) override {
+    auto opened = embedder<V, B>::open(folder, on_, ids.size());
+    if (!opened) return unexpected(opened.error());
+    const auto made = opened->embed(ids);
+    if (!made) return unexpected(made.error());
+    text_vector out{{made->pooled.begin(), made->pooled.end()}, {}, {made->unit.begin(), made->unit.end()}};
+    for (const auto& d : made->dense) out.dense.emplace_back(d.begin(), d.end());
+    return out;
+  }
+#else
+  result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override { return fail("this model is no embedder"); }
 #endif
 
  private:

@@ -2,6 +2,7 @@
 ///
 ///     G4_CASE_VARIANT      the header with the case's variant, struct g4_case_model
 ///     G4_CASE_DRAFTER      the header with its drafter, struct g4_case_drafter, where the case has one
+///     G4_CASE_EMBEDDER     set where the model is an embedder
 ///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_CPU, G4_CASE_INLINE
 #include G4_CASE_VARIANT
 #ifdef G4_CASE_DRAFTER
