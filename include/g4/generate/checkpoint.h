@@ -54,6 +54,8 @@ struct checkpoint {
     auto spec = load::read_config(io::text_of((*config)->bytes()), name);
     if (!spec) return unexpected(std::move(spec.error()));
     opened.spec = *spec;
+    // The text half of a model with images may be published alone: without images the two masks are the same.
+    opened.unsaid.images = spec->sees == visibility::causal;
     auto tensors = io::open_safetensors(opened.path);
     if (!tensors) return unexpected(std::move(tensors.error()));
     opened.tensors = std::move(*tensors);
