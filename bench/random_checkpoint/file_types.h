@@ -1,0 +1,74 @@
+/// Which storage each tensor of a GGUF file gets, as llama.cpp's quantiser gives it (docs/formats.md).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "g4/model/schema.h"
+#include "g4/tensor/storage.h"
+
+namespace g4::bench {
+
+struct file_type {
+  std::string_view name;
+  storage base;
+  std::uint32_t id;  ///< general.file_type
+};
+
+inline constexpr std::array file_types{
+    file_type{"BF16", storage::bf16, 32},
+    file_type{"Q8_0", storage::q8_0, 7},
+    file_type{"Q4_0", storage::q4_0, 2},
+    file_type{"Q4_K", storage::q4_k, 15},  // the mixture that is called Q4_K_M
+};
+
+[[nodiscard]] constexpr std::optional<file_type> file_type_called(std::string_view name) {
+  for (const file_type& t : file_types) {
+    if (t.name == name) return t;
+  }
+  return std::nullopt;
+}
+
+/// The storage for rows of `columns`: 256-element blocks fall back to 32-element ones of about their precision, and
+/// those to half precision.
+[[nodiscard]] constexpr storage fitting(storage wanted, std::size_t columns) {
+  if (row_bytes(wanted, columns) != 0) return wanted;
+  const storage smaller = wanted == storage::q4_k   ? storage::q5_0
+                          : wanted == storage::q5_k ? storage::q5_1
+                          : wanted == storage::q6_k ? storage::q8_0
+                                                    : storage::f16;
+  return row_bytes(smaller, columns) != 0 ? smaller : storage::f16;
+}
+
+[[nodiscard]] constexpr storage storage_in_gguf(const tensor_entry& t, const model_spec& m, storage base) {
+  if (t.as != role::matrix || t.what == part::router) return storage::f32;
+  const auto columns = static_cast<std::size_t>(t.extents[t.rank - 1]);
+  switch (t.what) {
+    case part::per_layer_model_projection:
+    case part::altup_projections:
+    case part::altup_unembed_projections:
+    case part::altup_correct:
+    case part::altup_predict:
+    case part::altup_router:
+    case part::laurel_left:
+    case part::laurel_right:
+      return storage::bf16;  // never quantised
+    case part::embed:
+    case part::head:
+    case part::per_layer_embed:
+      return fitting(base == storage::q4_0 || base == storage::q4_k ? storage::q6_k : base, columns);
+    case part::value:
+    case part::down:
+    case part::experts_down: {
+      const int n = m.layers;
+      const bool more = t.layer < n / 8 || t.layer >= 7 * n / 8 || (t.layer - n / 8) % 3 == 2;
+      return fitting(base == storage::q4_k && more ? storage::q6_k : base, columns);
+    }
+    default: return fitting(base, columns);
+  }
+}
+
+}  // namespace g4::bench

@@ -1,0 +1,172 @@
+// Checkpoints with random weights: every kind of file reads as the model it was made for, loads and runs.
+#include "bench/random_checkpoint/write.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "g4/backend/reference.h"
+#include "g4/generate/open.h"
+#include "g4/model/transformer.h"
+#include "g4/ops/dequantise.h"
+#include "g4/variants/all.h"
+
+namespace g4::bench {
+namespace {
+
+// Gemma 4 as E2B and as 26B-A4B at once; rows of 256, 64 and 96 numbers, so that each fall-back is met.
+struct small_mixed : transformer<
+    shape{.layers = 8, .width = 256, .vocab = 320},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 4, .key_value = 1}, qk_norm, v_norm, unscaled>,
+    repeat<times<1, local<head{64}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{128}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    share_kv<last{4}>,
+    feed::gated<gelu_tanh, hidden{128}> + feed::experts<count{4}, chosen{2}, hidden{96}>,
+    per_layer_embedding{.width = 32, .vocab = 320},
+    layer_scalar,
+    logits::soft_cap{30}> {};
+
+struct small_gemma3 : transformer<
+    shape{.layers = 6, .width = 96, .vocab = 320},
+    embed::tied_scaled,
+    norm::sandwich<one_plus_weight>,
+    attention<heads{.query = 2, .key_value = 1}, qk_norm, scaled_by_root_of{64}>,
+    repeat<times<5, local<head{64}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{64}, rope{.theta = 1e6f, .factor = 8}>>>,
+    feed::gated<gelu_tanh, hidden{256}>,
+    logits::uncapped> {};
+
+std::string scratch(const std::string& name) { return ::testing::TempDir() + "g4_random_" + name; }
+
+// The logits of some ids.
+template <class V>
+std::vector<float> run(const std::string& path) {
+  backend::reference<float> on;
+  auto model = open<V>(path, on);
+  EXPECT_TRUE(model) << model.error().message;
+  if (!model) return {};
+  auto session = model->session({.context = 16});
+  EXPECT_TRUE(session);
+  const std::vector<token_id> ids{2, 270, 11, 310, 45};
+  const auto logits = session->run(ids);
+  EXPECT_TRUE(logits) << logits.error().message;
+  return {logits->begin(), logits->end()};
+}
+
+void expect_alive(const std::vector<float>& logits) {
+  ASSERT_FALSE(logits.empty());
+  double sum = 0;
+  double squares = 0;
+  for (const float x : logits) {
+    ASSERT_TRUE(std::isfinite(x));
+    sum += static_cast<double>(x);
+    squares += static_cast<double>(x) * static_cast<double>(x);
+  }
+  const auto n = static_cast<double>(logits.size());
+  const double spread = std::sqrt(squares / n - sum * sum / n / n);
+  EXPECT_GT(spread, 0.3);
+  EXPECT_LT(spread, 5);
+}
+
+template <class V>
+void expect_each_gguf_to_run(const std::string& name) {
+  for (const file_type& type : file_types) {
+    SCOPED_TRACE(std::string(type.name));
+    const std::string path = scratch(name + ".gguf");
+    const auto written = write_random_gguf(path, V::spec, type);
+    ASSERT_TRUE(written) << written.error().message;
+    expect_alive(run<V>(path));
+    std::remove(path.c_str());
+  }
+}
+
+TEST(random_checkpoint, gguf_of_gemma3_in_every_type) { expect_each_gguf_to_run<small_gemma3>("g3"); }
+TEST(random_checkpoint, gguf_of_gemma4_in_every_type) { expect_each_gguf_to_run<small_mixed>("g4"); }
+
+template <class V>
+void expect_a_folder_to_run(const std::string& name) {
+  const std::string folder = scratch(name);
+  ::mkdir(folder.c_str(), 0777);
+  const auto written = write_random_safetensors(folder, V::spec);
+  ASSERT_TRUE(written) << written.error().message;
+  expect_alive(run<V>(folder));
+  for (const char* file : {"/config.json", "/model.safetensors", "/tokenizer.json"}) std::remove((folder + file).c_str());
+  std::remove(folder.c_str());
+}
+
+TEST(random_checkpoint, folder_of_gemma3) { expect_a_folder_to_run<small_gemma3>("g3"); }
+TEST(random_checkpoint, folder_of_gemma4) { expect_a_folder_to_run<small_mixed>("g4"); }
+
+TEST(random_checkpoint, the_same_seed_the_same_file_another_seed_another) {
+  const std::string path = scratch("seed.gguf");
+  const auto bytes_with = [&](std::uint64_t seed) {
+    random_options options;
+    options.seed = seed;
+    EXPECT_TRUE(write_random_gguf(path, small_gemma3::spec, file_types[1], options));
+    const auto file = io::map_file(path);
+    EXPECT_TRUE(file);
+    const std::string text(io::text_of((*file)->bytes()));
+    std::remove(path.c_str());
+    return text;
+  };
+  const std::string first = bytes_with(1);
+  EXPECT_TRUE(first == bytes_with(1));
+  EXPECT_FALSE(first == bytes_with(2));
+}
+
+TEST(random_checkpoint, rows_no_multiple_of_256_fall_back) {
+  const tensor_entry down{part::experts_down, 3, 3, {4, 256, 96}};
+  EXPECT_EQ(storage_in_gguf(down, small_mixed::spec, storage::q4_k), storage::q8_0);  // layer 3 has more bits
+  const tensor_entry other{part::experts_down, 2, 3, {4, 256, 96}};
+  EXPECT_EQ(storage_in_gguf(other, small_mixed::spec, storage::q4_k), storage::q5_0);
+  const tensor_entry gate{part::gate, 2, 2, {128, 256, 0}};
+  EXPECT_EQ(storage_in_gguf(gate, small_mixed::spec, storage::q4_k), storage::q4_k);
+  const tensor_entry odd{part::gate, 2, 2, {128, 40, 0}};
+  EXPECT_EQ(storage_in_gguf(odd, small_mixed::spec, storage::q8_0), storage::f16);
+}
+
+TEST(random_checkpoint, every_storage_spreads_as_told) {
+  for (const storage s : {storage::f32, storage::f16, storage::bf16, storage::q4_0, storage::q5_0, storage::q5_1, storage::q8_0,
+                          storage::q4_k, storage::q6_k}) {
+    SCOPED_TRACE(std::string(facts_of(s).name));
+    constexpr std::size_t n = 1 << 16;
+    const storage_facts facts = facts_of(s);
+    std::vector<std::byte> bytes(row_bytes(s, n));
+    random_bits random(7);
+    fill_random(s, bytes.data(), n / facts.block_elements, 0.02f, 0, random);
+    std::vector<float> x(n);
+    dequantise(s, bytes.data(), n, x.data());
+    double sum = 0;
+    double squares = 0;
+    for (const float v : x) {
+      sum += static_cast<double>(v);
+      squares += static_cast<double>(v) * static_cast<double>(v);
+    }
+    EXPECT_NEAR(std::sqrt(squares / n), 0.02, 0.001);
+    EXPECT_LT(std::abs(sum / n), 0.0025);  // Q4_0 and its like have one more negative step than positive ones
+  }
+}
+
+template <class... V>
+void expect_configs_to_read_back(one_of<V...>) {
+  const auto check = [](const model_spec& spec, std::string_view name) {
+    const auto read = load::read_config(config_json(spec), std::string(name));
+    ASSERT_TRUE(read) << read.error().message;
+    for (const std::string& line : load::differences(*read, spec, name)) ADD_FAILURE() << name << ": " << line;
+  };
+  (check(V::spec, load::variant_name<V>()), ...);
+}
+
+TEST(random_checkpoint, config_json_of_every_decoder_reads_back) { expect_configs_to_read_back(all_variants{}); }
+TEST(random_checkpoint, config_json_of_every_drafter_reads_back) { expect_configs_to_read_back(all_drafters{}); }
+TEST(random_checkpoint, config_json_of_every_embedder_reads_back) { expect_configs_to_read_back(all_embedders{}); }
+
+}  // namespace
+}  // namespace g4::bench
