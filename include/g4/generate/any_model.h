@@ -18,9 +18,26 @@
 
 namespace g4 {
 
+namespace detail {
+
+/// Its address tells types apart without run-time type information.
+template <class T>
+inline constexpr char mark_of = 0;
+
+}  // namespace detail
+
+/// Rows of a width that only the program knows.
+struct any_rows {
+  const float* data = nullptr;
+  std::size_t count = 0;
+  std::size_t width = 0;
+  [[nodiscard]] const float* row(std::size_t t) const { return data + t * width; }
+};
+
 /// A session of some variant on a float backend: see `session`.
 class any_session {
  public:
+  using scalar = float;
   virtual ~any_session() = default;
   virtual result<std::span<const float>> run(std::span<const token_id> ids) = 0;
   /// Calls see(self, t, logits) for each token in order.
@@ -32,8 +49,25 @@ class any_session {
   [[nodiscard]] virtual memory_plan plan() const = 0;
   /// V: how many logits a run returns.
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
+  [[nodiscard]] virtual std::span<const float> hidden() const = 0;
+  [[nodiscard]] virtual any_rows hidden_rows() const = 0;
 
   result<std::span<const float>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
+  /// As `session::run_all`, for a prompt of text: calls sink(t, logits).
+  template <class Sink>
+  result<std::size_t> run_all(const prompt_view<float>& prompt, Sink&& sink) {
+    return run_all(prompt.ids, &sink, [](void* self, std::size_t t, std::span<const float> logits) {
+      (*static_cast<std::remove_reference_t<Sink>*>(self))(t, logits);
+    });
+  }
+  /// The session behind, if it is an S = `session<V, B>`; null if it is another.
+  template <class S>
+  [[nodiscard]] const S* as() const {
+    return static_cast<const S*>(address_if(&detail::mark_of<S>));
+  }
+
+ private:
+  [[nodiscard]] virtual const void* address_if(const char* mark) const = 0;
 };
 
 /// A model of some variant: see `model`.
@@ -64,8 +98,17 @@ class typed_session final : public any_session {
   [[nodiscard]] const session_options& options() const override { return s_.options(); }
   [[nodiscard]] memory_plan plan() const override { return s_.plan(); }
   [[nodiscard]] std::size_t vocabulary() const override { return s_.vocabulary(); }
+  [[nodiscard]] std::span<const float> hidden() const override { return s_.hidden(); }
+  [[nodiscard]] any_rows hidden_rows() const override {
+    const auto rows = s_.hidden_rows();
+    return {rows.data, rows.count, static_cast<std::size_t>(V::spec.width)};
+  }
 
  private:
+  [[nodiscard]] const void* address_if(const char* mark) const override {
+    return mark == &mark_of<g4::session<V, B>> ? &s_ : nullptr;
+  }
+
   g4::session<V, B> s_;
 };
 

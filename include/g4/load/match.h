@@ -215,7 +215,8 @@ template <class First, class... Rest>
 [[nodiscard]] nearest_variant nearest(const model_spec& file, laxity lax = {}) {
   nearest_variant best{0, variant_name<First>(), differences(file, First::spec, variant_name<First>(), lax)};
   std::size_t index = 0;
-  const auto consider = [&](std::string_view name, const model_spec& spec) {
+  // A list of one has no use for it.
+  [[maybe_unused]] const auto consider = [&](std::string_view name, const model_spec& spec) {
     ++index;
     auto found = differences(file, spec, name, lax);
     if (found.size() < best.differences.size()) best = {index, name, std::move(found)};

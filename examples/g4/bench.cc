@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace program {
+
+namespace {
+
+struct measured {
+  std::string test;  ///< "pp512", "tg128", "tg128 @ d4096"
+  std::size_t prompt = 0;
+  std::size_t generated = 0;
+  std::size_t depth = 0;
+  std::vector<double> per_second;
+
+  [[nodiscard]] double median() const {
+    std::vector<double> sorted = per_second;
+    std::sort(sorted.begin(), sorted.end());
+    const std::size_t half = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  }
+  [[nodiscard]] double least() const { return *std::min_element(per_second.begin(), per_second.end()); }
+  [[nodiscard]] double most() const { return *std::max_element(per_second.begin(), per_second.end()); }
+};
+
+/// Ids all over the vocabulary, the same every time.
+std::vector<g4::token_id> some_ids(std::size_t count, std::size_t vocabulary) {
+  std::vector<g4::token_id> ids(count);
+  std::uint64_t state = 42;
+  for (g4::token_id& id : ids) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    id = static_cast<g4::token_id>((state >> 33) % vocabulary);
+  }
+  return ids;
+}
+
+/// Leaves the session with exactly the first `depth` of `ids`.
+g4::result<void> fill(g4::any_session& session, std::span<const g4::token_id> ids, std::size_t depth) {
+  if (session.size() >= depth && session.rewind(depth)) return {};
+  if (auto empty = session.rewind(0); !empty) return g4::unexpected(std::move(empty.error()));
+  if (depth == 0) return {};
+  if (auto ran = session.run(ids.first(depth)); !ran) return g4::unexpected(std::move(ran.error()));
+  return {};
+}
+
+g4::result<double> time_once(g4::any_session& session, std::span<const g4::token_id> ids, const measured& m) {
+  if (auto filled = fill(session, ids, m.depth); !filled) return g4::unexpected(std::move(filled.error()));
+  const auto begun = std::chrono::steady_clock::now();
+  if (m.prompt > 0) {
+    if (auto ran = session.run(ids.subspan(m.depth, m.prompt)); !ran) return g4::unexpected(std::move(ran.error()));
+  }
+  for (std::size_t i = 0; i < m.generated; ++i) {
+    auto ran = session.run(ids[m.depth + i]);
+    if (!ran) return g4::unexpected(std::move(ran.error()));
+  }
+  return static_cast<double>(m.prompt + m.generated) / std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+}
+
+}  // namespace
+
+g4::result<int> bench(const settings& s) {
+  if (s.prompt_tokens == 0 && s.generate_tokens == 0) return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
+  auto e = open_engine(s);
+  if (!e) return g4::unexpected(std::move(e.error()));
+  const std::size_t longest = s.depth + std::max(s.prompt_tokens, s.generate_tokens);
+  auto session = e->model->session({.context = longest, .batch = s.batch});
+  if (!session) return g4::unexpected(std::move(session.error()));
+  const std::vector<g4::token_id> ids = some_ids(longest, e->model->tokenizer().size());
+
+  const std::string at = s.depth > 0 ? fmt::format(" @ d{}", s.depth) : std::string();
+  std::vector<measured> tests;
+  if (s.prompt_tokens > 0) tests.push_back({fmt::format("pp{}{}", s.prompt_tokens, at), s.prompt_tokens, 0, s.depth, {}});
+  if (s.generate_tokens > 0) tests.push_back({fmt::format("tg{}{}", s.generate_tokens, at), 0, s.generate_tokens, s.depth, {}});
+
+  const interrupt_guard guard;
+  status_line status(is_terminal(STDERR_FILENO));
+  for (measured& m : tests) {
+    for (std::size_t r = 0; r <= s.repetitions; ++r) {
+      if (interrupt_guard::pressed()) return 130;
+      status.show(fmt::format("{}: {} of {}", m.test, r, s.repetitions));
+      const auto rate = time_once(**session, ids, m);
+      if (!rate) return g4::unexpected(rate.error());
+      if (r > 0) m.per_second.push_back(*rate);  // the first run warms caches up
+    }
+  }
+  status.clear();
+
+  const std::size_t threads = e->threads ? e->threads->workers() : 1;
+  const std::string mode = s.backend == "cpu" ? s.mode : "exact";
+  output out;
+  if (s.json) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const measured& m : tests) {
+      nlohmann::ordered_json j;
+      j["model_filename"] = e->path;
+      j["model_type"] = e->model->variant();
+      j["model_size"] = e->weight_bytes;
+      j["model_n_params"] = g4::parameters_of(e->spec);
+      j["backend"] = s.backend;
+      j["mode"] = mode;
+      j["n_threads"] = threads;
+      j["n_batch"] = s.batch;
+      j["test"] = m.test;
+      j["n_prompt"] = m.prompt;
+      j["n_gen"] = m.generated;
+      j["n_depth"] = m.depth;
+      j["median_ts"] = m.median();
+      j["min_ts"] = m.least();
+      j["max_ts"] = m.most();
+      j["samples_ts"] = m.per_second;
+      list.push_back(std::move(j));
+    }
+    out.write(list.dump(2) + "\n");
+  } else {
+    out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}\n\n", e->model->variant(), bytes_text(e->weight_bytes), e->path,
+                          s.backend, mode, threads, s.batch));
+    out.write(fmt::format("{:<16} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most"));
+    for (const measured& m : tests) out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most()));
+  }
+  if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
+  return 0;
+}
+
+}  // namespace program

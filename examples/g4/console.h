@@ -1,0 +1,65 @@
+// What the program says and where: answers to stdout, everything else to stderr, and only when somebody is looking.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "g4/core/result.h"
+
+namespace program {
+
+[[nodiscard]] bool is_terminal(int descriptor);
+
+/// Standard output. Once a write fails nothing more is written.
+class output {
+ public:
+  /// False when nobody reads any more.
+  bool write(std::string_view text);
+  /// Writes out what is held back. A reader that has gone away is no error; a full disk is.
+  [[nodiscard]] g4::result<void> finish();
+  [[nodiscard]] bool broken() const { return error_ != 0; }
+
+ private:
+  int error_ = 0;
+};
+
+/// A line on a terminal's stderr that is written over and over and goes away in the end.
+class status_line {
+ public:
+  explicit status_line(bool wanted) : wanted_(wanted) {}
+  status_line(const status_line&) = delete;
+  status_line& operator=(const status_line&) = delete;
+  ~status_line() { clear(); }
+  void show(const std::string& text);
+  void clear();
+  /// "Loading 43 %", whenever the number has changed.
+  void percent(std::string_view what, std::size_t done, std::size_t total);
+
+ private:
+  bool wanted_;
+  bool shown_ = false;
+  std::size_t last_ = 101;
+};
+
+/// Ctrl-C sets a flag while one of these lives. Unless it was asked for again and again, the second one ends the program.
+class interrupt_guard {
+ public:
+  enum times { once, also_again };
+  explicit interrupt_guard(times how_often = once);
+  ~interrupt_guard();
+  interrupt_guard(const interrupt_guard&) = delete;
+  interrupt_guard& operator=(const interrupt_guard&) = delete;
+  [[nodiscard]] static bool pressed();
+  static void forget();
+};
+
+/// All of stdin, or of a file.
+[[nodiscard]] g4::result<std::string> read_stdin();
+[[nodiscard]] g4::result<std::string> read_file(const std::string& path);
+
+/// "253 MB"
+[[nodiscard]] std::string bytes_text(std::size_t bytes);
+
+}  // namespace program

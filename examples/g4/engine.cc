@@ -1,0 +1,75 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "program.h"
+
+namespace program {
+
+g4::result<engine> open_engine(const settings& s) {
+  const auto begun = std::chrono::steady_clock::now();
+  engine e;
+  e.path = s.model;
+  status_line status(is_terminal(STDERR_FILENO));
+  auto from = g4::open_checkpoint(s.model);
+  if (!from) return g4::unexpected(std::move(from.error()));
+  e.spec = from->spec;
+  for (const g4::io::tensor_entry& t : from->tensors.tensors()) e.weight_bytes += t.bytes.size();
+  if (e.spec.is_drafter()) return g4::fail(s.model, ": is a drafter, which guesses for another model; give it with --draft");
+  if (e.spec.sees == g4::visibility::everything) return g4::fail(s.model, ": is a text embedder, which writes no text");
+
+  g4::open_options options;
+  options.checks.contents = !s.skip_checks;
+  options.progress = {&status, [](void* self, std::size_t done, std::size_t total) {
+                        static_cast<status_line*>(self)->percent("Loading", done, total);
+                      }};
+  g4::result<std::unique_ptr<g4::any_model>> opened;
+  if (s.backend == "reference") {
+    e.reference = std::make_unique<g4::backend::reference<float>>();
+    opened = open_compiled(*from, *e.reference, options);
+  } else {
+    const std::size_t threads = s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency());
+    if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
+    const auto mode = s.mode == "exact" ? g4::backend::numeric::exact : g4::backend::numeric::fast;
+    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get()});
+    opened = open_compiled(*from, *e.cpu, options);
+  }
+  if (!opened) return g4::unexpected(std::move(opened.error()));
+  e.model = std::move(*opened);
+  e.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return e;
+}
+
+g4::result<std::string> text_or_stdin(const settings& s) {
+  if (s.has_text && s.text != "-") return s.text;
+  return read_stdin();
+}
+
+g4::sample::sampler_options sampling_of(const settings& s) {
+  g4::sample::sampler_options sampling = s.sampling;
+  if (s.seed) {
+    sampling.seed = *s.seed;
+  } else if (sampling.temperature > 0) {
+    sampling.seed = std::random_device{}();
+  }
+  return sampling;
+}
+
+g4::result<bool> run_most(g4::any_session& session, std::span<const g4::token_id>& ids, status_line& status) {
+  const std::size_t all = ids.size();
+  const std::size_t batch = session.options().batch;
+  while (ids.size() > batch) {
+    if (interrupt_guard::pressed()) return false;
+    if (all >= 4 * batch) status.percent("Reading", all - ids.size(), all);
+    if (auto done = session.run(ids.first(batch)); !done) return g4::unexpected(std::move(done.error()));
+    ids = ids.subspan(batch);
+  }
+  status.clear();
+  return true;
+}
+
+}  // namespace program

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace program {
+
+namespace {
+
+/// As much as the prompt and the answer need, at least 4096 unless something else was asked for.
+g4::session_options session_for(const settings& s, std::size_t prompt) {
+  g4::session_options options;
+  options.context = s.context != 0 ? s.context : std::max<std::size_t>(4096, prompt + s.max_tokens);
+  options.batch = s.batch;
+  return options;
+}
+
+nlohmann::ordered_json json_of(const settings& s, const engine& e, const g4::sample::sampler_options& sampling,
+                               const std::string& prompt, const std::string& text, const drafted& how) {
+  const g4::generated& done = how.answer;
+  nlohmann::ordered_json j;
+  j["model"] = e.path;
+  j["variant"] = e.model->variant();
+  j["backend"] = s.backend;
+  j["mode"] = s.backend == "cpu" ? s.mode : "exact";
+  j["prompt"] = prompt;
+  j["text"] = text;
+  j["tokens"] = done.tokens;
+  j["stopped"] = g4::name_of(done.stopped);
+  j["seed"] = sampling.seed;
+  j["prompt_tokens"] = done.prompt_tokens;
+  j["load_seconds"] = e.load_seconds;
+  j["prompt_seconds"] = done.prompt_seconds;
+  j["answer_seconds"] = done.answer_seconds;
+  j["tokens_per_second"] = done.tokens_per_second();
+  if (!how.drafter.empty()) {
+    j["drafter"] = how.drafter;
+    j["rounds"] = how.rounds;
+    j["guessed"] = how.guessed;
+    j["accepted"] = how.accepted;
+  }
+  return j;
+}
+
+double share(std::size_t part, std::size_t whole) { return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole); }
+
+}  // namespace
+
+g4::result<int> generate(const settings& s) {
+  const auto prompt = text_or_stdin(s);
+  if (!prompt) return g4::unexpected(prompt.error());
+  // Wrong sampling options are refused before a model is loaded for them.
+  const auto sampling = sampling_of(s);
+  if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
+  if (!s.draft.empty() && sampling.temperature > 0) return g4::fail("--draft: guesses are checked against the likeliest token; leave out --temperature");
+  auto e = open_engine(s);
+  if (!e) return g4::unexpected(std::move(e.error()));
+
+  const g4::text::tokenizer& vocabulary = e->model->tokenizer();
+  const auto ids = vocabulary.encode(*prompt, {.parse_special = s.special, .add_bos = !s.raw && vocabulary.special().add_bos});
+  if (!ids) return g4::unexpected(ids.error());
+  if (ids->empty()) return g4::fail("prompt: there is nothing to continue");
+  auto session = e->model->session(session_for(s, ids->size()));
+  if (!session) return g4::unexpected(std::move(session.error()));
+
+  const interrupt_guard guard;
+  output out;
+  std::string text;
+  const auto on_text = [&](std::string_view piece) {
+    if (s.json) {
+      text += piece;
+    } else if (!out.write(piece)) {
+      return false;
+    }
+    return !interrupt_guard::pressed();
+  };
+  const std::span<const g4::text::token> begin(*ids);
+  const g4::generate_options options{s.max_tokens, sampling, !s.raw, s.special};
+  g4::result<drafted> done;
+  if (!s.draft.empty()) {
+    done = speculate(s, *e, **session, begin, on_text);
+    if (!done) return g4::unexpected(done.error());
+  } else {
+    auto answer = g4::generate(**session, vocabulary, begin, options, on_text);
+    if (!answer) return g4::unexpected(std::move(answer.error()));
+    done->answer = std::move(*answer);
+  }
+  const g4::generated& answer = done->answer;
+
+  // The same without guesses: the words must be the same, and the time tells what the guesses were worth.
+  double speed_up = 0;
+  if (s.compare && !s.draft.empty() && !interrupt_guard::pressed()) {
+    if (auto empty = (*session)->rewind(0); !empty) return g4::unexpected(std::move(empty.error()));
+    const auto plain = g4::generate(**session, vocabulary, begin, options, [](std::string_view) { return !interrupt_guard::pressed(); });
+    if (!plain) return g4::unexpected(plain.error());
+    if (plain->tokens != answer.tokens && !interrupt_guard::pressed()) {
+      return g4::fail("--compare: without guesses the answer is another; this must not happen");
+    }
+    if (answer.answer_seconds > 0) speed_up = plain->answer_seconds / answer.answer_seconds;
+  }
+
+  if (s.json) {
+    auto j = json_of(s, *e, sampling, *prompt, text, *done);
+    if (speed_up > 0) j["speed_up"] = speed_up;
+    out.write(j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  } else {
+    out.write("\n");
+  }
+  if (s.stats || is_terminal(STDERR_FILENO)) {
+    fmt::print(stderr, "\n{}: loaded in {:.2f} s; prompt of {} tokens in {:.2f} s; {} tokens at {:.1f} per second ({}){}\n", e->model->variant(),
+               e->load_seconds, answer.prompt_tokens, answer.prompt_seconds, answer.tokens.size(), answer.tokens_per_second(),
+               g4::name_of(answer.stopped), sampling.temperature > 0 ? fmt::format("; seed {}", sampling.seed) : std::string());
+    if (!done->drafter.empty()) {
+      fmt::print(stderr, "{}: {} of {} guesses accepted ({:.0f} %), {:.2f} tokens per run of the model{}\n", done->drafter, done->accepted,
+                 done->guessed, 100 * share(done->accepted, done->guessed), share(answer.tokens.size(), done->rounds + 1),
+                 speed_up > 0 ? fmt::format(", {:.2f} times as fast as without", speed_up) : std::string());
+    }
+  }
+  if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
+  return interrupt_guard::pressed() ? 130 : 0;
+}
+
+}  // namespace program

@@ -1,0 +1,244 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "g4/load/names.h"
+#include "g4/model/schema.h"
+#include "program.h"
+
+namespace program {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr std::size_t contexts[] = {1024, 4096, 8192, 32'768, 131'072};
+
+/// What is looked at: a file, or a variant by its name.
+struct subject {
+  g4::model_spec spec;
+  std::string what;         ///< path, or the variant's name
+  std::string variant;      ///< the variant it is; empty where it is none that this program knows
+  std::string drafts_for;
+  std::string nearest;
+  std::vector<std::string> differences;
+  std::optional<g4::checkpoint> file;
+};
+
+std::string_view name_of(g4::generation g) {
+  switch (g) {
+    case g4::generation::gemma3: return "Gemma 3";
+    case g4::generation::gemma3n: return "Gemma 3n";
+    case g4::generation::gemma4: break;
+  }
+  return "Gemma 4";
+}
+
+g4::result<subject> look_at(const settings& s) {
+  subject it;
+  if (!s.variant.empty()) {
+    std::string names;
+    for (const known_variant& v : known_variants()) {
+      names += (names.empty() ? "" : ", ") + std::string(v.name);
+      if (v.name != s.variant) continue;
+      it.spec = *v.spec;
+      it.what = it.variant = s.variant;
+      it.drafts_for = v.drafts_for;
+      return it;
+    }
+    return g4::fail("--variant: there is no ", s.variant, "; this program knows ", names);
+  }
+  auto from = g4::open_checkpoint(s.model);
+  if (!from) return g4::unexpected(std::move(from.error()));
+  it.spec = from->spec;
+  it.what = s.model;
+  for (const known_variant& v : known_variants()) {
+    auto lines = g4::load::differences(from->spec, *v.spec, v.name, from->unsaid);
+    if (lines.empty()) {
+      it.variant = v.name;
+      it.drafts_for = v.drafts_for;
+      it.differences.clear();
+      break;
+    }
+    if (it.nearest.empty() || lines.size() < it.differences.size()) {
+      it.nearest = v.name;
+      it.differences = std::move(lines);
+    }
+  }
+  it.file = std::move(*from);
+  return it;
+}
+
+struct tensor_line {
+  std::string name;
+  std::string shape;
+  std::string storage;
+  std::size_t bytes = 0;
+  std::string note;
+};
+
+std::vector<tensor_line> tensors_of(const subject& it) {
+  std::vector<tensor_line> lines;
+  if (it.file) {
+    for (const g4::io::tensor_entry& t : it.file->tensors.tensors()) {
+      lines.push_back({t.name, g4::io::to_string(t.dims), std::string(t.type.name), t.bytes.size(), t.type.weights ? "" : "not read as weights"});
+    }
+    return lines;
+  }
+  g4::each_tensor(it.spec, [&](const g4::tensor_entry& t) {
+    std::string shape;
+    for (int i = 0; i < t.rank; ++i) shape += fmt::format("{}{}", i > 0 ? ", " : "", t.extents[static_cast<std::size_t>(i)]);
+    lines.push_back({g4::load::name_in(g4::load::format::safetensors, "model.", t.what, t.layer), "[" + shape + "]", "", 0,
+                     t.needed == g4::need::skippable ? "may be absent" : ""});
+  });
+  return lines;
+}
+
+std::size_t weight_bytes(const subject& it) {
+  if (!it.file) return 2 * static_cast<std::size_t>(g4::parameters_of(it.spec));
+  std::size_t bytes = 0;
+  for (const g4::io::tensor_entry& t : it.file->tensors.tensors()) bytes += t.bytes.size();
+  return bytes;
+}
+
+g4::memory_plan plan(const subject& it, std::size_t context, std::size_t batch) {
+  const g4::backend::cpu on;
+  return g4::plan_session(it.spec, g4::distinct_kinds(it.spec), {.context = context, .batch = batch}, sizeof(float), on.cache_storage());
+}
+
+json as_json(const subject& it, const settings& s) {
+  const g4::model_spec& m = it.spec;
+  json j;
+  j[it.file ? "model" : "name"] = it.what;
+  j["format"] = !it.file ? "none" : it.file->format == g4::load::format::gguf ? "gguf" : "safetensors";
+  j["generation"] = name_of(g4::generation_of(m));
+  j["variant"] = it.variant.empty() ? json(nullptr) : json(it.variant);
+  if (it.variant.empty()) {
+    j["nearest"] = it.nearest;
+    j["differences"] = it.differences;
+  }
+  if (!it.drafts_for.empty()) j["drafts_for"] = it.drafts_for;
+  j["parameters"] = g4::parameters_of(m);
+  j["width"] = m.width;
+  j["vocabulary"] = m.vocab;
+  for (int l = 0; l < m.layers; ++l) {
+    const auto i = static_cast<std::size_t>(l);
+    const g4::layer_kind& k = m.layer[i];
+    json layer;
+    layer["layer"] = l;
+    layer["sees"] = g4::load::detail::value_text(k.sees);
+    layer["window"] = k.keys.back == g4::key_span::unbounded ? json(nullptr) : json(k.keys.back + 1);
+    layer["query_heads"] = k.query_heads;
+    layer["key_value_heads"] = k.key_value_heads;
+    layer["head_size"] = k.head_size;
+    layer["key_is_value"] = k.key_is_value;
+    layer["rope_theta"] = k.rope.theta;
+    layer["rope_fraction"] = k.rope.fraction;
+    layer["hidden"] = k.hidden;
+    layer["reads_cache_of"] = m.producer[i] < 0 ? json(nullptr) : json(m.producer[i]);
+    j["layers"].push_back(std::move(layer));
+  }
+  j["memory"]["weights"] = weight_bytes(it);
+  j["memory"]["batch"] = s.batch;
+  for (const std::size_t context : contexts) {
+    const g4::memory_plan p = plan(it, context, s.batch);
+    j["memory"]["sessions"].push_back({{"context", context}, {"cache", p.cache}, {"scratch", p.scratch}});
+  }
+  for (const tensor_line& t : tensors_of(it)) {
+    json tensor{{"name", t.name}, {"shape", t.shape}};
+    if (it.file) {
+      tensor["storage"] = t.storage;
+      tensor["bytes"] = t.bytes;
+    }
+    if (!t.note.empty()) tensor["note"] = t.note;
+    j["tensors"].push_back(std::move(tensor));
+  }
+  return j;
+}
+
+std::string layer_lines(const subject& it) {
+  const g4::model_spec& m = it.spec;
+  std::string text = fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", "layer", "sees", "keys", "heads", "rope", "hidden", "cache");
+  for (int l = 0; l < m.layers; ++l) {
+    const auto i = static_cast<std::size_t>(l);
+    const g4::layer_kind& k = m.layer[i];
+    std::string cache = "its own";
+    if (k.role == g4::cache_role::reuser) cache = m.producer[i] < 0 ? "its target's" : fmt::format("reads layer {}'s", m.producer[i]);
+    if (k.key_is_value) cache += ", values are keys";
+    const std::string rope = fmt::format("theta {}{}{}", k.rope.theta, k.rope.factor != 1 ? fmt::format(", factor {}", k.rope.factor) : "",
+                                         k.rope.fraction != 1 ? fmt::format(", fraction {}", k.rope.fraction) : "");
+    const std::string keys = k.keys.back == g4::key_span::unbounded ? "all" : fmt::format("{}{}", k.keys.back + 1, k.keys.ahead > 0 ? " around" : "");
+    text += fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", l, g4::load::detail::value_text(k.sees), keys,
+                        fmt::format("{} / {} x {}", k.query_heads, k.key_value_heads, k.head_size), rope, k.hidden, cache);
+  }
+  return text;
+}
+
+}  // namespace
+
+g4::result<int> inspect(const settings& s) {
+  const auto seen = look_at(s);
+  if (!seen) return g4::unexpected(seen.error());
+  const subject& it = *seen;
+  output out;
+  if (s.json) {
+    out.write(as_json(it, s).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+    if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
+    return 0;
+  }
+
+  const g4::model_spec& m = it.spec;
+  out.write(fmt::format("{}: {}", it.what, name_of(g4::generation_of(m))));
+  if (it.file) out.write(it.file->format == g4::load::format::gguf ? ", GGUF" : ", safetensors");
+  if (!it.variant.empty() && it.file) out.write(fmt::format(", {}", it.variant));
+  if (!it.drafts_for.empty()) out.write(fmt::format(", a drafter for {}", it.drafts_for));
+  out.write("\n");
+  if (it.variant.empty()) {
+    out.write(fmt::format("No variant of this program. From the nearest, {}, it differs in:\n", it.nearest));
+    for (const std::string& line : it.differences) out.write("  " + line + "\n");
+  }
+  out.write(fmt::format("\n{:.1f} million parameters, {} layers of width {}, {} tokens\n", static_cast<double>(g4::parameters_of(m)) / 1e6,
+                        m.layers, m.width, m.vocab));
+  if (m.experts > 0) out.write(fmt::format("{} experts of width {}, {} chosen\n", m.experts, m.expert_hidden, m.experts_chosen));
+  if (m.per_layer_width > 0) out.write(fmt::format("per-layer embeddings of width {}\n", m.per_layer_width));
+  if (m.altup_streams > 0) out.write(fmt::format("{} residual streams (AltUp), LAuReL of rank {}\n", m.altup_streams, m.laurel_rank));
+  if (m.logit_cap != 0) out.write(fmt::format("logits capped at {}\n", m.logit_cap));
+  out.write("\n" + layer_lines(it));
+
+  out.write(fmt::format("\nmemory   weights {}{}", bytes_text(weight_bytes(it)), it.file ? "" : " in bfloat16"));
+  if (it.file) {
+    std::map<std::string, std::size_t> by_storage;
+    for (const tensor_line& t : tensors_of(it)) by_storage[t.storage] += t.bytes;
+    const char* separator = " (";
+    for (const auto& [storage, bytes] : by_storage) {
+      out.write(fmt::format("{}{} {}", separator, storage, bytes_text(bytes)));
+      separator = ", ";
+    }
+    if (!by_storage.empty()) out.write(")");
+  }
+  out.write(fmt::format("\n         working memory {} with a batch of {}\n", bytes_text(plan(it, contexts[0], s.batch).scratch), s.batch));
+  if (!m.is_drafter()) {
+    for (const std::size_t context : contexts) {
+      out.write(fmt::format("         cache {:>9} for {:>6} tokens\n", bytes_text(plan(it, context, s.batch).cache), context));
+    }
+  }
+
+  const std::vector<tensor_line> tensors = tensors_of(it);
+  if (s.tensors) {
+    out.write(fmt::format("\n{} tensors\n", tensors.size()));
+    std::size_t widest = 0;
+    for (const tensor_line& t : tensors) widest = std::max(widest, t.name.size());
+    for (const tensor_line& t : tensors) {
+      out.write(fmt::format("{:<{}}  {:<8}  {:<22}  {:>9}  {}", t.name, widest, t.storage, t.shape, it.file ? bytes_text(t.bytes) : "", t.note) + "\n");
+    }
+  } else {
+    out.write(fmt::format("\n{} tensors; --tensors lists them\n", tensors.size()));
+  }
+  if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
+  return 0;
+}
+
+}  // namespace program

@@ -1,0 +1,16 @@
+// What a file of this folder compiles ahead of time for its variant; g4/variants/extern.h promises it to hosts.
+#pragma once
+
+#include <memory>
+
+#include "g4/backend/cpu.h"
+#include "g4/generate/any_drafter.h"
+#include "g4/generate/any_model.h"
+
+#define G4_INSTANTIATE(VARIANT)                                                 \
+  template g4::result<std::unique_ptr<g4::any_model>> g4::open_as<g4::VARIANT>( \
+      const g4::checkpoint&, g4::backend::cpu&, const g4::open_options&)
+
+#define G4_INSTANTIATE_DRAFTER(VARIANT)                                                   \
+  template g4::result<std::unique_ptr<g4::any_drafter>> g4::open_drafter_as<g4::VARIANT>( \
+      const g4::checkpoint&, const g4::any_session&, g4::backend::cpu&, const g4::open_options&)
