@@ -89,6 +89,7 @@ void altup_block(pass<V, B>& p, int layer) {
   altup_modalities<Kind>(p, layer, p.stream(), modalities);
   p.on.matmul(w.altup_predict, modalities.data, T, coefficients);
   ops::altup_predict(h, coefficients, A, T, D, predicted);
+  p.see("altup.predicted", layer, predicted, T, D, A);
 
   norm_rows(p.on, active, w.attention_norm, eps, normed);
   const auto low = p.template scratch<spec.laurel_rank>(p.at_.small);  // [T, R]
@@ -96,6 +97,7 @@ void altup_block(pass<V, B>& p, int layer) {
   linear(p.on, w.laurel_right, low, second);
   norm_rows(p.on, second, w.laurel_norm, eps, second);
   for (std::size_t i = 0; i < T * D; ++i) second.data[i] += normed.data[i];
+  p.see("laurel.out", layer, second.data, T, D);
 
   attend<Kind>(p, layer, normed, branch);
   norm_rows(p.on, branch, w.post_attention_norm, eps, branch);
@@ -111,6 +113,7 @@ void altup_block(pass<V, B>& p, int layer) {
   altup_modalities<Kind>(p, layer, x, modalities);
   p.on.matmul(w.altup_correct, modalities.data, T, coefficients);
   ops::altup_correct(predicted, x.data, coefficients, A, 0, T, D, h);
+  p.see("altup.corrected", layer, h, T, D, A);
 
   for (std::size_t t = 0; t < T; ++t) {
     for (std::size_t i = 0; i < D; ++i) {
@@ -120,6 +123,7 @@ void altup_block(pass<V, B>& p, int layer) {
   }
   per_layer_branch<Kind>(p, layer, normed, branch);
   norm_rows(p.on, branch, w.post_per_layer_norm, eps, branch);
+  p.see("ple.out", layer, branch.data, T, D);
   for (std::size_t j = 1; j < A; ++j) {
     for (std::size_t i = 0; i < T * D; ++i) h[j * T * D + i] += branch.data[i];
   }

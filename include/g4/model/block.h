@@ -48,6 +48,10 @@ void decoder_block(pass<V, B>& p, int layer) {
 
   if constexpr (spec.per_layer_width > 0) {
     per_layer_branch<Kind>(p, layer, x, branch);
+    if (p.see.see != nullptr) {  // the stream takes the normed branch in one step, which leaves nothing to look at
+      norm_rows(p.on, branch, w.post_per_layer_norm, eps, normed);
+      p.see("ple.out", layer, normed.data, p.tokens, V::width);
+    }
     add_normed_rows(p.on, x, branch, w.post_per_layer_norm, eps);
   }
   if constexpr (spec.layer_scalar) {
