@@ -54,17 +54,32 @@ class simd : public reference<float> {
   /// The weight in the kernels' own order, in memory of `store`: what `matmul`, `matmuls`, `gated_feed` and `embed`
   /// then take in its place. The bytes of `w` are no longer needed, unless the returned view still points at them:
   /// plain floats, and every weight in `exact` mode, stay where they are.
-  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store) {
+  ///
+  /// read   read(bytes) is called with each stretch of `w` as soon as it is no longer needed, so that a file's pages can be
+  ///        let go while the packed weight grows
+  template <class Read>
+  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store, Read&& read) {
     if (mode_ == numeric::exact || !cpu::packs(w.type) || w.rows == 0) return w;
     std::byte* out = store.take(cpu::packed_bytes(w));
     if (out == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w), " bytes");
     const cpu::packed_header header{w.type};
     std::memcpy(out, &header, sizeof header);
     const std::size_t panels = ceil_div(w.rows, cpu::panel_rows);
-    run(panels, split(panels, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
-      for (std::size_t p = first; p < first + count; ++p) cpu::pack_panel(w, p, out);
-    });
+    constexpr std::size_t stretch = std::size_t{8} << 20;  // large enough to share among workers, small next to a model
+    const std::size_t step = std::max<std::size_t>(1, stretch / (cpu::panel_rows * w.stride()));
+    for (std::size_t begin = 0; begin < panels; begin += step) {
+      const std::size_t n = std::min(step, panels - begin);
+      run(n, split(n, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
+        for (std::size_t p = begin + first; p < begin + first + count; ++p) cpu::pack_panel(w, p, out);
+      });
+      const std::size_t first_row = begin * cpu::panel_rows;
+      const std::size_t rows = std::min(n * cpu::panel_rows, w.rows - first_row);
+      read(std::span<const std::byte>(w.row(first_row), rows * w.stride()));
+    }
     return matrix_view{out, w.rows, w.columns, storage::packed};
+  }
+  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store) {
+    return prepare(w, store, [](std::span<const std::byte>) {});
   }
 
   void embed(const matrix_view& table, std::size_t id, float scale, float* y) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -157,9 +158,8 @@ class filler {
     if (failed_) return unexpected(std::move(*failed_));
     if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
     if (V::spec.tied_head) {
-      static_cast<matrix_view&>(w->head) = prepared(w->embed);
       // The table is read a row at a time from here on: its other pages need not stay.
-      if (table_ != nullptr) file_.release(*table_);
+      static_cast<matrix_view&>(w->head) = prepared(w->embed, table_);
     }
     if (failed_) return unexpected(std::move(*failed_));
 
@@ -211,8 +211,7 @@ class filler {
     const matrix_view raw{found->bytes.data(), found->dims.elements() / In, In, *found->type.weights};
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.what == part::embed || t.what == part::per_layer_embed;
-    static_cast<matrix_view&>(m) = table ? raw : prepared(raw);
-    if (!table && m.data != raw.data) file_.release(*found);
+    static_cast<matrix_view&>(m) = table ? raw : prepared(raw, found);
     if (t.what == part::embed) table_ = found;
     advance(*found);
   }
@@ -224,8 +223,7 @@ class filler {
       const io::tensor_entry* found = checked(t);
       if (found == nullptr) return;
       const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
-      for (std::size_t i = 0; i < N; ++i) static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out));
-      if (several[0].data != all.data) file_.release(*found);
+      for (std::size_t i = 0; i < N; ++i) static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out), found);
       advance(*found);
       return;
     }
@@ -233,7 +231,7 @@ class filler {
     for (std::size_t i = 0; i < N; ++i) {
       const io::tensor_entry* found = checked(one, static_cast<int>(i));
       if (found == nullptr) return;
-      static_cast<matrix_view&>(several[i]) = prepared({found->bytes.data(), Out, In, *found->type.weights});
+      static_cast<matrix_view&>(several[i]) = prepared({found->bytes.data(), Out, In, *found->type.weights}, found);
       advance(*found);
     }
   }
@@ -291,6 +289,8 @@ class filler {
         refuse(std::move(sound.error()));
         return nullptr;
       }
+      // Looking at a large table brings all of it in; what is to be packed comes in again piece by piece.
+      if (prepares_weights<B> && t.as == role::matrix) file_.release(e);
       // A norm weight of zeros is meant where norms add one to it; biases may be zero.
       const bool matters = t.as == role::matrix || (t.as == role::norm_weight && !V::spec.one_plus_weight);
       if (auto filled = matters ? io::check_not_all_zero(file_, e) : result<void>{}; !filled) {
@@ -301,14 +301,18 @@ class filler {
     return &e;
   }
 
-  /// A weight in the backend's own order, where it has one.
-  [[nodiscard]] matrix_view prepared(const matrix_view& raw) {
+  /// A weight in the backend's own order, where it has one. The file's pages are let go as they are read.
+  [[nodiscard]] matrix_view prepared(const matrix_view& raw, const io::tensor_entry* from) {
     if constexpr (prepares_weights<B>) {
-      auto made = on_.prepare(raw, *store_);
+      auto made = on_.prepare(raw, *store_, [&](std::span<const std::byte> read) { release(*from, read); });
       if (made) return *made;
       refuse(std::move(made.error()));
     }
     return raw;
+  }
+
+  void release(const io::tensor_entry& t, std::span<const std::byte> read) const {
+    if (t.file < file_.files().size()) file_.files()[t.file]->release(read);
   }
 
   void advance(const io::tensor_entry& e) {
