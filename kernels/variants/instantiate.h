@@ -1,4 +1,4 @@
-// What a file of this folder compiles ahead of time for its variant; g4/variants/extern.h promises it to hosts.
+// What a file of this folder compiles ahead of time for its variant; g4/generate/prebuilt.h promises it to hosts.
 #pragma once
 
 #include <memory>

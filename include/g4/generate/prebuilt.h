@@ -2,7 +2,7 @@
 ///
 /// It saves a host some twenty seconds of compiling per variant and changes nothing else:
 ///
-///     #include <g4/variants/extern.h>
+///     #include <g4/generate/prebuilt.h>
 ///     g4::backend::cpu on;
 ///     auto from = g4::open_checkpoint(path);
 ///     auto model = g4::open_any<g4::all_variants>(*from, on);
