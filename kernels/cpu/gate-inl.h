@@ -28,11 +28,13 @@ HWY_INLINE V gelu_tanh(D df, V x) {
 inline void gelu_gate(float* gate, const float* up, size_t n) {
   const hn::ScalableTag<float> df;
   const size_t step = hn::Lanes(df);
-  for (size_t i = 0; i < n; i += step) {
-    const size_t left = n - i;
-    const auto y = hn::Mul(gelu_tanh(df, hn::LoadN(df, gate + i, left)), hn::LoadN(df, up + i, left));
-    hn::StoreN(y, df, gate + i, left);
+  size_t i = 0;
+  for (; i + step <= n; i += step) {
+    hn::StoreU(hn::Mul(gelu_tanh(df, hn::LoadU(df, gate + i)), hn::LoadU(df, up + i)), df, gate + i);
   }
+  if (i == n) return;
+  const auto y = hn::Mul(gelu_tanh(df, hn::LoadN(df, gate + i, n - i)), hn::LoadN(df, up + i, n - i));
+  hn::StoreN(y, df, gate + i, n - i);
 }
 
 }  // namespace g4::HWY_NAMESPACE

@@ -42,57 +42,56 @@ HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t p
 
 template <storage S, size_t Sub>
 HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, const int16_t* x, float step,
-                              const int32_t* sum, floats (&y)[parts]) {
+                              const int32_t* sum, size_t part, floats& y) {
   const float_lanes df;
   const int_lanes di;
   constexpr int offset = packed_facts<S>::offset;
-  G4_UNROLL for (size_t part = 0; part < parts; ++part) {
-    sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
-    dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
-    sums32 first = hn::Add(chain[0], chain[1]);
-    sums32 second = hn::Add(chain[2], chain[3]);
-    if constexpr (S == storage::q6_k) {
-      first = hn::Mul(first, signed_scale(scales, 2 * Sub, part));
-      second = hn::Mul(second, signed_scale(scales, 2 * Sub + 1, part));
-    }
-    const sums32 total = hn::Add(first, second);
-    const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
-    y[part] = hn::MulAdd(hn::ConvertTo(df, total), factor, y[part]);
-    if constexpr (packed_facts<S>::has_minimum) {
-      const floats x_sum = hn::Set(df, step * static_cast<float>(sum[0] + sum[1]));
-      y[part] = hn::MulAdd(minimum<S, Sub>(scales, part), x_sum, y[part]);
-    }
+  sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
+  dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
+  sums32 first = hn::Add(chain[0], chain[1]);
+  sums32 second = hn::Add(chain[2], chain[3]);
+  if constexpr (S == storage::q6_k) {
+    first = hn::Mul(first, signed_scale(scales, 2 * Sub, part));
+    second = hn::Mul(second, signed_scale(scales, 2 * Sub + 1, part));
+  }
+  const sums32 total = hn::Add(first, second);
+  const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
+  y = hn::MulAdd(hn::ConvertTo(df, total), factor, y);
+  if constexpr (packed_facts<S>::has_minimum) {
+    y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, step * static_cast<float>(sum[0] + sum[1])), y);
   }
 }
 
 template <storage S, size_t... Sub>
 HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const int16_t* x, const float* step,
-                          const int32_t* sum, std::index_sequence<Sub...>, floats (&y)[parts]) {
-  (add_sub_block<S, Sub>(block, scales, x + 32 * Sub, step[Sub], sum + 2 * Sub, y), ...);
+                          const int32_t* sum, std::index_sequence<Sub...>, size_t part, floats& y) {
+  (add_sub_block<S, Sub>(block, scales, x + 32 * Sub, step[Sub], sum + 2 * Sub, part, y), ...);
 }
 
+// One vector of a panel's rows. With two or four vectors to a panel the later ones find it in the first-level cache.
 template <storage S>
-HWY_INLINE void panel_times_vector(const cpu::packed_call& call, const std::byte* panel, float* sums) {
+inline void panel_times_vector(const cpu::packed_call& call, const std::byte* panel, size_t part, float* sums) {
   using facts = packed_facts<S>;
   const size_t blocks = call.columns / facts::columns;
   const std::byte* scales = panel + blocks * facts::level_bytes;
   const std::byte* ahead = panel + early;
-  floats y[parts];
-  G4_UNROLL for (size_t part = 0; part < parts; ++part) y[part] = hn::Zero(float_lanes());
   const int16_t* x = call.x.levels;
   const float* step = call.x.step;
   const int32_t* sum = call.x.sum;
+  floats y = hn::Zero(float_lanes());
   for (size_t b = 0; b < blocks; ++b) {
-    for (size_t line = 0; line < facts::level_bytes + facts::scale_bytes; line += 64) fetch_early(ahead + line);
-    ahead += facts::level_bytes + facts::scale_bytes;
-    add_block<S>(panel, scales, x, step, sum, std::make_index_sequence<facts::subs>(), y);
+    if (part == 0) {
+      for (size_t line = 0; line < facts::level_bytes + facts::scale_bytes; line += 64) fetch_early(ahead + line);
+    }
+    add_block<S>(panel, scales, x, step, sum, std::make_index_sequence<facts::subs>(), part, y);
     panel += facts::level_bytes;
     scales += facts::scale_bytes;
+    ahead += facts::level_bytes + facts::scale_bytes;
     x += facts::columns;
     step += facts::subs;
     sum += 2 * facts::subs;
   }
-  G4_UNROLL for (size_t part = 0; part < parts; ++part) hn::StoreU(y[part], float_lanes(), sums + part * lanes);
+  hn::StoreU(y, float_lanes(), sums);
 }
 
 // ---- Many tokens: panels are widened to 16 bits once and stay in the second-level cache ------------------------------
@@ -191,70 +190,89 @@ struct tile_rows {
   const float* minimum;
 };
 
-// sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`.
+// One pair of columns of block b: Vectors vectors of rows, Tokens tokens.
+template <size_t Tokens, size_t Vectors>
+HWY_INLINE void dot_pair(const tile_rows (&w)[Vectors], const int16_t* x, size_t x_stride, size_t b, size_t pair,
+                         sums32 (&acc)[Tokens][Vectors]) {
+  levels16 weights[Vectors];
+  G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+    weights[v] = hn::LoadU(level_lanes(), w[v].levels + 512 * b + 32 * pair);
+  }
+  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+    const levels16 both = both_columns(x + t * x_stride);
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = dot(acc[t][v], weights[v], both);
+  }
+}
+
+// With 32 registers the float sums of a tile stay in them; with 16 they wait in memory while a block is summed.
+inline constexpr bool totals_in_registers = lanes == 16 || !HWY_ARCH_X86;
+
+// sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`; the
+// first block begins at nought.
 template <size_t Tokens, size_t Vectors, bool Minimum>
 HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
                      size_t count, float* sums, size_t sums_stride) {
   const float_lanes df;
-  const level_lanes dl;
   const size_t row = call.x.blocks;
   const int16_t* x = call.x.levels + (token * row + first) * 32;
   const float* step = call.x.step + token * row + first;
   const int32_t* sum = call.x.sum + 2 * (token * row + first);
   floats total[Tokens][Vectors];
-  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) total[t][v] = hn::LoadU(df, sums + t * sums_stride + v * lanes);
+  if constexpr (totals_in_registers) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+        total[t][v] = first == 0 ? hn::Zero(df) : hn::LoadU(df, sums + t * sums_stride + v * lanes);
+      }
+    }
   }
   for (size_t b = 0; b < count; ++b) {
     sums32 acc[Tokens][Vectors];
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
       G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = hn::Zero(int_lanes());
     }
-    G4_UNROLL for (size_t pair = 0; pair < 16; ++pair) {
-      levels16 weights[Vectors];
-      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) weights[v] = hn::LoadU(dl, w[v].levels + 512 * b + 32 * pair);
-      G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-        const levels16 both = both_columns(x + t * row * 32 + 32 * b + 2 * pair);
-        G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = dot(acc[t][v], weights[v], both);
-      }
+    if constexpr (totals_in_registers) {
+      G4_UNROLL for (size_t pair = 0; pair < 16; ++pair) dot_pair(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
+    } else {
+      G4_NO_UNROLL for (size_t pair = 0; pair < 16; ++pair) dot_pair(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
     }
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
       const floats scale = hn::LoadU(df, w[v].scale + 16 * b);
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+        float* const at = sums + t * sums_stride + v * lanes;
+        floats sum_so_far = hn::Zero(df);
+        if constexpr (totals_in_registers) {
+          sum_so_far = total[t][v];
+        } else {
+          if (first + b != 0) sum_so_far = hn::LoadU(df, at);
+        }
         const floats factor = hn::Mul(scale, hn::Set(df, step[t * row + b]));
-        total[t][v] = hn::MulAdd(hn::ConvertTo(df, acc[t][v]), factor, total[t][v]);
+        sum_so_far = hn::MulAdd(hn::ConvertTo(df, acc[t][v]), factor, sum_so_far);
         if constexpr (Minimum) {
           const int32_t* s = sum + 2 * (t * row + b);
           const floats x_sum = hn::Set(df, step[t * row + b] * static_cast<float>(s[0] + s[1]));
-          total[t][v] = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), x_sum, total[t][v]);
+          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), x_sum, sum_so_far);
+        }
+        if constexpr (totals_in_registers) {
+          total[t][v] = sum_so_far;
+        } else {
+          hn::StoreU(sum_so_far, df, at);
         }
       }
     }
   }
-  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) hn::StoreU(total[t][v], df, sums + t * sums_stride + v * lanes);
+  if constexpr (totals_in_registers) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) hn::StoreU(total[t][v], df, sums + t * sums_stride + v * lanes);
+    }
   }
 }
 
 // Panels beside one another in a tile: two with AVX-512, where a panel is one vector.
 inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
 
-// Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
 template <size_t Tokens, bool Minimum>
-HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
-                                    size_t panels, size_t token, size_t first, size_t count) {
-  constexpr size_t stride = neighbours * cpu::panel_rows;
-  HWY_ALIGN float sums[Tokens * stride];
-  const size_t row = panel * cpu::panel_rows;
-  const size_t rows = std::min(panels * cpu::panel_rows, call.rows - row);
-  for (size_t t = 0; t < Tokens; ++t) {
-    float* to = sums + t * stride;
-    std::fill(to, to + stride, 0.0f);
-    if (first != 0) {
-      const float* from = call.y + (token + t) * call.rows + row;
-      std::copy(from, from + rows, to);
-    }
-  }
+HWY_INLINE void tiles(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
+                      size_t first, size_t count, float* sums, size_t stride) {
   const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
     return tile_rows{wide[p].levels + part * 2 * lanes, wide[p].scale + part * lanes, wide[p].minimum + part * lanes};
   };
@@ -270,16 +288,36 @@ HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_pan
                                sums + part * lanes, stride);
     }
   }
+}
+
+// Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
+template <size_t Tokens, bool Minimum>
+HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+                                    size_t panels, size_t token, size_t first, size_t count) {
+  const size_t row = panel * cpu::panel_rows;
+  const size_t rows = panels * cpu::panel_rows;
+  float* y = call.y + token * call.rows + row;
+  if (row + rows <= call.rows) {
+    tiles<Tokens, Minimum>(call, wide, panels, token, first, count, y, call.rows);
+    return;
+  }
+  // The last panel's missing rows have no place in y.
+  constexpr size_t stride = neighbours * cpu::panel_rows;
+  HWY_ALIGN float sums[Tokens * stride] = {};
+  const size_t there = call.rows - row;
+  for (size_t t = 0; t < Tokens && first != 0; ++t) {
+    std::copy(y + t * call.rows, y + t * call.rows + there, sums + t * stride);
+  }
+  tiles<Tokens, Minimum>(call, wide, panels, token, first, count, sums, stride);
   for (size_t t = 0; t < Tokens; ++t) {
-    std::copy(sums + t * stride, sums + t * stride + rows, call.y + (token + t) * call.rows + row);
+    std::copy(sums + t * stride, sums + t * stride + there, y + t * call.rows);
   }
 }
 
 template <bool Minimum>
 inline void panels_times_matrix(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                 size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
-  // Twice as many sums in integers and in floats: 24 of AVX-512's 32 registers. With 16, floats wait in memory.
-  constexpr size_t most = lanes == 16 ? 6 : 4;
+  constexpr size_t most = totals_in_registers ? 6 : 4;  // 12 sums in integers and 12 in floats, or 8 in integers
   const size_t end = token + tokens;
   for (; token + most <= end; token += most) {
     panels_times_tokens<most, Minimum>(call, wide, panel, panels, token, first, count);
@@ -296,7 +334,7 @@ HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece) 
   const size_t blocks = call.x.blocks;
   // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
   // of 512 KB or more. Rounding plain floats costs more than reading activations from further away.
-  const size_t batch = cpu::packs(call.origin) ? 240 * 1024 / (64 * std::min(cpu::wide_blocks, blocks)) / 12 * 12 : 512;
+  const size_t batch = cpu::packs(call.origin) ? 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks)) / 12 * 12 : 512;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
@@ -319,7 +357,9 @@ inline void packed_matmul_of(const cpu::packed_call& call) {
   for (size_t p = call.first; p < call.first + call.count; ++p) {
     const size_t row = p * cpu::panel_rows;
     HWY_ALIGN float sums[cpu::panel_rows];
-    panel_times_vector<S>(call, call.w + p * panel_bytes, sums);
+    for (size_t part = 0; part < parts; ++part) {
+      panel_times_vector<S>(call, call.w + p * panel_bytes, part, sums + part * lanes);
+    }
     std::copy(sums, sums + std::min(cpu::panel_rows, call.rows - row), call.y + row);
   }
 }

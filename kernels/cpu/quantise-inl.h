@@ -38,6 +38,16 @@ HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels) {
   return maximum > 1e-30f ? maximum / static_cast<float>(top) : 0.0f;
 }
 
+HWY_INLINE int32_t sum_of_sixteen(const int16_t* levels) {
+  const hn::CappedTag<int16_t, 16> d;
+  const hn::RepartitionToWide<decltype(d)> d32;
+  auto sum = hn::Zero(d32);
+  for (size_t i = 0; i < 16; i += hn::Lanes(d)) {
+    sum = hn::Add(sum, hn::WidenMulPairwiseAdd(d32, hn::LoadU(d, levels + i), hn::Set(d, int16_t{1})));
+  }
+  return hn::ReduceSum(d32, sum);
+}
+
 inline void quantise(const cpu::quantise_call& call) {
   const size_t blocks = call.out.blocks;
   for (size_t t = call.first; t < call.first + call.count; ++t) {
@@ -51,14 +61,8 @@ inline void quantise(const cpu::quantise_call& call) {
         from = padded;
       }
       call.out.step[t * blocks + b] = quantise_block(from, cpu::activation_top, levels);
-      int32_t first = 0;
-      int32_t second = 0;
-      for (size_t i = 0; i < 16; ++i) {
-        first += levels[i];
-        second += levels[16 + i];
-      }
-      call.out.sum[2 * (t * blocks + b)] = first;
-      call.out.sum[2 * (t * blocks + b) + 1] = second;
+      call.out.sum[2 * (t * blocks + b)] = sum_of_sixteen(levels);
+      call.out.sum[2 * (t * blocks + b) + 1] = sum_of_sixteen(levels + 16);
     }
   }
 }

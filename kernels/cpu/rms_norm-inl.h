@@ -41,13 +41,18 @@ HWY_INLINE void scale_row(const float* x, const float* scale, float factor, size
   const hn::ScalableTag<float> df;
   const size_t step = hn::Lanes(df);
   const auto f = hn::Set(df, factor);
-  for (size_t i = 0; i < n; i += step) {
-    const size_t left = n - i;
-    auto v = hn::Mul(hn::LoadN(df, x + i, left), f);
-    if constexpr (Scale) v = hn::Mul(v, hn::LoadN(df, scale + i, left));
-    if constexpr (Add) v = hn::Add(hn::LoadN(df, y + i, left), v);
-    hn::StoreN(v, df, y + i, left);
+  size_t i = 0;
+  for (; i + step <= n; i += step) {
+    auto v = hn::Mul(hn::LoadU(df, x + i), f);
+    if constexpr (Scale) v = hn::Mul(v, hn::LoadU(df, scale + i));
+    if constexpr (Add) v = hn::Add(hn::LoadU(df, y + i), v);
+    hn::StoreU(v, df, y + i);
   }
+  if (i == n) return;
+  auto v = hn::Mul(hn::LoadN(df, x + i, n - i), f);
+  if constexpr (Scale) v = hn::Mul(v, hn::LoadN(df, scale + i, n - i));
+  if constexpr (Add) v = hn::Add(hn::LoadN(df, y + i, n - i), v);
+  hn::StoreN(v, df, y + i, n - i);
 }
 
 inline void rms_norm(const cpu::norm_call& call) {
