@@ -1,4 +1,4 @@
 #include "g4/variants/gemma3_270m.h"
-#include "kernels/variants/instantiate.h"
+#include "instantiate.h"
 
 G4_INSTANTIATE(gemma3_270m);

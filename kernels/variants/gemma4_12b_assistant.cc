@@ -1,4 +1,4 @@
 #include "g4/variants/gemma4_12b_assistant.h"
-#include "kernels/variants/instantiate.h"
+#include "instantiate.h"
 
 G4_INSTANTIATE_DRAFTER(gemma4_12b_assistant);

@@ -1,4 +1,4 @@
 #include "g4/variants/gemma4_e4b.h"
-#include "kernels/variants/instantiate.h"
+#include "instantiate.h"
 
 G4_INSTANTIATE(gemma4_e4b);
