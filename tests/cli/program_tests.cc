@@ -1,0 +1,400 @@
+// The command line program, seen from outside: G4_PROGRAM is built for the variant of data/config.json, whose weights
+// are random here, and G4_REAL_PROGRAM for Gemma 3 270M.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "g4/io/mapped_file.h"
+#include "g4/io/safetensors_writer.h"
+#include "g4/load/config.h"
+#include "tests/cli/run_program.h"
+#include "tests/support/random_checkpoint.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using cli_test::ended;
+using cli_test::on_terminal;
+using cli_test::run;
+using nlohmann::json;
+
+/// Unwraps, or ends the test with the sentence.
+template <class T>
+T must(g4::result<T> r) {
+  if (!r) throw std::runtime_error(r.error().message);
+  if constexpr (!std::is_void_v<T>) return std::move(*r);
+}
+
+/// A folder of our own that holds a whole tiny model.
+const std::string& tiny() {
+  static const std::string path = [] {
+    const fs::path folder = fs::path(::testing::TempDir()) / ("g4-cli-" + std::to_string(::getpid()));
+    fs::create_directories(folder / "model");
+    const fs::path source(G4_SOURCE_DIR);
+    fs::copy_file(source / "tests/cli/data/config.json", folder / "model/config.json");
+    fs::copy_file(source / "tests/text/data/small.json", folder / "model/tokenizer.json");
+    const auto config = must(g4::io::map_file((folder / "model/config.json").string()));
+    const g4::model_spec spec = must(g4::load::read_config(g4::io::text_of(config->bytes()), "config.json"));
+    const g4::test::random_checkpoint weights(spec);
+    std::vector<g4::io::tensor_plan> plan;
+    for (const auto& t : weights.file().tensors()) plan.push_back({t.name, t.type, t.dims});
+    auto out = must(g4::io::write_safetensors((folder / "model/model.safetensors").string(), plan));
+    for (const auto& t : weights.file().tensors()) must(out.write(t.name, t.bytes));
+    must(out.finish());
+    std::ofstream(folder / "text.txt") << "the cat sat on the mat and the dog sat on the cat";
+    return folder.string();
+  }();
+  return path;
+}
+std::string model() { return tiny() + "/model"; }
+
+class cleaner : public ::testing::Environment {
+ public:
+  void TearDown() override { fs::remove_all(tiny()); }
+};
+const auto* const clean_up = ::testing::AddGlobalTestEnvironment(new cleaner);
+
+/// One sentence on stderr, nothing on stdout, exit status 1.
+void expect_refused(const ended& e, std::string_view reason) {
+  EXPECT_EQ(e.status, 1) << e.err;
+  EXPECT_EQ(e.out, "");
+  EXPECT_EQ(e.err.find("g4: "), 0u) << e.err;
+  EXPECT_EQ(e.err.find('\n'), e.err.size() - 1) << e.err;
+  EXPECT_NE(e.err.find(reason), std::string::npos) << e.err;
+}
+/// Exit status 2, a hint at --help, nothing on stdout.
+void expect_wrong_usage(const ended& e, std::string_view reason) {
+  EXPECT_EQ(e.status, 2) << e.err;
+  EXPECT_EQ(e.out, "");
+  EXPECT_NE(e.err.find("--help"), std::string::npos) << e.err;
+  EXPECT_NE(e.err.find(reason), std::string::npos) << e.err;
+}
+
+TEST(generate, the_same_seed_gives_the_same_text) {
+  const std::vector<std::string> with_seed{"generate", "-m", model(), "--temperature", "1", "--seed", "7", "--max-tokens", "20", "--raw", "the cat"};
+  const ended first = run(with_seed);
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_GT(first.out.size(), 1u);
+  EXPECT_EQ(run(with_seed).out, first.out);
+  auto another = with_seed;
+  another[6] = "8";
+  EXPECT_NE(run(another).out, first.out);
+}
+
+TEST(generate, threads_and_batches_without_influence_in_exact_mode) {
+  const auto with = [](const char* threads, const char* batch) {
+    return run({"generate", "-m", model(), "--mode", "exact", "-t", threads, "--batch", batch, "--max-tokens", "12", "--raw", "the cat sat on the mat"});
+  };
+  const ended one = with("1", "256");
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(with("3", "256").out, one.out);
+  EXPECT_EQ(with("2", "3").out, one.out);
+}
+
+TEST(generate, quiet_when_nobody_is_looking) {
+  const ended e = run({"generate", "-m", model(), "--max-tokens", "5", "the cat"});
+  EXPECT_EQ(e.status, 0);
+  EXPECT_EQ(e.err, "");
+  const ended asked = run({"generate", "-m", model(), "--max-tokens", "5", "--stats", "the cat"});
+  EXPECT_NE(asked.err.find("per second"), std::string::npos) << asked.err;
+  EXPECT_EQ(asked.out, e.out);
+}
+
+TEST(generate, the_prompt_from_stdin) {
+  const ended argument = run({"generate", "-m", model(), "--max-tokens", "8", "--raw", "the cat"});
+  EXPECT_EQ(run({"generate", "-m", model(), "--max-tokens", "8", "--raw"}, "the cat").out, argument.out);
+  EXPECT_EQ(run({"generate", "-m", model(), "--max-tokens", "8", "--raw", "-"}, "the cat").out, argument.out);
+}
+
+TEST(generate, json_with_everything) {
+  const ended e = run({"generate", "-m", model(), "--json", "--max-tokens", "6", "--raw", "the cat"});
+  ASSERT_EQ(e.status, 0) << e.err;
+  const json j = json::parse(e.out);
+  EXPECT_EQ(j["variant"], "tiny_gemma");
+  EXPECT_EQ(j["tokens"].size(), 6u);
+  EXPECT_EQ(j["stopped"], "token limit");
+  EXPECT_EQ(j["prompt"], "the cat");
+  EXPECT_EQ(j["text"].get<std::string>() + "\n", run({"generate", "-m", model(), "--max-tokens", "6", "--raw", "the cat"}).out);
+}
+
+TEST(generate, guesses_without_influence_on_the_answer) {
+  const std::vector<std::string> plain{"generate", "-m", model(), "--mode", "exact", "--json", "--max-tokens", "40", "--raw", "the cat sat on the mat"};
+  auto guessing = plain;
+  guessing.insert(guessing.end() - 1, {"--draft", "lookup", "--guesses", "3", "--compare"});
+  const ended e = run(guessing);
+  ASSERT_EQ(e.status, 0) << e.err;
+  const json j = json::parse(e.out);
+  EXPECT_EQ(j["tokens"], json::parse(run(plain).out)["tokens"]);
+  EXPECT_GT(j["guessed"], 0);
+  EXPECT_EQ(j["drafter"], "lookup");
+}
+
+TEST(generate, refusals) {
+  expect_refused(run({"generate", "-m", model() + "/none", "x"}), "none");
+  expect_refused(run({"generate", "-m", model(), "--temperature", "-1", "x"}), "temperature is -1");
+  expect_refused(run({"generate", "-m", model(), "--top-p", "0", "x"}), "top_p");
+  expect_refused(run({"generate", "-m", model(), "--context", "4", "the cat sat on the mat"}), "context of 4 tokens");
+  expect_refused(run({"generate", "-m", model(), "--raw", ""}), "nothing to continue");
+  expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--temperature", "1", "x"}), "--draft");
+  expect_refused(run({"generate", "-m", model(), "--draft", model(), "x"}), "is no drafter");
+  expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--batch", "2", "x"}), "batch");
+  expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "x"}), "the nearest is tiny_gemma");
+  expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/README.md", "x"}), "README.md");
+}
+
+TEST(generate, wrong_usage) {
+  expect_wrong_usage(run({}), "subcommand");
+  expect_wrong_usage(run({"sing"}), "");
+  expect_wrong_usage(run({"generate", "x"}), "--model");
+  expect_wrong_usage(run({"generate", "-m", model(), "--threads", "0", "x"}), "--threads");
+  expect_wrong_usage(run({"generate", "-m", model(), "--threads", "-3", "x"}), "--threads");
+  expect_wrong_usage(run({"generate", "-m", model(), "--max-tokens", "many", "x"}), "many");
+  expect_wrong_usage(run({"generate", "-m", model(), "--max-tokens", "99999999999999999999999", "x"}), "--max-tokens");
+  expect_wrong_usage(run({"generate", "-m", model(), "--mode", "quick", "x"}), "quick");
+  expect_wrong_usage(run({"generate", "-m", model(), "--loud", "x"}), "--loud");
+  expect_wrong_usage(run({"inspect"}), "--variant");
+}
+
+TEST(help, examples_for_every_command) {
+  for (const char* command : {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench"}) {
+    const ended e = run({command, "--help"});
+    EXPECT_EQ(e.status, 0) << command;
+    EXPECT_NE(e.out.find("Examples:\n  g4 " + std::string(command)), std::string::npos) << e.out;
+  }
+}
+
+TEST(generate, a_reader_that_goes_away) {
+  // The shell's status is the program's: closing stdin and stdout early must end in neither a signal nor a message.
+  const std::string line = "{ '" G4_PROGRAM "' generate -m '" + model() + "' --max-tokens 400 --raw x; echo $? > '" + tiny() + "/status'; } 2> '" +
+                           tiny() + "/errors' | head -c 1 > /dev/null";
+  EXPECT_EQ(std::system(line.c_str()), 0);
+  std::string status, errors;
+  std::getline(std::ifstream(tiny() + "/status"), status);
+  std::getline(std::ifstream(tiny() + "/errors"), errors);
+  EXPECT_EQ(status, "0");
+  EXPECT_EQ(errors, "");
+}
+
+TEST(generate, a_full_disk) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
+  const std::string line = "'" G4_PROGRAM "' generate -m '" + model() + "' --max-tokens 5 x > /dev/full 2> '" + tiny() + "/errors'";
+  EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1);
+  std::string errors;
+  std::getline(std::ifstream(tiny() + "/errors"), errors);
+  EXPECT_NE(errors.find("stdout: cannot be written"), std::string::npos) << errors;
+}
+
+TEST(tokenize, there_and_back) {
+  const ended ids = run({"tokenize", "-m", model(), "--ids", "--raw", "the cat sat"});
+  ASSERT_EQ(ids.status, 0) << ids.err;
+  EXPECT_EQ(run({"tokenize", "-m", model(), "--decode", ids.out}).out, "the cat sat");
+  EXPECT_EQ(run({"tokenize", "-m", model(), "--decode"}, ids.out).out, "the cat sat");
+  EXPECT_EQ(run({"tokenize", "-m", model(), "--ids"}, "the cat sat").out, "2 " + ids.out);
+  const json j = json::parse(run({"tokenize", "-m", model(), "--json", "a\nb"}).out);
+  EXPECT_EQ(j["ids"].size(), j["pieces"].size());
+  EXPECT_EQ(j["pieces"][0], "<bos>");
+}
+
+TEST(tokenize, control_tokens_only_when_asked_for) {
+  EXPECT_EQ(run({"tokenize", "-m", model(), "--ids", "--special", "<start_of_turn>"}).out, "2 7\n");
+  EXPECT_NE(run({"tokenize", "-m", model(), "--ids", "<start_of_turn>"}).out, "2 7\n");
+  EXPECT_EQ(run({"tokenize", "-m", model(), "--decode", "--special", "7"}).out, "<start_of_turn>");
+  EXPECT_EQ(run({"tokenize", "-m", model(), "--decode", "7"}).out, "");
+}
+
+TEST(tokenize, refusals) {
+  expect_refused(run({"tokenize", "-m", model(), "--decode", "1 two 3"}), "'two' is no token id");
+  expect_refused(run({"tokenize", "-m", model(), "--decode", "123456"}), "123456");
+  expect_refused(run({"tokenize", "-m", model(), "--decode", "99999999999"}), "99999999999");
+}
+
+TEST(inspect, layers_and_memory_of_a_file) {
+  const json j = json::parse(run({"inspect", "-m", model(), "--json"}).out);
+  EXPECT_EQ(j["variant"], "tiny_gemma");
+  ASSERT_EQ(j["layers"].size(), 6u);
+  EXPECT_EQ(j["layers"][0]["window"], 32);
+  EXPECT_EQ(j["layers"][5]["sees"], "global");
+  EXPECT_EQ(j["layers"][5]["reads_cache_of"], 5);
+  EXPECT_EQ(j["tensors"].size(), 2u + 6 * 13);
+  EXPECT_GT(j["memory"]["sessions"][1]["cache"], j["memory"]["sessions"][0]["cache"]);
+  const ended text = run({"inspect", "-m", model(), "--tensors"});
+  EXPECT_NE(text.out.find("model.layers.5.mlp.down_proj.weight"), std::string::npos);
+}
+
+TEST(inspect, a_model_that_the_program_cannot_run) {
+  const std::string other = std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma4-e2b";
+  const json j = json::parse(run({"inspect", "-m", other, "--json"}).out);
+  EXPECT_TRUE(j["variant"].is_null());
+  EXPECT_EQ(j["nearest"], "tiny_gemma");
+  EXPECT_FALSE(j["differences"].empty());
+  const ended text = run({"inspect", "-m", other});
+  EXPECT_EQ(text.status, 0);
+  EXPECT_NE(text.out.find("reads layer"), std::string::npos) << text.out;
+}
+
+TEST(inspect, a_variant_by_its_name) {
+  EXPECT_NE(run({"inspect", "--variant", "tiny_gemma"}).out.find("may be absent"), 0u);
+  EXPECT_EQ(run({"inspect", "--variant", "tiny_gemma"}).status, 0);
+  expect_refused(run({"inspect", "--variant", "gemma9"}), "there is no gemma9; this program knows tiny_gemma");
+}
+
+std::vector<float> floats_of(const std::string& path) {
+  const auto file = must(g4::io::map_file(path));
+  std::vector<float> numbers(file->bytes().size() / 4);
+  std::memcpy(numbers.data(), file->bytes().data(), numbers.size() * 4);
+  return numbers;
+}
+
+TEST(logits, one_row_per_token_that_perplexity_agrees_with) {
+  const json tokens = json::parse(run({"tokenize", "-m", model(), "--json"}, "the cat sat on the mat and the dog sat on the cat").out);
+  const auto ids = tokens["ids"].get<std::vector<std::int32_t>>();
+  {
+    std::ofstream file(tiny() + "/ids.i32", std::ios::binary);
+    file.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * 4));
+  }
+  const ended e = run({"logits", "-m", model(), "--mode", "exact", "--batch", "3", "--ids", tiny() + "/ids.i32", "--out", tiny() + "/logits.f32"});
+  ASSERT_EQ(e.status, 0) << e.err;
+  EXPECT_EQ(e.out + e.err, "");
+  const std::vector<float> rows = floats_of(tiny() + "/logits.f32");
+  ASSERT_EQ(rows.size(), ids.size() * 1024);
+  double nll = 0;
+  for (std::size_t t = 0; t + 1 < ids.size(); ++t) {
+    double sum = 0;
+    for (std::size_t i = 0; i < 1024; ++i) sum += std::exp(static_cast<double>(rows[t * 1024 + i]));
+    nll += std::log(sum) - static_cast<double>(rows[t * 1024 + static_cast<std::size_t>(ids[t + 1])]);
+  }
+  const ended p = run({"perplexity", "-m", model(), "--mode", "exact", "--json", tiny() + "/text.txt"});
+  ASSERT_EQ(p.status, 0) << p.err;
+  const json j = json::parse(p.out);
+  EXPECT_EQ(j["tokens"], ids.size() - 1);
+  EXPECT_NEAR(j["mean_nll"].get<double>(), nll / static_cast<double>(ids.size() - 1), 1e-5);
+  EXPECT_NEAR(std::log(j["perplexity"].get<double>()), j["mean_nll"].get<double>(), 1e-9);
+}
+
+TEST(logits, refusals_that_leave_no_file) {
+  std::ofstream(tiny() + "/odd.i32", std::ios::binary) << "abcde";
+  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/odd.i32", "--out", tiny() + "/never.f32"}), "has 5 bytes");
+  std::ofstream(tiny() + "/wild.i32", std::ios::binary) << "abcd";
+  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/wild.i32", "--out", tiny() + "/never.f32"}), "outside the vocabulary");
+  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/wild.i32", "--out", tiny() + "/no/where.f32"}), "where.f32");
+  for (const auto& entry : fs::directory_iterator(tiny())) {
+    EXPECT_EQ(entry.path().filename().string().find("never"), std::string::npos) << entry.path();
+  }
+}
+
+TEST(perplexity, every_token_once_however_the_text_is_cut) {
+  const auto tokens = [](const char* context) {
+    return json::parse(run({"perplexity", "-m", model(), "--context", context, "--json", tiny() + "/text.txt"}).out)["tokens"];
+  };
+  EXPECT_EQ(tokens("2048"), tokens("7"));
+  expect_refused(run({"perplexity", "-m", model(), "--context", "1", tiny() + "/text.txt"}), "expected at least 2");
+  expect_refused(run({"perplexity", "-m", model(), tiny() + "/none.txt"}), "none.txt");
+  expect_refused(run({"perplexity", "-m", model()}, ""), "nothing to measure");
+}
+
+TEST(bench, a_line_and_an_object_per_test) {
+  const json j = json::parse(run({"bench", "-m", model(), "-p", "16", "-n", "4", "-d", "10", "-r", "3", "--json"}).out);
+  ASSERT_EQ(j.size(), 2u);
+  EXPECT_EQ(j[0]["test"], "pp16 @ d10");
+  EXPECT_EQ(j[1]["n_gen"], 4);
+  for (const json& test : j) {
+    EXPECT_EQ(test["samples_ts"].size(), 3u);
+    EXPECT_LE(test["min_ts"], test["median_ts"]);
+    EXPECT_LE(test["median_ts"], test["max_ts"]);
+    EXPECT_GT(test["min_ts"], 0.0);
+  }
+  expect_refused(run({"bench", "-m", model(), "-p", "0", "-n", "0"}), "nothing to measure");
+}
+
+TEST(chat, one_answer_per_line_of_stdin) {
+  const ended e = run({"chat", "-m", model(), "--temperature", "0", "--max-tokens", "5", "--stats"}, "hello\n\nand again\n");
+  EXPECT_EQ(e.status, 0) << e.err;
+  EXPECT_EQ(std::count(e.err.begin(), e.err.end(), '\n'), 2) << e.err;  // empty lines ask nothing
+}
+
+TEST(chat, only_the_new_turn_is_run) {
+  const ended e = run({"chat", "-m", model(), "--temperature", "0", "--max-tokens", "5", "--stats"}, "one two three four five six seven\nhello\n/clear\nhello\n");
+  ASSERT_EQ(e.status, 0) << e.err;
+  std::size_t ran[3] = {}, all[3] = {};
+  const char* at = e.err.c_str();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(std::sscanf(at, "%zu tokens read of %zu;", &ran[i], &all[i]), 2) << at;
+    at = std::strchr(at, '\n') + 1;
+  }
+  EXPECT_EQ(ran[0], all[0]);
+  EXPECT_LT(ran[1], all[1] - all[0] + 1);   // the answer before it has been run already, all but its last token
+  EXPECT_GT(all[1], all[0]);
+  EXPECT_LT(all[2], all[1]);                // after /clear the conversation is short again
+}
+
+TEST(chat, refusals) {
+  expect_refused(run({"chat", "-m", model(), "--think"}, "x\n"), "--think");
+  expect_refused(run({"chat", "-m", model(), "--context", "8"}, "one two three four five six\n"), "the context of 8 tokens is full");
+  expect_refused(run({"chat", "-m", model(), "--temperature", "nan"}, "x\n"), "temperature");
+}
+
+TEST(chat, ctrl_c_stops_the_answer_and_not_the_program) {
+  // Greedy over random weights seldom ends by itself; 4000 tokens take longer than this test waits.
+  on_terminal talk({"chat", "-m", model(), "--temperature", "1.5", "--seed", "3", "--max-tokens", "1000000", "--context", "1000000"});
+  ASSERT_TRUE(talk.shows("\n> ")) << talk.shown();
+  talk.type("hello\n");
+  ASSERT_TRUE(talk.shows("hello")) << talk.shown();  // the terminal's echo
+  ::usleep(300'000);
+  talk.type("\x03");
+  ASSERT_TRUE(talk.shows("\n> ")) << talk.shown();
+  talk.type("\x03");  // at the prompt nothing is there to stop
+  ASSERT_TRUE(talk.shows("> ")) << talk.shown();
+  talk.type("/clear\n");
+  ASSERT_TRUE(talk.shows("> ")) << talk.shown();
+  talk.type("/exit\n");
+  EXPECT_EQ(talk.ends(), 0) << talk.shown();
+}
+
+TEST(chat, ctrl_d_ends) {
+  on_terminal talk({"chat", "-m", model()});
+  ASSERT_TRUE(talk.shows("> ")) << talk.shown();
+  talk.type("\x04");
+  EXPECT_EQ(talk.ends(), 0) << talk.shown();
+}
+
+TEST(generate, progress_and_speed_on_a_terminal) {
+  on_terminal e({"generate", "-m", model(), "--max-tokens", "5", "the cat"});
+  EXPECT_TRUE(e.shows("Loading")) << e.shown();
+  EXPECT_TRUE(e.shows("per second")) << e.shown();
+  EXPECT_EQ(e.ends(), 0);
+}
+
+const char* real_model() { return std::getenv("G4_MODEL_270M"); }
+
+TEST(real_model, greedy_text_the_same_on_every_way) {
+  if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
+  const auto with = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {G4_REAL_PROGRAM, "generate", "-m", real_model(), "--max-tokens", "24"});
+    more.emplace_back("The three laws of thermodynamics are");
+    return cli_test::run_program(more);
+  };
+  const ended fast = with({});
+  EXPECT_EQ(fast.status, 0) << fast.err;
+  EXPECT_EQ(fast.err, "");
+  EXPECT_NE(fast.out.find("first law"), std::string::npos) << fast.out;
+  EXPECT_EQ(with({"--mode", "exact"}).out, fast.out);
+  EXPECT_EQ(with({"--threads", "1"}).out, fast.out);
+  EXPECT_EQ(with({"--draft", "lookup"}).out, fast.out);
+}
+
+TEST(real_model, another_variant_named_with_its_differences) {
+  if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
+  expect_refused(run({"generate", "-m", real_model(), "x"}), "the nearest is tiny_gemma: layers is 18");
+}
+
+}  // namespace
