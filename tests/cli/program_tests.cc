@@ -394,7 +394,7 @@ TEST(real_model, greedy_text_the_same_on_every_way) {
 
 TEST(real_model, another_variant_named_with_its_differences) {
   if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
-  expect_refused(run({"generate", "-m", real_model(), "x"}), "the nearest is tiny_gemma: layers is 18");
+  expect_refused(run({"generate", "-m", real_model(), "x"}), "the nearest is tiny_gemma: layers: the file has 18, tiny_gemma has 6");
 }
 
 }  // namespace
