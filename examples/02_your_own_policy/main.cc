@@ -32,7 +32,9 @@ static_assert(g4::Variant<my_model>);
 template class g4::session<my_model, g4::backend::reference<float>>;
 
 int main() {
-  constexpr auto plan = g4::plan_session(my_model::spec, my_model::kinds, {.context = 2048, .batch = 64}, sizeof(float), g4::storage::f32);
+  constexpr g4::session_options options{.context = 2048, .batch = 64};
+  constexpr auto plan = g4::plan_session(my_model::spec, my_model::kinds, options, sizeof(float), g4::storage::f32);
   std::printf("squared_relu(1.5) = %g\n", static_cast<double>(my_model::activation(1.5f)));
-  std::printf("%lld parameters; a session of 2048 tokens takes %zu bytes of cache\n", g4::parameters_of(my_model::spec), plan.cache);
+  std::printf("%lld parameters; a session of %zu tokens takes %zu bytes of cache\n", g4::parameters_of(my_model::spec),
+              options.context, plan.cache);
 }

@@ -5,8 +5,8 @@
 #include "g4/variants/gemma3n_e2b.h"
 #include "my_gemma.h"  // made by g4_add_variant(my_gemma CONFIG config.json): see CMakeLists.txt
 
-/// Gemma 3n E4B is a MatFormer: its feed-forwards can be cut to their first half, and five layers left out. The first 20
-/// layers keep their own keys and values, so the last 10 share, not the last 15.
+/// Gemma 3n E4B is a MatFormer: its feed-forwards can be cut to their first half, and five layers left out. The first
+/// 20 layers keep their own keys and values, so the last 10 share, not the last 15.
 template <g4::hidden... Hidden>
 struct slice_of_e4b : g4::transformer<
     g4::shape{.layers = 30, .width = 2048, .vocab = 262'400},

@@ -38,12 +38,14 @@ int main(int argc, char** argv) {
 
   if (auto empty = session->rewind(0); !empty) return complain(empty.error());
   begun = std::chrono::steady_clock::now();
-  auto plain = g4::generate(*session, model->tokenizer(), *prompt, {.max_tokens = 64, .stop_at_end = false}, [](std::string_view) {});
+  auto plain = g4::generate(*session, model->tokenizer(), *prompt, {.max_tokens = 64, .stop_at_end = false},
+                            [](std::string_view) {});
   if (!plain) return complain(plain.error());
   const double without = seconds_since(begun);
 
   if (auto text = model->tokenizer().decode(fast->tokens)) std::printf("%s\n\n", text->c_str());
-  std::printf("%zu of %zu guesses accepted (%.0f %%); %.2f times as fast as without; the same tokens: %s\n", fast->accepted,
-              fast->guessed, 100 * fast->acceptance(), without / with, plain->tokens == fast->tokens ? "yes" : "no");
+  std::printf("%zu of %zu guesses accepted (%.0f %%); %.2f times as fast as without; the same tokens: %s\n",
+              fast->accepted, fast->guessed, 100 * fast->acceptance(), without / with,
+              plain->tokens == fast->tokens ? "yes" : "no");
   return plain->tokens == fast->tokens ? 0 : 1;
 }

@@ -59,13 +59,15 @@ g4::result<double> time_once(g4::any_session& session, std::span<const g4::token
     auto ran = session.run(ids[m.depth + i]);
     if (!ran) return g4::unexpected(std::move(ran.error()));
   }
-  return static_cast<double>(m.prompt + m.generated) / std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return static_cast<double>(m.prompt + m.generated) /
+         std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
 }  // namespace
 
 g4::result<int> bench(const settings& s) {
-  if (s.prompt_tokens == 0 && s.generate_tokens == 0) return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
+  if (s.prompt_tokens == 0 && s.generate_tokens == 0)
+    return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
   const std::size_t longest = s.depth + std::max(s.prompt_tokens, s.generate_tokens);
@@ -75,8 +77,10 @@ g4::result<int> bench(const settings& s) {
 
   const std::string at = s.depth > 0 ? fmt::format(" @ d{}", s.depth) : std::string();
   std::vector<measured> tests;
-  if (s.prompt_tokens > 0) tests.push_back({fmt::format("pp{}{}", s.prompt_tokens, at), s.prompt_tokens, 0, s.depth, {}});
-  if (s.generate_tokens > 0) tests.push_back({fmt::format("tg{}{}", s.generate_tokens, at), 0, s.generate_tokens, s.depth, {}});
+  if (s.prompt_tokens > 0)
+    tests.push_back({fmt::format("pp{}{}", s.prompt_tokens, at), s.prompt_tokens, 0, s.depth, {}});
+  if (s.generate_tokens > 0)
+    tests.push_back({fmt::format("tg{}{}", s.generate_tokens, at), 0, s.generate_tokens, s.depth, {}});
 
   const interrupt_guard guard;
   status_line status(is_terminal(STDERR_FILENO));
@@ -118,10 +122,11 @@ g4::result<int> bench(const settings& s) {
     }
     out.write(list.dump(2) + "\n");
   } else {
-    out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}\n\n", e->model->variant(), bytes_text(e->weight_bytes), e->path,
-                          s.backend, mode, threads, s.batch));
+    out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}\n\n", e->model->variant(),
+                          bytes_text(e->weight_bytes), e->path, s.backend, mode, threads, s.batch));
     out.write(fmt::format("{:<16} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most"));
-    for (const measured& m : tests) out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most()));
+    for (const measured& m : tests)
+      out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most()));
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
   return 0;

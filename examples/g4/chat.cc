@@ -45,8 +45,13 @@ class line_reader {
 /// The ids of a conversation, turn by turn. What was said before is never tokenised again.
 class conversation {
  public:
-  conversation(const g4::text::tokenizer& vocabulary, g4::generation family, bool opens_with_empty_thought, const settings& s)
-      : vocabulary_(vocabulary), family_(family), empty_thought_(opens_with_empty_thought && !s.think), system_(s.system), think_(s.think) {}
+  conversation(const g4::text::tokenizer& vocabulary, g4::generation family, bool opens_with_empty_thought,
+               const settings& s)
+      : vocabulary_(vocabulary),
+        family_(family),
+        empty_thought_(opens_with_empty_thought && !s.think),
+        system_(s.system),
+        think_(s.think) {}
 
   /// Everything up to where the model's answer to `said` begins.
   [[nodiscard]] g4::result<std::vector<token>> ask(const std::string& said) {
@@ -54,9 +59,10 @@ class conversation {
     std::vector<g4::text::message> messages;
     if (first && !system_.empty()) messages.push_back({g4::text::role::system, system_, {}, {}, {}, {}, {}});
     messages.push_back({g4::text::role::user, said, {}, {}, {}, {}, {}});
-    // Later turns stand behind the text so far: without <bos>, and what opens one answer is not part of the next prompt.
-    const auto prompt = gemma4() ? g4::text::gemma4_prompt(messages, {.thinking = first && think_, .empty_thought = false})
-                                 : g4::text::gemma3_prompt(messages);
+    // Later turns stand behind the text so far, without <bos>; what opens one answer is no part of the next prompt.
+    const auto prompt = gemma4()
+                            ? g4::text::gemma4_prompt(messages, {.thinking = first && think_, .empty_thought = false})
+                            : g4::text::gemma3_prompt(messages);
     if (!prompt) return g4::unexpected(prompt.error());
     auto ids = vocabulary_.encode(prompt->text, {.parse_special = true, .plain = prompt->said});
     if (!ids) return ids;
@@ -127,9 +133,11 @@ class answer_printer {
 };
 
 /// Brings the session to hold the longest beginning of `wanted` that it can, and returns what is left to run.
-g4::result<std::span<const token>> reuse(g4::any_session& session, const std::vector<token>& ran, const std::vector<token>& wanted) {
+g4::result<std::span<const token>> reuse(g4::any_session& session, const std::vector<token>& ran,
+                                         const std::vector<token>& wanted) {
   const std::size_t most = std::min(ran.size(), wanted.size() - 1);
-  std::size_t same = static_cast<std::size_t>(std::mismatch(ran.begin(), ran.begin() + static_cast<std::ptrdiff_t>(most), wanted.begin()).first - ran.begin());
+  std::size_t same = static_cast<std::size_t>(
+      std::mismatch(ran.begin(), ran.begin() + static_cast<std::ptrdiff_t>(most), wanted.begin()).first - ran.begin());
   if (same != session.size() && !session.rewind(same)) {
     same = 0;
     if (auto empty = session.rewind(0); !empty) return g4::unexpected(std::move(empty.error()));
@@ -147,7 +155,8 @@ g4::result<int> chat(const settings& s) {
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
   const g4::generation family = g4::generation_of(e->spec);
   const char* const mark = family == g4::generation::gemma4 ? "<|turn>" : "<start_of_turn>";
-  if (vocabulary.find(mark) == g4::text::no_token) return g4::fail(s.model, ": the vocabulary has no ", mark, ", which opens a turn of a conversation");
+  if (vocabulary.find(mark) == g4::text::no_token)
+    return g4::fail(s.model, ": the vocabulary has no ", mark, ", which opens a turn of a conversation");
   if (s.think && family != g4::generation::gemma4) return g4::fail("--think: only Gemma 4 thinks before it answers");
   auto session = e->model->session({.context = s.context != 0 ? s.context : 8192, .batch = s.batch});
   if (!session) return g4::unexpected(std::move(session.error()));
@@ -161,7 +170,9 @@ g4::result<int> chat(const settings& s) {
   output out;
   std::vector<token> ran;
   if (interactive) {
-    out.write(fmt::format("{}. Ctrl-C stops an answer; /clear starts anew; /exit or Ctrl-D ends. A line that ends in \\ goes on.\n", e->model->variant()));
+    out.write(fmt::format(
+        "{}. Ctrl-C stops an answer; /clear starts anew; /exit or Ctrl-D ends. A line that ends in \\ goes on.\n",
+        e->model->variant()));
   }
   for (std::string said; !out.broken();) {
     if (interactive) out.write(said.empty() ? "\n> " : "  ");
@@ -198,8 +209,10 @@ g4::result<int> chat(const settings& s) {
     auto left = reuse(**session, ran, *wanted);
     if (!left) return g4::unexpected(left.error());
     if (wanted->size() >= (*session)->options().context) {
-      const std::string why = fmt::format("the context of {} tokens is full: the conversation and this question need {}; /clear starts anew, "
-                                          "--context N makes room for more", (*session)->options().context, wanted->size());
+      const std::string why = fmt::format(
+          "the context of {} tokens is full: the conversation and this question need {}; /clear starts anew, "
+          "--context N makes room for more",
+          (*session)->options().context, wanted->size());
       if (!interactive) return g4::fail(why);
       fmt::print(stderr, "g4: {}\n", why);
       talk.forget_from(before);
@@ -224,8 +237,8 @@ g4::result<int> chat(const settings& s) {
     ran.resize((*session)->size());
     ++sampling.seed;  // the same question again is another chance
     if (s.stats) {
-      fmt::print(stderr, "{} tokens read of {}; {} tokens at {:.1f} per second ({})\n", left->size(), wanted->size(), done->tokens.size(),
-                 done->tokens_per_second(), g4::name_of(done->stopped));
+      fmt::print(stderr, "{} tokens read of {}; {} tokens at {:.1f} per second ({})\n", left->size(), wanted->size(),
+                 done->tokens.size(), done->tokens_per_second(), g4::name_of(done->stopped));
     }
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));

@@ -62,7 +62,8 @@ void status_line::clear() {
 }
 
 void status_line::percent(std::string_view what, std::size_t done, std::size_t total) {
-  const std::size_t now = total == 0 ? 100 : static_cast<std::size_t>(100.0 * static_cast<double>(done) / static_cast<double>(total));
+  const std::size_t now =
+      total == 0 ? 100 : static_cast<std::size_t>(100.0 * static_cast<double>(done) / static_cast<double>(total));
   if (!wanted_ || now == last_) return;
   last_ = now;
   show(fmt::format("{} {} %", what, now));

@@ -43,7 +43,7 @@ class status_line {
   std::size_t last_ = 101;
 };
 
-/// Ctrl-C sets a flag while one of these lives. Unless it was asked for again and again, the second one ends the program.
+/// Ctrl-C sets a flag while one of these lives. The second one ends the program, unless it is to be `also_again`.
 class interrupt_guard {
  public:
   enum times { once, also_again };

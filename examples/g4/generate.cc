@@ -45,7 +45,9 @@ nlohmann::ordered_json json_of(const settings& s, const engine& e, const g4::sam
   return j;
 }
 
-double share(std::size_t part, std::size_t whole) { return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole); }
+double share(std::size_t part, std::size_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
 
 }  // namespace
 
@@ -55,12 +57,14 @@ g4::result<int> generate(const settings& s) {
   // Wrong sampling options are refused before a model is loaded for them.
   const auto sampling = sampling_of(s);
   if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
-  if (!s.draft.empty() && sampling.temperature > 0) return g4::fail("--draft: guesses are checked against the likeliest token; leave out --temperature");
+  if (!s.draft.empty() && sampling.temperature > 0)
+    return g4::fail("--draft: guesses are checked against the likeliest token; leave out --temperature");
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
 
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
-  const auto ids = vocabulary.encode(*prompt, {.parse_special = s.special, .add_bos = !s.raw && vocabulary.special().add_bos});
+  const auto ids =
+      vocabulary.encode(*prompt, {.parse_special = s.special, .add_bos = !s.raw && vocabulary.special().add_bos});
   if (!ids) return g4::unexpected(ids.error());
   if (ids->empty()) return g4::fail("prompt: there is nothing to continue");
   auto session = e->model->session(session_for(s, ids->size()));
@@ -94,7 +98,8 @@ g4::result<int> generate(const settings& s) {
   double speed_up = 0;
   if (s.compare && !s.draft.empty() && !interrupt_guard::pressed()) {
     if (auto empty = (*session)->rewind(0); !empty) return g4::unexpected(std::move(empty.error()));
-    const auto plain = g4::generate(**session, vocabulary, begin, options, [](std::string_view) { return !interrupt_guard::pressed(); });
+    const auto plain = g4::generate(**session, vocabulary, begin, options,
+                                    [](std::string_view) { return !interrupt_guard::pressed(); });
     if (!plain) return g4::unexpected(plain.error());
     if (plain->tokens != answer.tokens && !interrupt_guard::pressed()) {
       return g4::fail("--compare: without guesses the answer is another; this must not happen");
@@ -110,12 +115,15 @@ g4::result<int> generate(const settings& s) {
     out.write("\n");
   }
   if (s.stats || is_terminal(STDERR_FILENO)) {
-    fmt::print(stderr, "\n{}: loaded in {:.2f} s; prompt of {} tokens in {:.2f} s; {} tokens at {:.1f} per second ({}){}\n", e->model->variant(),
-               e->load_seconds, answer.prompt_tokens, answer.prompt_seconds, answer.tokens.size(), answer.tokens_per_second(),
-               g4::name_of(answer.stopped), sampling.temperature > 0 ? fmt::format("; seed {}", sampling.seed) : std::string());
+    fmt::print(stderr,
+               "\n{}: loaded in {:.2f} s; prompt of {} tokens in {:.2f} s; {} tokens at {:.1f} per second ({}){}\n",
+               e->model->variant(), e->load_seconds, answer.prompt_tokens, answer.prompt_seconds, answer.tokens.size(),
+               answer.tokens_per_second(), g4::name_of(answer.stopped),
+               sampling.temperature > 0 ? fmt::format("; seed {}", sampling.seed) : std::string());
     if (!done->drafter.empty()) {
-      fmt::print(stderr, "{}: {} of {} guesses accepted ({:.0f} %), {:.2f} tokens per run of the model{}\n", done->drafter, done->accepted,
-                 done->guessed, 100 * share(done->accepted, done->guessed), share(answer.tokens.size(), done->rounds + 1),
+      fmt::print(stderr, "{}: {} of {} guesses accepted ({:.0f} %), {:.2f} tokens per run of the model{}\n",
+                 done->drafter, done->accepted, done->guessed, 100 * share(done->accepted, done->guessed),
+                 share(answer.tokens.size(), done->rounds + 1),
                  speed_up > 0 ? fmt::format(", {:.2f} times as fast as without", speed_up) : std::string());
     }
   }

@@ -20,8 +20,8 @@ constexpr std::size_t contexts[] = {1024, 4096, 8192, 32'768, 131'072};
 /// What is looked at: a file, or a variant by its name.
 struct subject {
   g4::model_spec spec;
-  std::string what;         ///< path, or the variant's name
-  std::string variant;      ///< the variant it is; empty where it is none that this program knows
+  std::string what;     ///< path, or the variant's name
+  std::string variant;  ///< the variant it is; empty where it is none that this program knows
   std::string drafts_for;
   std::string nearest;
   std::vector<std::string> differences;
@@ -84,15 +84,17 @@ std::vector<tensor_line> tensors_of(const subject& it) {
   std::vector<tensor_line> lines;
   if (it.file) {
     for (const g4::io::tensor_entry& t : it.file->tensors.tensors()) {
-      lines.push_back({t.name, g4::io::to_string(t.dims), std::string(t.type.name), t.bytes.size(), t.type.weights ? "" : "not read as weights"});
+      lines.push_back({t.name, g4::io::to_string(t.dims), std::string(t.type.name), t.bytes.size(),
+                       t.type.weights ? "" : "not read as weights"});
     }
     return lines;
   }
   g4::each_tensor(it.spec, [&](const g4::tensor_entry& t) {
     std::string shape;
-    for (int i = 0; i < t.rank; ++i) shape += fmt::format("{}{}", i > 0 ? ", " : "", t.extents[static_cast<std::size_t>(i)]);
-    lines.push_back({g4::load::name_in(g4::load::format::safetensors, "model.", t.what, t.layer), "[" + shape + "]", "", 0,
-                     t.needed == g4::need::skippable ? "may be absent" : ""});
+    for (int i = 0; i < t.rank; ++i)
+      shape += fmt::format("{}{}", i > 0 ? ", " : "", t.extents[static_cast<std::size_t>(i)]);
+    lines.push_back({g4::load::name_in(g4::load::format::safetensors, "model.", t.what, t.layer), "[" + shape + "]", "",
+                     0, t.needed == g4::need::skippable ? "may be absent" : ""});
   });
   return lines;
 }
@@ -106,7 +108,8 @@ std::size_t weight_bytes(const subject& it) {
 
 g4::memory_plan plan(const subject& it, std::size_t context, std::size_t batch) {
   const g4::backend::cpu on;
-  return g4::plan_session(it.spec, g4::distinct_kinds(it.spec), {.context = context, .batch = batch}, sizeof(float), on.cache_storage());
+  return g4::plan_session(it.spec, g4::distinct_kinds(it.spec), {.context = context, .batch = batch}, sizeof(float),
+                          on.cache_storage());
 }
 
 json as_json(const subject& it, const settings& s) {
@@ -161,18 +164,24 @@ json as_json(const subject& it, const settings& s) {
 
 std::string layer_lines(const subject& it) {
   const g4::model_spec& m = it.spec;
-  std::string text = fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", "layer", "sees", "keys", "heads", "rope", "hidden", "cache");
+  std::string text = fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", "layer", "sees", "keys", "heads",
+                                 "rope", "hidden", "cache");
   for (int l = 0; l < m.layers; ++l) {
     const auto i = static_cast<std::size_t>(l);
     const g4::layer_kind& k = m.layer[i];
     std::string cache = "its own";
-    if (k.role == g4::cache_role::reuser) cache = m.producer[i] < 0 ? "its target's" : fmt::format("reads layer {}'s", m.producer[i]);
+    if (k.role == g4::cache_role::reuser)
+      cache = m.producer[i] < 0 ? "its target's" : fmt::format("reads layer {}'s", m.producer[i]);
     if (k.key_is_value) cache += ", values are keys";
-    const std::string rope = fmt::format("theta {}{}{}", k.rope.theta, k.rope.factor != 1 ? fmt::format(", factor {}", k.rope.factor) : "",
-                                         k.rope.fraction != 1 ? fmt::format(", fraction {}", k.rope.fraction) : "");
-    const std::string keys = k.keys.back == g4::key_span::unbounded ? "all" : fmt::format("{}{}", k.keys.back + 1, k.keys.ahead > 0 ? " around" : "");
-    text += fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", l, g4::load::detail::value_text(k.sees), keys,
-                        fmt::format("{} / {} x {}", k.query_heads, k.key_value_heads, k.head_size), rope, k.hidden, cache);
+    const std::string rope =
+        fmt::format("theta {}{}{}", k.rope.theta, k.rope.factor != 1 ? fmt::format(", factor {}", k.rope.factor) : "",
+                    k.rope.fraction != 1 ? fmt::format(", fraction {}", k.rope.fraction) : "");
+    const std::string keys = k.keys.back == g4::key_span::unbounded
+                                 ? "all"
+                                 : fmt::format("{}{}", k.keys.back + 1, k.keys.ahead > 0 ? " around" : "");
+    text +=
+        fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", l, g4::load::detail::value_text(k.sees), keys,
+                    fmt::format("{} / {} x {}", k.query_heads, k.key_value_heads, k.head_size), rope, k.hidden, cache);
   }
   return text;
 }
@@ -200,11 +209,13 @@ g4::result<int> inspect(const settings& s) {
     out.write(fmt::format("No variant of this program. From the nearest, {}, it differs in:\n", it.nearest));
     for (const std::string& line : it.differences) out.write("  " + line + "\n");
   }
-  out.write(fmt::format("\n{:.1f} million parameters, {} layers of width {}, {} tokens\n", static_cast<double>(g4::parameters_of(m)) / 1e6,
-                        m.layers, m.width, m.vocab));
-  if (m.experts > 0) out.write(fmt::format("{} experts of width {}, {} chosen\n", m.experts, m.expert_hidden, m.experts_chosen));
+  out.write(fmt::format("\n{:.1f} million parameters, {} layers of width {}, {} tokens\n",
+                        static_cast<double>(g4::parameters_of(m)) / 1e6, m.layers, m.width, m.vocab));
+  if (m.experts > 0)
+    out.write(fmt::format("{} experts of width {}, {} chosen\n", m.experts, m.expert_hidden, m.experts_chosen));
   if (m.per_layer_width > 0) out.write(fmt::format("per-layer embeddings of width {}\n", m.per_layer_width));
-  if (m.altup_streams > 0) out.write(fmt::format("{} residual streams (AltUp), LAuReL of rank {}\n", m.altup_streams, m.laurel_rank));
+  if (m.altup_streams > 0)
+    out.write(fmt::format("{} residual streams (AltUp), LAuReL of rank {}\n", m.altup_streams, m.laurel_rank));
   if (m.logit_cap != 0) out.write(fmt::format("logits capped at {}\n", m.logit_cap));
   out.write("\n" + layer_lines(it));
 
@@ -219,10 +230,12 @@ g4::result<int> inspect(const settings& s) {
     }
     if (!by_storage.empty()) out.write(")");
   }
-  out.write(fmt::format("\n         working memory {} with a batch of {}\n", bytes_text(plan(it, contexts[0], s.batch).scratch), s.batch));
+  out.write(fmt::format("\n         working memory {} with a batch of {}\n",
+                        bytes_text(plan(it, contexts[0], s.batch).scratch), s.batch));
   if (!m.is_drafter()) {
     for (const std::size_t context : contexts) {
-      out.write(fmt::format("         cache {:>9} for {:>6} tokens\n", bytes_text(plan(it, context, s.batch).cache), context));
+      out.write(fmt::format("         cache {:>9} for {:>6} tokens\n", bytes_text(plan(it, context, s.batch).cache),
+                            context));
     }
   }
 
@@ -232,7 +245,9 @@ g4::result<int> inspect(const settings& s) {
     std::size_t widest = 0;
     for (const tensor_line& t : tensors) widest = std::max(widest, t.name.size());
     for (const tensor_line& t : tensors) {
-      out.write(fmt::format("{:<{}}  {:<8}  {:<22}  {:>9}  {}", t.name, widest, t.storage, t.shape, it.file ? bytes_text(t.bytes) : "", t.note) + "\n");
+      out.write(fmt::format("{:<{}}  {:<8}  {:<22}  {:>9}  {}", t.name, widest, t.storage, t.shape,
+                            it.file ? bytes_text(t.bytes) : "", t.note) +
+                "\n");
     }
   } else {
     out.write(fmt::format("\n{} tensors; --tensors lists them\n", tensors.size()));

@@ -29,10 +29,11 @@ g4::result<int> logits(const settings& s) {
   status_line status(is_terminal(STDERR_FILENO));
   g4::result<void> written;
   const std::span<const g4::token_id> all(ids);
-  const auto ran = (*session)->run_all(g4::prompt_view<float>{all, {}, {}, {}}, [&](std::size_t t, std::span<const float> row) {
-    if (written) written = out->write(std::as_bytes(row));
-    status.percent("Running", t + 1, ids.size());
-  });
+  const auto ran =
+      (*session)->run_all(g4::prompt_view<float>{all, {}, {}, {}}, [&](std::size_t t, std::span<const float> row) {
+        if (written) written = out->write(std::as_bytes(row));
+        status.percent("Running", t + 1, ids.size());
+      });
   if (!ran) return g4::unexpected(ran.error());
   if (written) written = out->finish();
   if (!written) return g4::unexpected(std::move(written.error()));

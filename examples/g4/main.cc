@@ -15,7 +15,8 @@ namespace {
 using program::settings;
 
 void add_model(CLI::App& command, settings& s) {
-  command.add_option("-m,--model", s.model, "A GGUF file, or a folder with config.json, tokenizer.json and safetensors")
+  command
+      .add_option("-m,--model", s.model, "A GGUF file, or a folder with config.json, tokenizer.json and safetensors")
       ->required()
       ->type_name("PATH");
 }
@@ -23,7 +24,9 @@ void add_model(CLI::App& command, settings& s) {
 void add_running(CLI::App& command, settings& s) {
   add_model(command, s);
   const CLI::Range positive(std::size_t{1}, std::size_t{1} << 30, "a number from 1");
-  command.add_option("--mode", s.mode, "fast: weights repacked, activations rounded to 14 bits; exact: float32 throughout (default fast)")
+  command
+      .add_option("--mode", s.mode,
+                  "fast: weights repacked, activations rounded to 14 bits; exact: float32 throughout (default fast)")
       ->check(CLI::IsMember({"fast", "exact"}))
       ->type_name("MODE");
   command.add_option("--backend", s.backend, "cpu, or reference: the definitions, slow")
@@ -32,23 +35,34 @@ void add_running(CLI::App& command, settings& s) {
   command.add_option("-t,--threads", s.threads, "Threads to compute with (default: as many as the machine has)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1024}, "a number from 1 to 1024"))
       ->type_name("N");
-  command.add_option("--context", s.context, "Most tokens to hold, prompt and answer together")->check(positive)->type_name("N");
-  command.add_option("--batch", s.batch, "Most tokens run at once; less needs less memory (default 256)")->check(positive)->type_name("N");
-  command.add_flag("--skip-checks", s.skip_checks, "Do not look every weight over for infinities and zeros while loading");
+  command.add_option("--context", s.context, "Most tokens to hold, prompt and answer together")
+      ->check(positive)
+      ->type_name("N");
+  command.add_option("--batch", s.batch, "Most tokens run at once; less needs less memory (default 256)")
+      ->check(positive)
+      ->type_name("N");
+  command.add_flag("--skip-checks", s.skip_checks,
+                   "Do not look every weight over for infinities and zeros while loading");
 }
 
 void add_sampling(CLI::App& command, settings& s) {
   auto* group = command.add_option_group("Choosing tokens");
-  group->add_option("--temperature", s.sampling.temperature, "0: always the likeliest; 1: as the model says")->type_name("X");
+  group->add_option("--temperature", s.sampling.temperature, "0: always the likeliest; 1: as the model says")
+      ->type_name("X");
   group->add_option("--top-k", s.sampling.top_k, "Only the N likeliest tokens; 0: all")->type_name("N");
   group->add_option("--top-p", s.sampling.top_p, "Only the likeliest tokens that make up this share")->type_name("X");
-  group->add_option("--min-p", s.sampling.min_p, "Only tokens at least this share as likely as the likeliest")->type_name("X");
-  group->add_option("--repetition-penalty", s.sampling.repetition_penalty, "Above 1: what was said becomes less likely")->type_name("X");
-  group->add_option("--seed", s.seed, "The same seed gives the same answer (default: a new one each time)")->type_name("N");
+  group->add_option("--min-p", s.sampling.min_p, "Only tokens at least this share as likely as the likeliest")
+      ->type_name("X");
+  group->add_option("--repetition-penalty", s.sampling.repetition_penalty, "Above 1: what was said becomes less likely")
+      ->type_name("X");
+  group->add_option("--seed", s.seed, "The same seed gives the same answer (default: a new one each time)")
+      ->type_name("N");
   group->add_option("--max-tokens", s.max_tokens, "Stop after so many tokens")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 30, "a number from 1"))
       ->type_name("N");
-  group->add_flag("--special", s.special, "Control tokens written out in the text, like <start_of_turn>, count as such; those the model chooses are shown");
+  group->add_flag(
+      "--special", s.special,
+      "Control tokens written out in the text, like <start_of_turn>, count as such; those the model chooses are shown");
   group->add_flag("--raw", s.raw, "No <bos> before the text, and no stop at a token that ends an answer");
 }
 
@@ -90,13 +104,18 @@ int guarded_main(int argc, char** argv) {
   add_running(*generate, s);
   add_sampling(*generate, s);
   add_report(*generate, s, true);
-  generate->add_option("--draft", s.draft, "Guess several tokens ahead and check them at once: lookup (from the text itself), or the file of a Gemma 4 drafter")
+  generate
+      ->add_option(
+          "--draft", s.draft,
+          "Guess tokens and check several at once: lookup (from the text itself), or the file of a Gemma 4 drafter")
       ->type_name("lookup|PATH");
   generate->add_option("--guesses", s.guesses, "How many tokens to guess at once with --draft (default 4)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{64}, "a number from 1 to 64"))
       ->type_name("N");
-  generate->add_flag("--compare", s.compare, "With --draft: generate once more without it, and say how much faster it was");
-  CLI::Option* const prompt = generate->add_option("PROMPT", s.text, "The text to continue; - or none: read it from stdin")->type_name("");
+  generate->add_flag("--compare", s.compare,
+                     "With --draft: generate once more without it, and say how much faster it was");
+  CLI::Option* const prompt =
+      generate->add_option("PROMPT", s.text, "The text to continue; - or none: read it from stdin")->type_name("");
   generate->footer(
       "Examples:\n"
       "  g4 generate -m gemma-3-270m.gguf \"Once upon a time\"\n"
@@ -123,9 +142,11 @@ int guarded_main(int argc, char** argv) {
   add_report(*tokenize, s, true);
   tokenize->add_flag("--decode", s.decode, "The other way: TEXT is ids, blanks or commas between them");
   tokenize->add_flag("--ids", s.ids_only, "Only the ids, on one line");
-  tokenize->add_flag("--special", s.special, "Control tokens written out count as such; with --decode they are written out");
+  tokenize->add_flag("--special", s.special,
+                     "Control tokens written out count as such; with --decode they are written out");
   tokenize->add_flag("--raw", s.raw, "No <bos> before the text");
-  CLI::Option* const text = tokenize->add_option("TEXT", s.text, "The text; - or none: read it from stdin")->type_name("");
+  CLI::Option* const text =
+      tokenize->add_option("TEXT", s.text, "The text; - or none: read it from stdin")->type_name("");
   tokenize->footer(
       "Examples:\n"
       "  g4 tokenize -m gemma-3-270m.gguf \"Hello, world\"\n"
@@ -133,8 +154,13 @@ int guarded_main(int argc, char** argv) {
       "  g4 tokenize -m gemma-3-270m.gguf --decode \"9259 236764 1902\"");
 
   CLI::App* inspect = add_command("inspect", "Show a model's layers, memory and tensors", program::inspect);
-  CLI::Option* const inspected = inspect->add_option("-m,--model", s.model, "A GGUF file, or a folder; also of a model that this program cannot run")->type_name("PATH");
-  inspect->add_option("--variant", s.variant, "A variant by its name, without a file")->type_name("NAME")->excludes(inspected);
+  CLI::Option* const inspected =
+      inspect
+          ->add_option("-m,--model", s.model, "A GGUF file, or a folder; also of a model that this program cannot run")
+          ->type_name("PATH");
+  inspect->add_option("--variant", s.variant, "A variant by its name, without a file")
+      ->type_name("NAME")
+      ->excludes(inspected);
   inspect->add_option("--batch", s.batch, "Tokens run at once, which the working memory grows with (default 256)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20, "a number from 1"))
       ->type_name("N");
@@ -150,7 +176,8 @@ int guarded_main(int argc, char** argv) {
   add_running(*perplexity, s);
   add_report(*perplexity, s, true);
   perplexity->add_flag("--special", s.special, "Control tokens written out in the text count as such");
-  CLI::Option* const file = perplexity->add_option("FILE", s.text, "The text; - or none: read it from stdin")->type_name("");
+  CLI::Option* const file =
+      perplexity->add_option("FILE", s.text, "The text; - or none: read it from stdin")->type_name("");
   perplexity->footer(
       "The text is cut into stretches that fit into the context (2048 unless --context says otherwise), each behind its\n"
       "own <bos>, and every token of it is counted once.\n\n"
@@ -161,7 +188,9 @@ int guarded_main(int argc, char** argv) {
   CLI::App* logits = add_command("logits", "Write the logits of every position to a file", program::logits);
   add_running(*logits, s);
   logits->add_option("--ids", s.ids, "Token ids, raw int32")->required()->type_name("PATH");
-  logits->add_option("--out", s.out, "Where the logits go: raw float32, [tokens, vocabulary]")->required()->type_name("PATH");
+  logits->add_option("--out", s.out, "Where the logits go: raw float32, [tokens, vocabulary]")
+      ->required()
+      ->type_name("PATH");
   logits->footer(
       "Examples:\n"
       "  g4 logits -m gemma-3-270m.gguf --ids ids.i32 --out logits.f32 --mode exact");
@@ -169,9 +198,15 @@ int guarded_main(int argc, char** argv) {
   CLI::App* bench = add_command("bench", "Measure tokens per second", program::bench);
   add_running(*bench, s);
   bench->add_flag("--json", s.json, "Write a JSON array, one object per test");
-  bench->add_option("-p,--prompt", s.prompt_tokens, "Tokens of the prompt test; 0: none (default 512)")->check(small)->type_name("N");
-  bench->add_option("-n,--generate", s.generate_tokens, "Tokens of the generation test; 0: none (default 128)")->check(small)->type_name("N");
-  bench->add_option("-d,--depth", s.depth, "Tokens that are in the cache before each test (default 0)")->check(small)->type_name("N");
+  bench->add_option("-p,--prompt", s.prompt_tokens, "Tokens of the prompt test; 0: none (default 512)")
+      ->check(small)
+      ->type_name("N");
+  bench->add_option("-n,--generate", s.generate_tokens, "Tokens of the generation test; 0: none (default 128)")
+      ->check(small)
+      ->type_name("N");
+  bench->add_option("-d,--depth", s.depth, "Tokens that are in the cache before each test (default 0)")
+      ->check(small)
+      ->type_name("N");
   bench->add_option("-r,--repetitions", s.repetitions, "How often each test is run, after once to warm up (default 5)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000}, "a number from 1 to 10000"))
       ->type_name("N");
@@ -191,12 +226,15 @@ int guarded_main(int argc, char** argv) {
     fmt::print(stderr, "{}\nRun with --help for more information.\n", why);
     return 2;
   };
-  const bool wants_text = command == program::generate || command == program::tokenize || command == program::perplexity;
+  const bool wants_text =
+      command == program::generate || command == program::tokenize || command == program::perplexity;
   if (wants_text && !s.has_text && program::is_terminal(STDIN_FILENO)) {
     return wrong(command == program::perplexity ? "FILE: give one, or pipe a text in" : "give a text, or pipe one in");
   }
-  if (command == program::inspect && s.model.empty() && s.variant.empty()) return wrong("--model or --variant is required");
-  if (command == program::chat && chat->count("--temperature") + chat->count("--top-k") + chat->count("--top-p") + chat->count("--min-p") == 0) {
+  if (command == program::inspect && s.model.empty() && s.variant.empty())
+    return wrong("--model or --variant is required");
+  if (command == program::chat &&
+      chat->count("--temperature") + chat->count("--top-k") + chat->count("--top-p") + chat->count("--min-p") == 0) {
     s.sampling.temperature = 1;
     s.sampling.top_k = 64;
     s.sampling.top_p = 0.95f;

@@ -22,7 +22,8 @@ double surprise(std::span<const float> logits, g4::token_id id, g4::pool& thread
   threads.run(parts, [&](std::size_t part, std::size_t) {
     const std::size_t first = std::min(logits.size(), part * length);
     double sum = 0;
-    for (const float x : logits.subspan(first, std::min(length, logits.size() - first))) sum += static_cast<double>(std::exp(x - highest));
+    for (const float x : logits.subspan(first, std::min(length, logits.size() - first)))
+      sum += static_cast<double>(std::exp(x - highest));
     sums[part] = sum;
   });
   double sum = 0;
@@ -43,10 +44,12 @@ g4::result<int> perplexity(const settings& s) {
   if (!ids) return g4::unexpected(ids.error());
   if (ids->empty()) return g4::fail("text: there is nothing to measure");
   const g4::text::token bos = vocabulary.special().bos;
-  if (bos == g4::text::no_token) return g4::fail(s.model, ": the vocabulary has no <bos>, before which nothing can be measured");
+  if (bos == g4::text::no_token)
+    return g4::fail(s.model, ": the vocabulary has no <bos>, before which nothing can be measured");
 
   const std::size_t context = s.context != 0 ? s.context : 2048;
-  if (context < 2) return g4::fail("--context: ", context, " tokens leave nothing to measure behind <bos>; expected at least 2");
+  if (context < 2)
+    return g4::fail("--context: ", context, " tokens leave nothing to measure behind <bos>; expected at least 2");
   auto session = e->model->session({.context = std::min(context, ids->size() + 1), .batch = s.batch});
   if (!session) return g4::unexpected(std::move(session.error()));
 
@@ -59,7 +62,8 @@ g4::result<int> perplexity(const settings& s) {
   std::vector<g4::token_id> stretch;
   const auto begun = std::chrono::steady_clock::now();
   for (std::size_t first = 0; first < ids->size(); first += context - 1) {
-    const std::span<const g4::token_id> part = std::span(*ids).subspan(first, std::min(context - 1, ids->size() - first));
+    const std::span<const g4::token_id> part =
+        std::span(*ids).subspan(first, std::min(context - 1, ids->size() - first));
     stretch.assign(1, bos);
     stretch.insert(stretch.end(), part.begin(), part.end());
     if (auto empty = (*session)->rewind(0); !empty) return g4::unexpected(std::move(empty.error()));
@@ -68,14 +72,16 @@ g4::result<int> perplexity(const settings& s) {
     for (std::size_t at = 0; !left.empty();) {
       if (interrupt_guard::pressed()) return 130;
       const auto chunk = left.first(std::min(left.size(), s.batch));
-      const auto ran = (*session)->run_all(g4::prompt_view<float>{chunk, {}, {}, {}}, [&](std::size_t t, std::span<const float> row) {
-        sum += surprise(row, stretch[at + t + 1], threads);
-        ++counted;
-      });
+      const auto ran = (*session)->run_all(g4::prompt_view<float>{chunk, {}, {}, {}},
+                                           [&](std::size_t t, std::span<const float> row) {
+                                             sum += surprise(row, stretch[at + t + 1], threads);
+                                             ++counted;
+                                           });
       if (!ran) return g4::unexpected(ran.error());
       at += chunk.size();
       left = left.subspan(chunk.size());
-      status.percent(fmt::format("perplexity {:.4f}  ", std::exp(sum / static_cast<double>(counted))), counted, ids->size());
+      status.percent(fmt::format("perplexity {:.4f}  ", std::exp(sum / static_cast<double>(counted))), counted,
+                     ids->size());
     }
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();

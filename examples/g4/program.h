@@ -78,7 +78,8 @@ struct engine {
 
 /// Runs all of `ids` but the last batch, so that a long prompt shows progress and can be interrupted.
 /// False when it was interrupted.
-[[nodiscard]] g4::result<bool> run_most(g4::any_session& session, std::span<const g4::token_id>& ids, status_line& status);
+[[nodiscard]] g4::result<bool> run_most(g4::any_session& session, std::span<const g4::token_id>& ids,
+                                        status_line& status);
 
 /// Continues `prompt` with guesses that the model checks (--draft). Greedy; the answer is the same as without.
 struct drafted {

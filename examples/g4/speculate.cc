@@ -47,7 +47,8 @@ g4::result<drafted> run(const settings& s, engine& e, g4::any_session& session, 
 
 }  // namespace
 
-g4::result<drafted> speculate(const settings& s, engine& e, g4::any_session& session, std::span<const g4::token_id> prompt,
+g4::result<drafted> speculate(const settings& s, engine& e, g4::any_session& session,
+                              std::span<const g4::token_id> prompt,
                               const std::function<bool(std::string_view)>& on_text) {
   if (s.draft == "lookup") {
     g4::prompt_lookup lookup;
@@ -58,7 +59,8 @@ g4::result<drafted> speculate(const settings& s, engine& e, g4::any_session& ses
   if (e.cpu == nullptr) return g4::fail("--draft: a drafter's file runs on the cpu backend only");
   const auto from = g4::open_checkpoint(s.draft);
   if (!from) return g4::unexpected(from.error());
-  if (!from->spec.is_drafter()) return g4::fail(s.draft, ": is no drafter; --draft takes lookup, or the file of a drafter");
+  if (!from->spec.is_drafter())
+    return g4::fail(s.draft, ": is no drafter; --draft takes lookup, or the file of a drafter");
   const auto drafter = open_compiled_drafter(*from, session, *e.cpu, {});
   if (!drafter) return g4::unexpected(drafter.error());
   auto done = run(s, e, session, prompt, on_text, g4::guess_with(**drafter));

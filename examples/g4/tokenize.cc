@@ -19,7 +19,8 @@ g4::result<std::vector<g4::text::token>> read_ids(std::string_view text) {
     g4::text::token id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc{} || end != word.data() + word.size()) {
-      return g4::fail("ids: '", g4::io::shown(word), "' is no token id; expected whole numbers with blanks between them");
+      return g4::fail("ids: '", g4::io::shown(word),
+                      "' is no token id; expected whole numbers with blanks between them");
     }
     ids.push_back(id);
     at += word.size();
@@ -73,7 +74,8 @@ g4::result<int> tokenize(const settings& s) {
       if (is_terminal(STDOUT_FILENO)) out.write("\n");
     }
   } else {
-    const auto ids = vocabulary->encode(*text, {.parse_special = s.special, .add_bos = !s.raw && vocabulary->special().add_bos});
+    const auto ids =
+        vocabulary->encode(*text, {.parse_special = s.special, .add_bos = !s.raw && vocabulary->special().add_bos});
     if (!ids) return g4::unexpected(ids.error());
     if (s.json) {
       j["ids"] = *ids;

@@ -4,7 +4,7 @@
 
 #include "g4/model/drafter.h"
 
-#include "program_variants.h"  // made by g4_add_program: compiled_variants, compiled_drafters, reference_variants, shown_variants
+#include "program_variants.h"  // made by g4_add_program: compiled_variants, compiled_drafters, shown_variants, …
 
 namespace program {
 
@@ -34,8 +34,9 @@ g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& f
   return g4::open_any<compiled_variants>(from, on, options);
 }
 
-g4::result<std::unique_ptr<g4::any_drafter>> open_compiled_drafter(const g4::checkpoint& from, const g4::any_session& target,
-                                                                   g4::backend::cpu& on, const g4::open_options& options) {
+g4::result<std::unique_ptr<g4::any_drafter>> open_compiled_drafter(const g4::checkpoint& from,
+                                                                   const g4::any_session& target, g4::backend::cpu& on,
+                                                                   const g4::open_options& options) {
   return g4::open_any_drafter<compiled_drafters>(from, target, on, options);
 }
 

@@ -81,7 +81,8 @@ void expect_wrong_usage(const ended& e, std::string_view reason) {
 }
 
 TEST(generate, the_same_seed_gives_the_same_text) {
-  const std::vector<std::string> with_seed{"generate", "-m", model(), "--temperature", "1", "--seed", "7", "--max-tokens", "20", "--raw", "the cat"};
+  const std::vector<std::string> with_seed{"generate", "-m",           model(), "--temperature", "1",      "--seed",
+                                           "7",        "--max-tokens", "20",    "--raw",         "the cat"};
   const ended first = run(with_seed);
   EXPECT_EQ(first.status, 0) << first.err;
   EXPECT_GT(first.out.size(), 1u);
@@ -93,7 +94,8 @@ TEST(generate, the_same_seed_gives_the_same_text) {
 
 TEST(generate, threads_and_batches_without_influence_in_exact_mode) {
   const auto with = [](const char* threads, const char* batch) {
-    return run({"generate", "-m", model(), "--mode", "exact", "-t", threads, "--batch", batch, "--max-tokens", "12", "--raw", "the cat sat on the mat"});
+    return run({"generate", "-m", model(), "--mode", "exact", "-t", threads, "--batch", batch, "--max-tokens", "12",
+                "--raw", "the cat sat on the mat"});
   };
   const ended one = with("1", "256");
   EXPECT_EQ(one.status, 0) << one.err;
@@ -124,11 +126,13 @@ TEST(generate, json_with_everything) {
   EXPECT_EQ(j["tokens"].size(), 6u);
   EXPECT_EQ(j["stopped"], "token limit");
   EXPECT_EQ(j["prompt"], "the cat");
-  EXPECT_EQ(j["text"].get<std::string>() + "\n", run({"generate", "-m", model(), "--max-tokens", "6", "--raw", "the cat"}).out);
+  EXPECT_EQ(j["text"].get<std::string>() + "\n",
+            run({"generate", "-m", model(), "--max-tokens", "6", "--raw", "the cat"}).out);
 }
 
 TEST(generate, guesses_without_influence_on_the_answer) {
-  const std::vector<std::string> plain{"generate", "-m", model(), "--mode", "exact", "--json", "--max-tokens", "40", "--raw", "the cat sat on the mat"};
+  const std::vector<std::string> plain{"generate", "-m",           model(), "--mode", "exact",
+                                       "--json",   "--max-tokens", "40",    "--raw",  "the cat sat on the mat"};
   auto guessing = plain;
   guessing.insert(guessing.end() - 1, {"--draft", "lookup", "--guesses", "3", "--compare"});
   const ended e = run(guessing);
@@ -148,7 +152,8 @@ TEST(generate, refusals) {
   expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--temperature", "1", "x"}), "--draft");
   expect_refused(run({"generate", "-m", model(), "--draft", model(), "x"}), "is no drafter");
   expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--batch", "2", "x"}), "batch");
-  expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "x"}), "the nearest is tiny_gemma");
+  expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "x"}),
+                 "the nearest is tiny_gemma");
   expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/README.md", "x"}), "README.md");
 }
 
@@ -175,8 +180,8 @@ TEST(help, examples_for_every_command) {
 
 TEST(generate, a_reader_that_goes_away) {
   // The shell's status is the program's: closing stdin and stdout early must end in neither a signal nor a message.
-  const std::string line = "{ '" G4_PROGRAM "' generate -m '" + model() + "' --max-tokens 400 --raw x; echo $? > '" + tiny() + "/status'; } 2> '" +
-                           tiny() + "/errors' | head -c 1 > /dev/null";
+  const std::string line = "{ '" G4_PROGRAM "' generate -m '" + model() + "' --max-tokens 400 --raw x; echo $? > '" +
+                           tiny() + "/status'; } 2> '" + tiny() + "/errors' | head -c 1 > /dev/null";
   EXPECT_EQ(std::system(line.c_str()), 0);
   std::string status, errors;
   std::getline(std::ifstream(tiny() + "/status"), status);
@@ -187,7 +192,8 @@ TEST(generate, a_reader_that_goes_away) {
 
 TEST(generate, a_full_disk) {
   if (!fs::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
-  const std::string line = "'" G4_PROGRAM "' generate -m '" + model() + "' --max-tokens 5 x > /dev/full 2> '" + tiny() + "/errors'";
+  const std::string line =
+      "'" G4_PROGRAM "' generate -m '" + model() + "' --max-tokens 5 x > /dev/full 2> '" + tiny() + "/errors'";
   EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1);
   std::string errors;
   std::getline(std::ifstream(tiny() + "/errors"), errors);
@@ -256,13 +262,15 @@ std::vector<float> floats_of(const std::string& path) {
 }
 
 TEST(logits, one_row_per_token_that_perplexity_agrees_with) {
-  const json tokens = json::parse(run({"tokenize", "-m", model(), "--json"}, "the cat sat on the mat and the dog sat on the cat").out);
+  const json tokens =
+      json::parse(run({"tokenize", "-m", model(), "--json"}, "the cat sat on the mat and the dog sat on the cat").out);
   const auto ids = tokens["ids"].get<std::vector<std::int32_t>>();
   {
     std::ofstream file(tiny() + "/ids.i32", std::ios::binary);
     file.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * 4));
   }
-  const ended e = run({"logits", "-m", model(), "--mode", "exact", "--batch", "3", "--ids", tiny() + "/ids.i32", "--out", tiny() + "/logits.f32"});
+  const ended e = run({"logits", "-m", model(), "--mode", "exact", "--batch", "3", "--ids", tiny() + "/ids.i32",
+                       "--out", tiny() + "/logits.f32"});
   ASSERT_EQ(e.status, 0) << e.err;
   EXPECT_EQ(e.out + e.err, "");
   const std::vector<float> rows = floats_of(tiny() + "/logits.f32");
@@ -283,10 +291,13 @@ TEST(logits, one_row_per_token_that_perplexity_agrees_with) {
 
 TEST(logits, refusals_that_leave_no_file) {
   std::ofstream(tiny() + "/odd.i32", std::ios::binary) << "abcde";
-  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/odd.i32", "--out", tiny() + "/never.f32"}), "has 5 bytes");
+  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/odd.i32", "--out", tiny() + "/never.f32"}),
+                 "has 5 bytes");
   std::ofstream(tiny() + "/wild.i32", std::ios::binary) << "abcd";
-  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/wild.i32", "--out", tiny() + "/never.f32"}), "outside the vocabulary");
-  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/wild.i32", "--out", tiny() + "/no/where.f32"}), "where.f32");
+  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/wild.i32", "--out", tiny() + "/never.f32"}),
+                 "outside the vocabulary");
+  expect_refused(run({"logits", "-m", model(), "--ids", tiny() + "/wild.i32", "--out", tiny() + "/no/where.f32"}),
+                 "where.f32");
   for (const auto& entry : fs::directory_iterator(tiny())) {
     EXPECT_EQ(entry.path().filename().string().find("never"), std::string::npos) << entry.path();
   }
@@ -294,7 +305,8 @@ TEST(logits, refusals_that_leave_no_file) {
 
 TEST(perplexity, every_token_once_however_the_text_is_cut) {
   const auto tokens = [](const char* context) {
-    return json::parse(run({"perplexity", "-m", model(), "--context", context, "--json", tiny() + "/text.txt"}).out)["tokens"];
+    return json::parse(
+        run({"perplexity", "-m", model(), "--context", context, "--json", tiny() + "/text.txt"}).out)["tokens"];
   };
   EXPECT_EQ(tokens("2048"), tokens("7"));
   expect_refused(run({"perplexity", "-m", model(), "--context", "1", tiny() + "/text.txt"}), "expected at least 2");
@@ -317,13 +329,15 @@ TEST(bench, a_line_and_an_object_per_test) {
 }
 
 TEST(chat, one_answer_per_line_of_stdin) {
-  const ended e = run({"chat", "-m", model(), "--temperature", "0", "--max-tokens", "5", "--stats"}, "hello\n\nand again\n");
+  const ended e =
+      run({"chat", "-m", model(), "--temperature", "0", "--max-tokens", "5", "--stats"}, "hello\n\nand again\n");
   EXPECT_EQ(e.status, 0) << e.err;
   EXPECT_EQ(std::count(e.err.begin(), e.err.end(), '\n'), 2) << e.err;  // empty lines ask nothing
 }
 
 TEST(chat, only_the_new_turn_is_run) {
-  const ended e = run({"chat", "-m", model(), "--temperature", "0", "--max-tokens", "5", "--stats"}, "one two three four five six seven\nhello\n/clear\nhello\n");
+  const ended e = run({"chat", "-m", model(), "--temperature", "0", "--max-tokens", "5", "--stats"},
+                      "one two three four five six seven\nhello\n/clear\nhello\n");
   ASSERT_EQ(e.status, 0) << e.err;
   std::size_t ran[3] = {}, all[3] = {};
   const char* at = e.err.c_str();
@@ -332,20 +346,22 @@ TEST(chat, only_the_new_turn_is_run) {
     at = std::strchr(at, '\n') + 1;
   }
   EXPECT_EQ(ran[0], all[0]);
-  EXPECT_LT(ran[1], all[1] - all[0] + 1);   // the answer before it has been run already, all but its last token
+  EXPECT_LT(ran[1], all[1] - all[0] + 1);  // the answer before it has been run already, all but its last token
   EXPECT_GT(all[1], all[0]);
-  EXPECT_LT(all[2], all[1]);                // after /clear the conversation is short again
+  EXPECT_LT(all[2], all[1]);  // after /clear the conversation is short again
 }
 
 TEST(chat, refusals) {
   expect_refused(run({"chat", "-m", model(), "--think"}, "x\n"), "--think");
-  expect_refused(run({"chat", "-m", model(), "--context", "8"}, "one two three four five six\n"), "the context of 8 tokens is full");
+  expect_refused(run({"chat", "-m", model(), "--context", "8"}, "one two three four five six\n"),
+                 "the context of 8 tokens is full");
   expect_refused(run({"chat", "-m", model(), "--temperature", "nan"}, "x\n"), "temperature");
 }
 
 TEST(chat, ctrl_c_stops_the_answer_and_not_the_program) {
   // Greedy over random weights seldom ends by itself; 4000 tokens take longer than this test waits.
-  on_terminal talk({"chat", "-m", model(), "--temperature", "1.5", "--seed", "3", "--max-tokens", "1000000", "--context", "1000000"});
+  on_terminal talk({"chat", "-m", model(), "--temperature", "1.5", "--seed", "3", "--max-tokens", "1000000",
+                    "--context", "1000000"});
   ASSERT_TRUE(talk.shows("\n> ")) << talk.shown();
   talk.type("hello\n");
   ASSERT_TRUE(talk.shows("hello")) << talk.shown();  // the terminal's echo
@@ -394,7 +410,8 @@ TEST(real_model, greedy_text_the_same_on_every_way) {
 
 TEST(real_model, another_variant_named_with_its_differences) {
   if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
-  expect_refused(run({"generate", "-m", real_model(), "x"}), "the nearest is tiny_gemma: layers: the file has 18, tiny_gemma has 6");
+  expect_refused(run({"generate", "-m", real_model(), "x"}),
+                 "the nearest is tiny_gemma: layers: the file has 18, tiny_gemma has 6");
 }
 
 }  // namespace

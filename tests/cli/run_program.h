@@ -56,7 +56,7 @@ inline ended run_program(std::vector<std::string> arguments, std::string_view in
   ::close(out[1]);
   ::close(err[1]);
   ended result;
-  std::signal(SIGPIPE, SIG_IGN);  // the program may end without reading all of its input
+  std::signal(SIGPIPE, SIG_IGN);                      // the program may end without reading all of its input
   (void)!::write(in[1], input.data(), input.size());  // short inputs only: they fit into the pipe
   ::close(in[1]);
   pollfd ends[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
