@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <set>
 
 namespace g4::conformance {
@@ -22,6 +23,20 @@ std::set<std::int32_t> placeholder_ids(const io::json& config) {
   return ids;
 }
 
+/// Gemma 3n: ids from here on name rows of the image and sound embedders, not of the text table.
+std::int32_t first_tower_id(const io::json& config) {
+  std::int32_t first = std::numeric_limits<std::int32_t>::max();
+  if (!config.is_object()) return first;
+  for (const char* tower : {"vision_config", "audio_config"}) {
+    const auto found = config.find(tower);
+    if (found == config.end() || !found->is_object()) continue;
+    if (const auto offset = found->find("vocab_offset"); offset != found->end() && offset->is_number_integer()) {
+      first = std::min(first, offset->get<std::int32_t>());
+    }
+  }
+  return first;
+}
+
 }  // namespace
 
 result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec) {
@@ -34,13 +49,16 @@ result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec)
   const bool towers = folder.has("vision.soft_tokens") || folder.has("audio.soft_tokens");
   const std::set<std::int32_t> places = towers ? placeholder_ids(folder.config()) : std::set<std::int32_t>{};
 
+  const std::int32_t tower_ids = first_tower_id(folder.config());
+
   std::vector<std::uint8_t> soft(T, 0);
   std::vector<std::int32_t> runs(T, 0);
   std::int32_t run = 0;
   std::size_t length = 0;
   for (std::size_t t = 0; t < T; ++t) {
     const std::int32_t type = t < types.size() ? types[t] : 0;
-    soft[t] = towers && (type != 0 || places.count(out.what.ids[t]) != 0) ? 1 : 0;
+    const std::int32_t id = out.what.ids[t];
+    soft[t] = towers && (type != 0 || places.count(id) != 0 || id >= tower_ids) ? 1 : 0;
     const bool image = type == 1 || type == 2;  // of an image or a video: positions that see each other
     if (!image) {
       length = 0;
