@@ -102,7 +102,8 @@ g4::result<int> generate(const settings& s) {
                                     [](std::string_view) { return !interrupt_guard::pressed(); });
     if (!plain) return g4::unexpected(plain.error());
     if (plain->tokens != answer.tokens && !interrupt_guard::pressed()) {
-      return g4::fail("--compare: without guesses the answer is another; this must not happen");
+      return g4::fail(
+          "--compare: without guesses the answer is another; two tokens must have been within rounding of each other");
     }
     if (answer.answer_seconds > 0) speed_up = plain->answer_seconds / answer.answer_seconds;
   }
