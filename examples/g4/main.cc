@@ -57,7 +57,7 @@ void add_sampling(CLI::App& command, settings& s) {
       ->type_name("X");
   group->add_option("--seed", s.seed, "The same seed gives the same answer (default: a new one each time)")
       ->type_name("N");
-  group->add_option("--max-tokens", s.max_tokens, "Stop after so many tokens")
+  group->add_option("--max-tokens", s.max_tokens, "Stop after so many tokens (default 256)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 30, "a number from 1"))
       ->type_name("N");
   group->add_flag(
