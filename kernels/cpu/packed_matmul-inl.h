@@ -364,16 +364,23 @@ inline void packed_matmul_of(const cpu::packed_call& call) {
   }
 }
 
-inline void packed_matmul(const cpu::packed_call& call) {
+// Blocks of 256, and everything else: two files compile them (packed_matmul.cc, packed_matmul_k.cc), since each storage
+// unrolls into a kernel of its own and all together took a compiler more than a minute.
+inline void packed_matmul_k(const cpu::packed_call& call) {
+  switch (call.origin) {
+    case storage::q4_k: return packed_matmul_of<storage::q4_k>(call);
+    case storage::q5_k: return packed_matmul_of<storage::q5_k>(call);
+    default: return packed_matmul_of<storage::q6_k>(call);
+  }
+}
+
+inline void packed_matmul_32(const cpu::packed_call& call) {
   switch (call.origin) {
     case storage::q4_0: return packed_matmul_of<storage::q4_0>(call);
     case storage::q4_1: return packed_matmul_of<storage::q4_1>(call);
     case storage::q5_0: return packed_matmul_of<storage::q5_0>(call);
     case storage::q5_1: return packed_matmul_of<storage::q5_1>(call);
     case storage::q8_0: return packed_matmul_of<storage::q8_0>(call);
-    case storage::q4_k: return packed_matmul_of<storage::q4_k>(call);
-    case storage::q5_k: return packed_matmul_of<storage::q5_k>(call);
-    case storage::q6_k: return packed_matmul_of<storage::q6_k>(call);
     default: return blocked_matmul<false>(call, widen_floats);
   }
 }

@@ -1,4 +1,4 @@
-// kernels/cpu/packed_matmul.cc: g4::cpu::kernels::packed_matmul for every SIMD target.
+// kernels/cpu/packed_matmul.cc: g4::cpu::kernels::packed_matmul_32 for every SIMD target.
 #include "kernels/cpu/targets.h"
 
 #include "g4/backend/calls.h"  // declares what is defined here
@@ -11,7 +11,7 @@
 
 #if HWY_ONCE
 namespace g4 {
-HWY_EXPORT(packed_matmul);
-void cpu::kernels::packed_matmul(const packed_call& call) { HWY_DYNAMIC_DISPATCH(packed_matmul)(call); }
+HWY_EXPORT(packed_matmul_32);
+void cpu::kernels::packed_matmul_32(const packed_call& call) { HWY_DYNAMIC_DISPATCH(packed_matmul_32)(call); }
 }  // namespace g4
 #endif

@@ -128,7 +128,8 @@ struct kernels {
   static void matmul(const matmul_call& call);
   static void unpack(storage type, const std::byte* block, std::size_t n, float* y);
   static void quantise(const quantise_call& call);
-  static void packed_matmul(const packed_call& call);
+  static void packed_matmul_32(const packed_call& call);  ///< blocks of 32, and plain floats
+  static void packed_matmul_k(const packed_call& call);   ///< blocks of 256
   static void rms_norm(const norm_call& call);
   static void rope(const rope_call& call);
   static void attend(const attend_call& call);

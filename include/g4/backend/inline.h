@@ -26,7 +26,8 @@ struct inline_kernels {
     g4::HWY_NAMESPACE::unpack(type, block, n, y);
   }
   static void quantise(const quantise_call& call) { g4::HWY_NAMESPACE::quantise(call); }
-  static void packed_matmul(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul(call); }
+  static void packed_matmul_32(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_32(call); }
+  static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
   static void attend(const attend_call& call) { g4::HWY_NAMESPACE::attend(call); }

@@ -229,7 +229,8 @@ class simd : public reference<float> {
   /// Whether a product goes through 16-bit activations: packed weights always, plain floats for many tokens only (for
   /// few, reading the weights costs more than multiplying them).
   [[nodiscard]] bool takes_rounded(const matrix_view& w, std::size_t tokens) const {
-    return w.type == storage::packed || (mode_ == numeric::fast && tokens >= 16 && w.type != storage::f64);
+    return w.type == storage::packed ||
+           (mode_ == numeric::fast && tokens >= 16 && facts_of(w.type).block_elements == 1 && w.type != storage::f64);
   }
 
   [[nodiscard]] cpu::activations round(const float* x, std::size_t columns, std::size_t tokens) {
@@ -251,11 +252,16 @@ class simd : public reference<float> {
       const std::size_t row = first * cpu::panel_rows;
       const std::size_t rows = std::min(count * cpu::panel_rows, p.w.rows - row);
       Kernels::matmul({p.w, x, tokens, p.y, row, rows, reinterpret_cast<float*>(scratch)});
-    } else if (p.w.type == storage::packed) {
-      Kernels::packed_matmul({p.w.data + cpu::packed_header_bytes, cpu::origin_of(p.w), p.w.rows, p.w.columns, levels,
-                              tokens, p.y, first, count, scratch});
     } else {
-      Kernels::packed_matmul({p.w.data, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch});
+      const bool packed = p.w.type == storage::packed;
+      const storage origin = packed ? cpu::origin_of(p.w) : p.w.type;
+      const cpu::packed_call call{p.w.data + (packed ? cpu::packed_header_bytes : 0), origin, p.w.rows, p.w.columns, levels,
+                                  tokens, p.y, first, count, scratch};
+      if (packed && facts_of(origin).block_elements == 256) {
+        Kernels::packed_matmul_k(call);
+      } else {
+        Kernels::packed_matmul_32(call);
+      }
     }
   }
 
