@@ -23,8 +23,7 @@ std::set<std::int32_t> placeholder_ids(const io::json& config) {
   return ids;
 }
 
-/// Gemma 3n: ids from here on name rows of the image and sound embedders, not of the text table.
-std::int32_t first_tower_id(const io::json& config) {
+std::int32_t first_tower_id_of(const io::json& config) {
   std::int32_t first = std::numeric_limits<std::int32_t>::max();
   if (!config.is_object()) return first;
   for (const char* tower : {"vision_config", "audio_config"}) {
@@ -49,7 +48,7 @@ result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec)
   const bool towers = folder.has("vision.soft_tokens") || folder.has("audio.soft_tokens");
   const std::set<std::int32_t> places = towers ? placeholder_ids(folder.config()) : std::set<std::int32_t>{};
 
-  const std::int32_t tower_ids = first_tower_id(folder.config());
+  if (towers) out.first_tower_id = first_tower_id_of(folder.config());
 
   std::vector<std::uint8_t> soft(T, 0);
   std::vector<std::int32_t> runs(T, 0);
@@ -58,7 +57,7 @@ result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec)
   for (std::size_t t = 0; t < T; ++t) {
     const std::int32_t type = t < types.size() ? types[t] : 0;
     const std::int32_t id = out.what.ids[t];
-    soft[t] = towers && (type != 0 || places.count(id) != 0 || id >= tower_ids) ? 1 : 0;
+    soft[t] = towers && (type != 0 || places.count(id) != 0 || id >= out.first_tower_id) ? 1 : 0;
     const bool image = type == 1 || type == 2;  // of an image or a video: positions that see each other
     if (!image) {
       length = 0;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 #include "conformance/runner/case_folder.h"
 #include "conformance/runner/engine.h"
@@ -12,6 +14,8 @@ struct case_prompt {
   prompt what;
   bool has_media = false;
   std::size_t longest_image = 0;  ///< most tokens of one image that see each other
+  /// Gemma 3n: ids from here on name rows of the image and sound embedders, not of the text table.
+  std::int32_t first_tower_id = std::numeric_limits<std::int32_t>::max();
 };
 
 [[nodiscard]] result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec);
