@@ -143,7 +143,7 @@ CASES = {
         "image positions see each other in both layer types", G3,
         gemma3(num_hidden_layers=6, hidden_size=36, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=12, query_pre_attn_scalar=12, sliding_window=7),
-        308, family="gemma3", prompt=30, images=((4, 9), (13, 22))),
+        308, family="gemma3", nested="gemma3", prompt=30, images=((4, 9), (13, 22))),
     "gemma3-long": Case(
         "a prompt of several windows, and positions that start far away", G3,
         gemma3(num_hidden_layers=6, hidden_size=32, intermediate_size=48, num_attention_heads=4,

@@ -41,7 +41,7 @@ def write_config(folder, architecture, settings, *, spelling, dtype, nested=None
     `keep`: keys to write as given although the reference changes them when it reads them."""
     cls = getattr(transformers, architecture).config_class
     if nested:
-        cls = transformers.CONFIG_MAPPING[{"gemma4": "gemma4_text"}[nested]]
+        cls = transformers.CONFIG_MAPPING[f"{nested}_text"]
     built = cls(**settings).to_dict()
     if "per_layer_config" in built and not any(built["per_layer_config"].values()):
         del built["per_layer_config"]
@@ -90,8 +90,9 @@ def draw_weights(model, seed, *, one_plus_weight):
 def write_model(folder, architecture, seed, *, dtype="float32"):
     """model.safetensors with random weights, names as in a released checkpoint, a tied head left out."""
     reference._allow_models_that_only_read_keys()
-    config = transformers.AutoConfig.from_pretrained(folder)
-    model = getattr(transformers, architecture)(config)
+    cls = getattr(transformers, architecture)
+    config = cls.config_class.from_pretrained(folder)   # of a text model: the text part of a multimodal config
+    model = cls(config)
     draw_weights(model, seed, one_plus_weight=config.model_type.startswith("gemma3_") or config.model_type == "gemma3")
     save_weights(folder, model, dtype)
 
