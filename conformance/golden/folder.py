@@ -1,5 +1,6 @@
 """Writes a case folder: config.json in either spelling, model.safetensors, expected.safetensors, case.json."""
 
+import copy
 import json
 import math
 import pathlib
@@ -42,7 +43,7 @@ def write_config(folder, architecture, settings, *, spelling, dtype, nested=None
     cls = getattr(transformers, architecture).config_class
     if nested:
         cls = transformers.CONFIG_MAPPING[f"{nested}_text"]
-    built = cls(**settings).to_dict()
+    built = cls(**copy.deepcopy(settings)).to_dict()    # the reference corrects lists in place; `keep` wants them as given
     if "per_layer_config" in built and not any(built["per_layer_config"].values()):
         del built["per_layer_config"]
     noise = ("_name_or_path", "chunk_size_feed_forward", "id2label", "label2id", "is_encoder_decoder",
