@@ -15,10 +15,11 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
   const std::size_t copies = tokens > 1 ? 1 : std::max<std::size_t>(1, (std::size_t{192} << 20) / bytes.size());
   backend::cpu on({which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr});
   packed_store store;
-  std::vector<std::vector<std::byte>> stored(which == step::fast ? 0 : copies, bytes);
+  const bool packed = which == step::fast && cpu::packs(shape.type);  // plain floats stay where they are
+  std::vector<std::vector<std::byte>> stored(packed ? 0 : copies, bytes);
   std::vector<matrix_view> weights;
   for (std::size_t i = 0; i < copies; ++i) {
-    const matrix_view w{which == step::fast ? bytes.data() : stored[i].data(), shape.rows, shape.columns, shape.type};
+    const matrix_view w{packed ? bytes.data() : stored[i].data(), shape.rows, shape.columns, shape.type};
     const auto prepared = on.prepare(w, store);
     if (!prepared) return state.SkipWithError(prepared.error().message.c_str());
     weights.push_back(*prepared);

@@ -18,18 +18,6 @@ namespace g4::HWY_NAMESPACE {
 
 // ---- One token: weights are used as they arrive from memory ----------------------------------------------------------
 
-// Weights are asked for this many bytes before they are used, into the second-level cache. Zen 4, Q8_0, one thread: 12
-// GB/s without, 16 at 2 KB, 18 at 8 KB, 24 at 32 KB, 23 beyond; into the first-level cache it gains nothing.
-inline constexpr size_t early = 32768;
-
-HWY_INLINE void fetch_early(const std::byte* p) {
-#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  __builtin_prefetch(p, 0, 2);
-#else
-  (void)p;
-#endif
-}
-
 // The sixteen products of sub-block Sub in four chains, which hide the instruction's latency: even and odd pairs of
 // columns 0-15, then of columns 16-31.
 template <storage S, size_t Sub, size_t... Pair>
@@ -42,7 +30,7 @@ HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t p
 
 template <storage S, size_t Sub>
 HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, const int16_t* x, float step,
-                              const int32_t* sum, size_t part, floats& y) {
+                              const int32_t* sum, float x_total, size_t part, floats& y) {
   const float_lanes df;
   const int_lanes di;
   constexpr int offset = packed_facts<S>::offset;
@@ -58,14 +46,14 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
   const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
   y = hn::MulAdd(hn::ConvertTo(df, total), factor, y);
   if constexpr (packed_facts<S>::has_minimum) {
-    y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, step * static_cast<float>(sum[0] + sum[1])), y);
+    y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
   }
 }
 
 template <storage S, size_t... Sub>
 HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const int16_t* x, const float* step,
-                          const int32_t* sum, std::index_sequence<Sub...>, size_t part, floats& y) {
-  (add_sub_block<S, Sub>(block, scales, x + 32 * Sub, step[Sub], sum + 2 * Sub, part, y), ...);
+                          const int32_t* sum, const float* total, std::index_sequence<Sub...>, size_t part, floats& y) {
+  (add_sub_block<S, Sub>(block, scales, x + 32 * Sub, step[Sub], sum + 2 * Sub, total[Sub], part, y), ...);
 }
 
 // One vector of a panel's rows. With two or four vectors to a panel the later ones find it in the first-level cache.
@@ -78,18 +66,20 @@ inline void panel_times_vector(const cpu::packed_call& call, const std::byte* pa
   const int16_t* x = call.x.levels;
   const float* step = call.x.step;
   const int32_t* sum = call.x.sum;
+  const float* total = call.x.total;
   floats y = hn::Zero(float_lanes());
   for (size_t b = 0; b < blocks; ++b) {
     if (part == 0) {
       for (size_t line = 0; line < facts::level_bytes + facts::scale_bytes; line += 64) fetch_early(ahead + line);
     }
-    add_block<S>(panel, scales, x, step, sum, std::make_index_sequence<facts::subs>(), part, y);
+    add_block<S>(panel, scales, x, step, sum, total, std::make_index_sequence<facts::subs>(), part, y);
     panel += facts::level_bytes;
     scales += facts::scale_bytes;
     ahead += facts::level_bytes + facts::scale_bytes;
     x += facts::columns;
     step += facts::subs;
     sum += 2 * facts::subs;
+    total += facts::subs;
   }
   hn::StoreU(y, float_lanes(), sums);
 }
@@ -216,7 +206,7 @@ HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors]
   const size_t row = call.x.blocks;
   const int16_t* x = call.x.levels + (token * row + first) * 32;
   const float* step = call.x.step + token * row + first;
-  const int32_t* sum = call.x.sum + 2 * (token * row + first);
+  const float* x_total = call.x.total + token * row + first;
   floats total[Tokens][Vectors];
   if constexpr (totals_in_registers) {
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
@@ -248,9 +238,7 @@ HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors]
         const floats factor = hn::Mul(scale, hn::Set(df, step[t * row + b]));
         sum_so_far = hn::MulAdd(hn::ConvertTo(df, acc[t][v]), factor, sum_so_far);
         if constexpr (Minimum) {
-          const int32_t* s = sum + 2 * (t * row + b);
-          const floats x_sum = hn::Set(df, step[t * row + b] * static_cast<float>(s[0] + s[1]));
-          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), x_sum, sum_so_far);
+          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), hn::Set(df, x_total[t * row + b]), sum_so_far);
         }
         if constexpr (totals_in_registers) {
           total[t][v] = sum_so_far;

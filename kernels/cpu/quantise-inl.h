@@ -60,9 +60,14 @@ inline void quantise(const cpu::quantise_call& call) {
         std::copy(from, x + call.columns, padded);
         from = padded;
       }
-      call.out.step[t * blocks + b] = quantise_block(from, cpu::activation_top, levels);
-      call.out.sum[2 * (t * blocks + b)] = sum_of_sixteen(levels);
-      call.out.sum[2 * (t * blocks + b) + 1] = sum_of_sixteen(levels + 16);
+      const size_t at = t * blocks + b;
+      const float step = quantise_block(from, cpu::activation_top, levels);
+      const int32_t first = sum_of_sixteen(levels);
+      const int32_t second = sum_of_sixteen(levels + 16);
+      call.out.step[at] = step;
+      call.out.sum[2 * at] = first;
+      call.out.sum[2 * at + 1] = second;
+      call.out.total[at] = step * static_cast<float>(first + second);
     }
   }
 }

@@ -39,6 +39,18 @@ using floats = hn::Vec<float_lanes>;
 using bytes = hn::Vec<byte_lanes>;
 inline constexpr size_t lanes = hn::MaxLanes(float_lanes());
 
+// Weights are asked for this many bytes before they are used, into the second-level cache. Zen 4, Q8_0, one thread: 12
+// GB/s without, 16 at 2 KB, 18 at 8 KB, 24 at 32 KB, 23 beyond; into the first-level cache it gains nothing.
+inline constexpr size_t early = 32768;
+
+HWY_INLINE void fetch_early(const std::byte* p) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  __builtin_prefetch(p, 0, 2);
+#else
+  (void)p;
+#endif
+}
+
 HWY_INLINE float read_half(const std::byte* p) {
   uint16_t bits;
   std::memcpy(&bits, p, sizeof bits);  // rows of a mapped file are aligned to two bytes at best

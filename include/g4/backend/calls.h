@@ -38,10 +38,12 @@ inline constexpr std::size_t matmul_tile_rows = 4;
 /// levels   [tokens, blocks, 32]    |level| ≤ activation_top; columns beyond the row's end are nought
 /// step     [tokens, blocks]
 /// sum      [tokens, blocks, 2]     sums of the block's first and last 16 levels
+/// total    [tokens, blocks]        step · (both sums): what a weight's minimum is multiplied with
 struct activations {
   std::int16_t* levels = nullptr;
   float* step = nullptr;
   std::int32_t* sum = nullptr;
+  float* total = nullptr;
   std::size_t blocks = 0;
 };
 

@@ -237,9 +237,10 @@ class simd : public reference<float> {
     const std::size_t blocks = ceil_div(columns, 32);
     const std::size_t level_bytes = ceil_div(tokens * blocks * 64, 64) * 64;
     const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
-    std::byte* memory = levels_.take<std::byte>(level_bytes + 3 * step_bytes);
-    const cpu::activations out{reinterpret_cast<std::int16_t*>(memory), reinterpret_cast<float*>(memory + level_bytes),
-                               reinterpret_cast<std::int32_t*>(memory + level_bytes + step_bytes), blocks};
+    std::byte* memory = levels_.take<std::byte>(level_bytes + 4 * step_bytes);
+    const auto floats_at = [&](std::size_t n) { return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes); };
+    const cpu::activations out{reinterpret_cast<std::int16_t*>(memory), floats_at(0),
+                               reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
     run(tokens, split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
       Kernels::quantise({x, columns, first, count, out});
     });

@@ -24,12 +24,20 @@ void decoder_block(pass<V, B>& p, int layer) {
   constexpr model_spec spec = V::spec;
   constexpr float eps = spec.norm_eps;
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
+
+  norm_rows(p.on, p.stream(), w.attention_norm, eps, p.normed());
+  keys found = keys::to_write;
+  if constexpr (V::kinds.kind[Kind].role == cache_role::owner) {
+    if (p.narrows(layer)) {
+      write_keys<Kind>(p, layer, p.normed());
+      p.keep_last_row();
+      found = keys::written;
+    }
+  }
   const auto x = p.stream();
   const auto normed = p.normed();
   const auto branch = p.branch();
-
-  norm_rows(p.on, x, w.attention_norm, eps, normed);
-  attend<Kind>(p, layer, normed, branch);
+  attend<Kind>(p, layer, normed, branch, found);
   add_normed_rows(p.on, x, branch, w.post_attention_norm, eps);
 
   norm_rows(p.on, x, w.feed_norm, eps, normed);

@@ -1,6 +1,7 @@
 /// One run of a few tokens through the stack: what every layer of it needs to know.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,6 +36,8 @@ struct pass {
   std::size_t batch = 0;   ///< tokens that began the pass
   const key_range* local_keys = nullptr;   ///< [T]
   const key_range* global_keys = nullptr;  ///< [T]
+  /// The layer after whose keys only the last token goes on, where no other's row is wanted: later layers write none.
+  int narrows_at = -1;
 
   template <int Width>
   [[nodiscard]] rows<Width, scalar> scratch(std::size_t offset) const {
@@ -47,6 +50,23 @@ struct pass {
 
   [[nodiscard]] const cache_view& cache_of(int layer) const {
     return caches[spec.is_drafter() ? layer : spec.producer[static_cast<std::size_t>(layer)]];
+  }
+
+  [[nodiscard]] bool narrows(int layer) const { return layer == narrows_at && tokens > 1; }
+
+  /// Goes on with the last token alone.
+  void keep_last_row() {
+    if (tokens == 1) return;
+    constexpr std::size_t streams = spec.altup_streams > 0 ? spec.altup_streams : 1;
+    scalar* const x = memory + at_.stream;
+    for (std::size_t j = 0; j < streams; ++j) {
+      std::copy_n(x + (j * tokens + tokens - 1) * width, width, x + j * width);
+    }
+    std::copy_n(normed().row(tokens - 1), width, normed().data);
+    local_keys += tokens - 1;
+    global_keys += tokens - 1;
+    at = at + static_cast<std::int64_t>(tokens - 1);
+    tokens = 1;
   }
 
   /// Cosines of rotary table `r` for the first token of this pass: [T, d/2]; the sines follow `batch`·d/2 further on.

@@ -222,12 +222,13 @@ class session {
     embed(p, prompt, first);
 
     int l = 0;
-    const int owners = spec.shared_layers > 0 ? spec.first_shared() : spec.layers;
+    constexpr int owners = spec.shared_layers > 0 ? spec.first_shared() : spec.layers;
+    // Behind the last keys that are written, only the row whose logits are wanted needs to go on.
+    if (rows_wanted == wanted::last) p.narrows_at = owners - 1;
     for (; l < owners; ++l) run_layer(p, l);
     if (rows_wanted == wanted::last) {
-      // Layers that share keys and values write none: only the row whose logits are wanted needs to go on.
       if (!final) return;
-      keep_last_row(p);
+      p.keep_last_row();  // where a kind of block does not narrow inside
     }
     for (; l < spec.layers; ++l) run_layer(p, l);
 
@@ -245,18 +246,6 @@ class session {
         decoder_block<Kind>(p, l);
       }
     });
-  }
-
-  void keep_last_row(pass<V, B>& p) {
-    constexpr std::size_t streams = spec.altup_streams > 0 ? spec.altup_streams : 1;
-    scalar* const x = memory() + layout_.stream;
-    for (std::size_t j = 0; j < streams; ++j) {
-      std::copy_n(x + (j * p.tokens + p.tokens - 1) * spec.width, spec.width, x + j * spec.width);
-    }
-    p.local_keys += p.tokens - 1;
-    p.global_keys += p.tokens - 1;
-    p.at = p.at + static_cast<std::int64_t>(p.tokens - 1);
-    p.tokens = 1;
   }
 
   void embed(pass<V, B>& p, const prompt_view<scalar>& prompt, std::size_t first) {
