@@ -70,17 +70,20 @@ g4::result<int> bench(const settings& s) {
     return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
-  const std::size_t longest = s.depth + std::max(s.prompt_tokens, s.generate_tokens);
+  std::vector<measured> tests;
+  const auto add_test = [&](const char* kind, std::size_t prompt, std::size_t generated, std::size_t depth) {
+    if (prompt + generated == 0) return;
+    const std::string at = depth > 0 ? fmt::format(" @ d{}", depth) : std::string();
+    tests.push_back({fmt::format("{}{}{}", kind, prompt + generated, at), prompt, generated, depth, {}});
+  };
+  add_test("pp", s.prompt_tokens, 0, s.depth);
+  add_test("tg", 0, s.generate_tokens, s.depth);
+  if (s.bench_context > s.depth) add_test("tg", 0, s.generate_tokens, s.bench_context);
+  std::size_t longest = 0;
+  for (const measured& m : tests) longest = std::max(longest, m.depth + m.prompt + m.generated);
   auto session = e->model->session({.context = longest, .batch = s.batch});
   if (!session) return g4::unexpected(std::move(session.error()));
   const std::vector<g4::token_id> ids = some_ids(longest, e->model->tokenizer().size());
-
-  const std::string at = s.depth > 0 ? fmt::format(" @ d{}", s.depth) : std::string();
-  std::vector<measured> tests;
-  if (s.prompt_tokens > 0)
-    tests.push_back({fmt::format("pp{}{}", s.prompt_tokens, at), s.prompt_tokens, 0, s.depth, {}});
-  if (s.generate_tokens > 0)
-    tests.push_back({fmt::format("tg{}{}", s.generate_tokens, at), 0, s.generate_tokens, s.depth, {}});
 
   const interrupt_guard guard;
   status_line status(is_terminal(STDERR_FILENO));

@@ -14,6 +14,8 @@ namespace {
 
 using program::settings;
 
+const CLI::Range positive(std::size_t{1}, std::size_t{1} << 30, "a number from 1");
+
 void add_model(CLI::App& command, settings& s) {
   command
       .add_option("-m,--model", s.model, "A GGUF file, or a folder with config.json, tokenizer.json and safetensors")
@@ -23,7 +25,6 @@ void add_model(CLI::App& command, settings& s) {
 
 void add_running(CLI::App& command, settings& s) {
   add_model(command, s);
-  const CLI::Range positive(std::size_t{1}, std::size_t{1} << 30, "a number from 1");
   command
       .add_option("--mode", s.mode,
                   "fast: weights repacked, activations rounded to 14 bits; exact: float32 throughout (default fast)")
@@ -35,14 +36,17 @@ void add_running(CLI::App& command, settings& s) {
   command.add_option("-t,--threads", s.threads, "Threads to compute with (default: as many as the machine has)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1024}, "a number from 1 to 1024"))
       ->type_name("N");
-  command.add_option("--context", s.context, "Most tokens to hold, prompt and answer together")
-      ->check(positive)
-      ->type_name("N");
   command.add_option("--batch", s.batch, "Most tokens run at once; less needs less memory (default 256)")
       ->check(positive)
       ->type_name("N");
   command.add_flag("--skip-checks", s.skip_checks,
                    "Do not look every weight over for infinities and zeros while loading");
+}
+
+void add_context(CLI::App& command, settings& s) {
+  command.add_option("--context", s.context, "Most tokens to hold, prompt and answer together")
+      ->check(positive)
+      ->type_name("N");
 }
 
 void add_sampling(CLI::App& command, settings& s) {
@@ -58,7 +62,7 @@ void add_sampling(CLI::App& command, settings& s) {
   group->add_option("--seed", s.seed, "The same seed gives the same answer (default: a new one each time)")
       ->type_name("N");
   group->add_option("--max-tokens", s.max_tokens, "Stop after so many tokens (default 256)")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 30, "a number from 1"))
+      ->check(positive)
       ->type_name("N");
   group->add_flag(
       "--special", s.special,
@@ -102,6 +106,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* generate = add_command("generate", "Continue a text", program::generate);
   add_running(*generate, s);
+  add_context(*generate, s);
   add_sampling(*generate, s);
   add_report(*generate, s, true);
   generate
@@ -125,6 +130,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* chat = add_command("chat", "Talk with an instruction-tuned model", program::chat);
   add_running(*chat, s);
+  add_context(*chat, s);
   add_sampling(*chat, s);
   add_report(*chat, s, false);
   chat->add_option("--system", s.system, "What the model is told before the first question")->type_name("TEXT");
@@ -174,6 +180,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* perplexity = add_command("perplexity", "Measure how well a model predicts a text", program::perplexity);
   add_running(*perplexity, s);
+  add_context(*perplexity, s);
   add_report(*perplexity, s, true);
   perplexity->add_flag("--special", s.special, "Control tokens written out in the text count as such");
   CLI::Option* const file =
@@ -187,6 +194,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* logits = add_command("logits", "Write the logits of every position to a file", program::logits);
   add_running(*logits, s);
+  add_context(*logits, s);
   logits->add_option("--ids", s.ids, "Token ids, raw int32")->required()->type_name("PATH");
   logits->add_option("--out", s.out, "Where the logits go: raw float32, [tokens, vocabulary]")
       ->required()
@@ -207,6 +215,11 @@ int guarded_main(int argc, char** argv) {
   bench->add_option("-d,--depth", s.depth, "Tokens that are in the cache before each test (default 0)")
       ->check(small)
       ->type_name("N");
+  bench
+      ->add_option("--context", s.bench_context,
+                   "The generation test once more, with N tokens in the cache (default: not)")
+      ->check(small)
+      ->type_name("N");
   bench->add_option("-r,--repetitions", s.repetitions, "How often each test is run, after once to warm up (default 5)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000}, "a number from 1 to 10000"))
       ->type_name("N");
@@ -214,6 +227,7 @@ int guarded_main(int argc, char** argv) {
       "Examples:\n"
       "  g4 bench -m gemma-3-270m.gguf\n"
       "  g4 bench -m gemma-3-270m.gguf --threads 1 -p 1024 -n 0 -r 9 --json\n"
+      "  g4 bench -m gemma-3-270m.gguf --threads 1 --prompt 512 --generate 128 --context 1024\n"
       "  g4 bench -m gemma-3-270m.gguf -p 0 -n 128 -d 4096");
 
   try {

@@ -52,6 +52,7 @@ struct settings {
   std::size_t prompt_tokens = 512;
   std::size_t generate_tokens = 128;
   std::size_t depth = 0;
+  std::size_t bench_context = 0;
   std::size_t repetitions = 5;
 };
 

@@ -325,6 +325,10 @@ TEST(bench, a_line_and_an_object_per_test) {
     EXPECT_LE(test["median_ts"], test["max_ts"]);
     EXPECT_GT(test["min_ts"], 0.0);
   }
+  const json deeper = json::parse(run({"bench", "-m", model(), "-p", "8", "-n", "4", "--context", "12", "-r", "1", "--json"}).out);
+  ASSERT_EQ(deeper.size(), 3u);
+  EXPECT_EQ(deeper[1]["test"], "tg4");
+  EXPECT_EQ(deeper[2]["test"], "tg4 @ d12");
   expect_refused(run({"bench", "-m", model(), "-p", "0", "-n", "0"}), "nothing to measure");
 }
 
