@@ -1,4 +1,7 @@
-// Attention as one streaming pass over the cache. Definition: include/g4/ops/attend.h.
+// Attention as one streaming pass over the cache, in blocks of keys. Definition: include/g4/ops/attend.h.
+//
+// A block's scores are made first, then its weights exp(score − maximum), then its sums of values, which are added to
+// what earlier blocks gave. A cache of 16-bit levels is multiplied in 16 bits (attend_levels-inl.h), any other in float32.
 #if defined(G4_KERNELS_CPU_ATTEND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef G4_KERNELS_CPU_ATTEND_INL_H_
 #undef G4_KERNELS_CPU_ATTEND_INL_H_
@@ -14,38 +17,17 @@
 #include "hwy/highway.h"
 // after highway.h
 #include "hwy/contrib/math/math-inl.h"
-#include "kernels/cpu/unpack-inl.h"
+#include "kernels/cpu/attend_levels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Sums of the lanes of four vectors: y[0..4).
-HWY_INLINE void write_four_sums(floats a, floats b, floats c, floats d, float* y) {
-  const float_lanes df;
-  const hn::Repartition<uint64_t, float_lanes> du64;
-  const auto ab = hn::Add(hn::InterleaveLower(df, a, b), hn::InterleaveUpper(df, a, b));
-  const auto cd = hn::Add(hn::InterleaveLower(df, c, d), hn::InterleaveUpper(df, c, d));
-  const auto low = hn::BitCast(df, hn::InterleaveLower(du64, hn::BitCast(du64, ab), hn::BitCast(du64, cd)));
-  const auto high = hn::BitCast(df, hn::InterleaveUpper(du64, hn::BitCast(du64, ab), hn::BitCast(du64, cd)));
-  const auto blocks = hn::Add(low, high);  // every 128-bit block: partial sums of a, b, c, d
-  if constexpr (lanes == 16) {
-    const hn::Half<float_lanes> half;
-    const hn::Half<decltype(half)> quarter;
-    const auto two = hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks));
-    hn::StoreU(hn::Add(hn::LowerHalf(quarter, two), hn::UpperHalf(quarter, two)), quarter, y);
-  } else if constexpr (lanes == 8) {
-    const hn::Half<float_lanes> half;
-    hn::StoreU(hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks)), half, y);
-  } else {
-    hn::StoreU(blocks, df, y);
-  }
-}
+// ---- Products in float32 ---------------------------------------------------------------------------------------------
 
 // scores[r][k] = query[r] · key[k] for four keys; rows of scores are `stride` apart.
 template <size_t Rows>
-HWY_INLINE void score_tile(const float* const* query, const float* const (&key)[4], size_t d, float* scores,
-                           size_t stride) {
+HWY_INLINE void score_tile(const float* const* query, const float* const* key, size_t d, float* scores, size_t stride) {
   const float_lanes df;
   floats acc[Rows][4];
   G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
@@ -66,24 +48,24 @@ HWY_INLINE void score_tile(const float* const* query, const float* const (&key)[
       G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::MulAdd(q, hn::LoadN(df, key[k] + i, d - i), acc[r][k]);
     }
   }
-  G4_UNROLL for (size_t r = 0; r < Rows; ++r) write_four_sums(acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * stride);
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
+    write_four_sums(df, acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * stride);
+  }
 }
 
-// Columns [column, column + Vectors·lanes) of sums[r] = sums[r] · factor[r] + Σ_k weight[r][k] · value[k].
+// Columns [column, column + Vectors·lanes) of sums[r] += Σ_k weight[r][k] · value[k].
 template <size_t Rows, size_t Vectors>
-HWY_INLINE void mix_tile(const float* weight, size_t stride, const float* value, size_t value_stride, size_t keys,
-                         const float* factor, float* sums, size_t sums_stride, size_t column, size_t left) {
+HWY_INLINE void mix_tile(const float* weight, size_t stride, const float* const* value, size_t keys, float* sums,
+                         size_t sums_stride, size_t column, size_t left) {
   const float_lanes df;
   floats acc[Rows][Vectors];
   G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
-    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
-      acc[r][v] = hn::Mul(hn::Set(df, factor[r]), hn::LoadU(df, sums + r * sums_stride + column + v * lanes));
-    }
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[r][v] = hn::LoadU(df, sums + r * sums_stride + column + v * lanes);
   }
   for (size_t k = 0; k < keys; ++k) {
     floats row[Vectors];
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
-      const float* at = value + k * value_stride + column + v * lanes;
+      const float* at = value[k] + column + v * lanes;
       row[v] = left >= Vectors * lanes ? hn::LoadU(df, at) : hn::LoadN(df, at, left);
     }
     G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
@@ -97,138 +79,378 @@ HWY_INLINE void mix_tile(const float* weight, size_t stride, const float* value,
 }
 
 template <size_t Rows>
-HWY_INLINE void mix(const float* weight, size_t stride, const float* value, size_t d, size_t keys, const float* factor,
-                    float* sums, size_t sums_stride) {
+HWY_INLINE void mix(const float* weight, size_t stride, const float* const* value, size_t d, size_t keys, float* sums,
+                    size_t sums_stride) {
   constexpr size_t wide = lanes == 16 ? 4 : 2;  // 4 × 4 sums fill half of AVX-512's registers; 4 × 2 of AVX2's
   size_t i = 0;
   for (; i + wide * lanes <= d; i += wide * lanes) {
-    mix_tile<Rows, wide>(weight, stride, value, d, keys, factor, sums, sums_stride, i, d - i);
+    mix_tile<Rows, wide>(weight, stride, value, keys, sums, sums_stride, i, d - i);
   }
-  for (; i < d; i += lanes) mix_tile<Rows, 1>(weight, stride, value, d, keys, factor, sums, sums_stride, i, d - i);
+  for (; i < d; i += lanes) mix_tile<Rows, 1>(weight, stride, value, keys, sums, sums_stride, i, d - i);
 }
 
-// A query's running maximum, its sum of exponentials, and what it may see.
+// ---- Softmax -----------------------------------------------------------------------------------------------------------
+
+// A query: what it may see, and the factor of its scores.
 struct attend_row {
-  float maximum;
-  float sum;
   int64_t first;
   int64_t last;
+  float scale;
 };
 
-// Scores of keys [at, at + n) become weights exp(score − maximum); returns by how much older sums must shrink.
-HWY_INLINE float weigh(float* scores, int64_t at, size_t n, float scale, float cap, attend_row& row) {
+// Maximum of some scores and Σ exp(score − maximum). Finite where nothing was seen, so that no ∞ − ∞ arises.
+struct attend_sums {
+  float maximum = -1e30f;
+  float sum = 0.0f;
+};
+
+HWY_INLINE float exp_of(float x) { return hn::GetLane(hn::Exp(float_lanes(), hn::Set(float_lanes(), x))); }
+
+// Scores at places [from, to) of the block that begins at position `begin` become weights; of others, nought.
+HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t to, float cap, const attend_row& row,
+                             const levels_block* levels, int16_t* weights, float* weight_step) {
   const float_lanes df;
-  const floats nothing = hn::Set(df, -HUGE_VALF);
-  const hn::Rebind<int32_t, float_lanes> di;
-  // Positions relative to the block fit 32 bits.
-  const int64_t count = static_cast<int64_t>(n);
-  const auto from = hn::Set(di, static_cast<int32_t>(std::clamp<int64_t>(row.first - at, 0, count)));
-  const auto to = hn::Set(di, static_cast<int32_t>(std::clamp<int64_t>(row.last - at, 0, count)));
-  floats top = nothing;
-  for (size_t i = 0; i < n; i += lanes) {
-    floats s = hn::Mul(hn::LoadU(df, scores + i), hn::Set(df, scale));
-    if (cap != 0.0f) s = hn::Mul(hn::Set(df, cap), hn::Tanh(df, hn::Div(s, hn::Set(df, cap))));
+  const int_lanes di;
+  const floats scale = hn::Set(df, row.scale);
+  const auto first = static_cast<int32_t>(std::clamp<int64_t>(row.first - begin, static_cast<int64_t>(from), static_cast<int64_t>(to)));
+  const auto last = static_cast<int32_t>(std::clamp<int64_t>(row.last - begin, static_cast<int64_t>(from), static_cast<int64_t>(to)));
+  const size_t start = from / lanes * lanes;  // a score's lane follows from its place, whoever shares its pass
+  const auto whole = [&](size_t i) HWY_ATTR {
+    return first <= static_cast<int32_t>(i) && static_cast<int32_t>(i + lanes) <= last;
+  };
+  const auto seen = [&](size_t i) HWY_ATTR {
     const auto k = hn::Iota(di, static_cast<int32_t>(i));
-    const auto seen = hn::And(hn::Ge(k, from), hn::Lt(k, to));
-    s = hn::IfThenElse(hn::RebindMask(df, seen), s, nothing);
-    top = hn::Max(top, s);
-    hn::StoreU(s, df, scores + i);
+    return hn::RebindMask(df, hn::And(hn::Ge(k, hn::Set(di, first)), hn::Lt(k, hn::Set(di, last))));
+  };
+  attend_sums out;
+  if (first < last) {
+    floats top = hn::Set(df, out.maximum);
+    for (size_t i = start; i < to; i += lanes) {
+      floats s;
+      if (levels != nullptr) {
+        const floats product = hn::ConvertTo(df, hn::LoadU(di, reinterpret_cast<const int32_t*>(scores) + i));
+        s = hn::Mul(product, hn::Mul(hn::LoadU(df, levels->key_step + i), scale));
+      } else {
+        s = hn::Mul(hn::LoadU(df, scores + i), scale);
+      }
+      if (cap != 0.0f) s = hn::Mul(hn::Set(df, cap), hn::Tanh(df, hn::Div(s, hn::Set(df, cap))));
+      if (!whole(i)) s = hn::IfThenElse(seen(i), s, hn::Set(df, out.maximum));
+      top = hn::Max(top, s);
+      hn::StoreU(s, df, scores + i);
+    }
+    out.maximum = hn::ReduceMax(df, top);
   }
-  const float maximum = std::max(row.maximum, hn::ReduceMax(df, top));
-  const floats m = hn::Set(df, maximum);
+  const floats maximum = hn::Set(df, out.maximum);
   floats sum = hn::Zero(df);
-  for (size_t i = 0; i < n; i += lanes) {
-    const floats e = hn::Exp(df, hn::Sub(hn::LoadU(df, scores + i), m));
+  floats level_sum = hn::Zero(df);
+  floats level_top = hn::Zero(df);
+  for (size_t i = start; i < to; i += lanes) {
+    floats e = hn::Zero(df);
+    if (first < last) {
+      e = hn::Exp(df, hn::Sub(hn::LoadU(df, scores + i), maximum));
+      if (!whole(i)) e = hn::IfThenElseZero(seen(i), e);
+    }
     sum = hn::Add(sum, e);
+    if (levels != nullptr) {
+      e = whole(i) ? hn::Mul(e, hn::LoadU(df, levels->value_step + i))
+                   : hn::IfThenElseZero(seen(i), hn::Mul(e, hn::LoadU(df, levels->value_step + i)));
+      level_sum = hn::Add(level_sum, e);
+      level_top = hn::Max(level_top, e);
+    }
     hn::StoreU(e, df, scores + i);
   }
-  const float shrink = hn::GetLane(hn::Exp(df, hn::Set(df, row.maximum - maximum)));
-  row.maximum = maximum;
-  row.sum = row.sum * shrink + hn::ReduceSum(df, sum);
-  return shrink;
+  out.sum = hn::ReduceSum(df, sum);
+  if (levels != nullptr) {
+    *weight_step = weights_to_levels(scores, start, to, hn::ReduceSum(df, level_sum), hn::ReduceMax(df, level_top), weights);
+    weights[to] = 0;  // an odd number of keys is made even
+  }
+  return out;
 }
 
-// Keys or values [n, d] of one head from slot s on, as floats; in place where the cache holds floats.
-HWY_INLINE const float* cached(const cache_view& cache, const std::byte* base, size_t head, size_t s, size_t n,
-                               float* unpacked) {
-  const std::byte* from = base + cache.offset(head, slot{s});
-  if (cache.type == storage::f32) return reinterpret_cast<const float*>(from);
-  unpack(cache.type, from, n * cache.head_size, unpacked);
-  return unpacked;
-}
-
-inline void attend(const cpu::attend_call& task) {
+// total += part, both relative to their own maximum.
+HWY_INLINE void add_part(const float* part, const attend_sums& of_part, size_t width, float* total, attend_sums& of_total) {
+  if (!(of_part.sum > 0.0f)) return;
   const float_lanes df;
-  const cache_view& cache = *task.cache;
-  const attention_call<float>& call = *task.call;
-  const size_t d = cache.head_size;
-  const size_t rows = task.count * task.group;
-  constexpr size_t stride = cpu::attend_keys + 16;
-  const size_t sums_stride = (d + lanes - 1) / lanes * lanes;
+  const float maximum = std::max(of_total.maximum, of_part.maximum);
+  const float a = of_total.maximum == maximum ? 1.0f : exp_of(of_total.maximum - maximum);
+  const float b = of_part.maximum == maximum ? 1.0f : exp_of(of_part.maximum - maximum);
+  for (size_t i = 0; i < width; i += lanes) {
+    const floats old = hn::Mul(hn::LoadU(df, total + i), hn::Set(df, a));
+    hn::StoreU(hn::MulAdd(hn::LoadU(df, part + i), hn::Set(df, b), old), df, total + i);
+  }
+  of_total.sum = of_total.sum * a + of_part.sum * b;
+  of_total.maximum = maximum;
+}
 
-  float* scores = task.scratch;                                 // [rows, stride]
-  float* sums = scores + cpu::attend_queries * stride;          // [rows, sums_stride]
-  float* unpacked = sums + cpu::attend_queries * sums_stride;   // [attend_keys, d]
+// Sums of values, in the order that the products left them in, become a head's output.
+HWY_INLINE void finish(const float* total, const attend_sums& sums, bool levels, size_t d, float* out) {
+  const float_lanes df;
+  const float inverse = sums.sum > 0.0f ? 1.0f / sums.sum : 0.0f;
+  if (levels) {
+    for (size_t i = 0; i < d; i += 4) {
+      const float* from = total + place_of_columns(i);
+      for (size_t k = 0; k < std::min<size_t>(4, d - i); ++k) out[i + k] = from[k] * inverse;
+    }
+  } else {
+    for (size_t i = 0; i < d; i += lanes) {
+      hn::StoreN(hn::Mul(hn::LoadU(df, total + i), hn::Set(df, inverse)), df, out + i, d - i);
+    }
+  }
+}
+
+// ---- The pass ----------------------------------------------------------------------------------------------------------
+
+// Working memory of one call, and what is known of its rows.
+struct attend_state {
+  const cpu::attend_call& task;
+  const cache_view& cache;
+  size_t rows = 0;
+  int64_t first = INT64_MAX;  // some row sees the keys [first, last)
+  int64_t last = 0;
+
+  static constexpr size_t stride = cpu::attend_keys + 32;
+  float* scores;          // [rows, stride]; sums of 16-bit products before they are scores
+  int16_t* weights;       // [rows, stride]
+  int16_t* query_levels;  // [rows, attend_width(d)]
+  float* part;            // [rows, attend_part_floats(d)]
+  float* total;           // [rows, attend_part_floats(d)]
+  float* unpacked;        // [attend_unpacked, d]
+  levels_block levels;
+
   const float* query[cpu::attend_queries];
   float* out[cpu::attend_queries];
   attend_row row[cpu::attend_queries];
-  float shrink[cpu::attend_queries];
+  float weight_step[cpu::attend_queries];
+  attend_sums part_sums[cpu::attend_queries];
+  attend_sums total_sums[cpu::attend_queries];
+  const std::byte* keys[cpu::attend_keys + 4];
+  const std::byte* values[cpu::attend_keys + 4];
 
-  int64_t first = INT64_MAX;
-  int64_t last = 0;
-  for (size_t t = 0, r = 0; t < task.count; ++t) {
-    const key_range range = call.keys[task.token + t];
-    for (size_t g = 0; g < task.group; ++g, ++r) {
-      const size_t offset = ((task.token + t) * call.heads + task.head + g) * d;
-      query[r] = call.query + offset;
-      out[r] = call.out + offset;
-      row[r] = {-1e30f, 0.0f, index_of(range.first), index_of(range.last)};  // finite, so that no ∞ − ∞ arises
+  explicit attend_state(const cpu::attend_call& call) : task(call), cache(*call.cache) {
+    const size_t d = cache.head_size;
+    constexpr size_t queries = cpu::attend_queries;
+    scores = task.scratch;
+    part = scores + queries * stride;
+    total = part + queries * cpu::attend_part_floats(d);
+    unpacked = total + queries * cpu::attend_part_floats(d);
+    levels.key_step = unpacked + cpu::attend_unpacked * (d + 64);
+    levels.value_step = levels.key_step + stride;
+    weights = reinterpret_cast<int16_t*>(levels.value_step + stride);
+    query_levels = weights + queries * stride;
+
+    const attention_call<float>& attention = *task.call;
+    for (size_t t = 0; t < task.count; ++t) {
+      const key_range range = attention.keys[task.token + t];
+      for (size_t g = 0; g < task.group; ++g, ++rows) {
+        const size_t offset = ((task.token + t) * attention.heads + task.head + g) * d;
+        query[rows] = attention.query + offset;
+        out[rows] = attention.out + offset;
+        row[rows] = {index_of(range.first), index_of(range.last), attention.scale};
+      }
+      if (index_of(range.first) < index_of(range.last)) {
+        first = std::min(first, index_of(range.first));
+        last = std::max(last, index_of(range.last));
+      }
     }
-    if (index_of(range.first) < index_of(range.last)) {
-      first = std::min(first, index_of(range.first));
-      last = std::max(last, index_of(range.last));
+    if (task.part != nullptr) {
+      first = std::max<int64_t>(first, task.block * static_cast<int64_t>(cpu::attend_keys));
+      last = std::min<int64_t>(last, (task.block + 1) * static_cast<int64_t>(cpu::attend_keys));
     }
   }
-  for (size_t i = 0; i < rows * sums_stride; i += lanes) hn::StoreU(hn::Zero(df), df, sums + i);
+};
 
-  // Blocks begin at multiples of attend_keys and at the ring's seam, and a score's lane follows from its place in the
-  // block, so that a query's sums do not depend on which other queries share its pass.
-  for (int64_t at = first; at < last;) {
-    const size_t s = index_of(cache.at(position{at}));
-    const size_t place = static_cast<size_t>(at) % cpu::attend_keys;
-    const size_t n = std::min({cpu::attend_keys - place, cache.slots - s, static_cast<size_t>(last - at)});
-    const size_t lead = std::min(place, s);  // keys of the block that nobody here sees
-    float* block = scores + lead;
+// Where the rows of positions [at, at + n) of one head lie.
+HWY_INLINE void find_rows(const cache_view& cache, const std::byte* base, size_t head, int64_t at, size_t n,
+                          const std::byte** row) {
+  const size_t row_size = cached_row_bytes(cache.type, cache.head_size);
+  const std::byte* begin = base + cache.offset(head, slot{0});
+  size_t s = index_of(cache.at(position{at}));
+  for (size_t k = 0; k < n; ++k) {
+    row[k] = begin + s * row_size;
+    s = s + 1 == cache.slots ? 0 : s + 1;
+  }
+}
 
-    const float* key = cached(cache, cache.keys, task.cache_head, s, n, unpacked);
+// Rows as floats: where they lie, or unpacked.
+HWY_INLINE void as_floats(const cache_view& cache, const std::byte* const* row, size_t n, float* unpacked, const float** out) {
+  for (size_t k = 0; k < n; ++k) {
+    if (cache.type == storage::f32) {
+      out[k] = reinterpret_cast<const float*>(row[k]);
+    } else {
+      unpack(cache.type, row[k], cache.head_size, unpacked + k * cache.head_size);
+      out[k] = unpacked + k * cache.head_size;
+    }
+  }
+}
+
+// Asks for a row's bytes, so that they are in the second-level cache when their turn comes.
+HWY_INLINE void fetch_row(const std::byte* row, size_t size) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  for (size_t i = 0; i < size; i += 64) __builtin_prefetch(row + i, 0, 2);
+#else
+  (void)row, (void)size;
+#endif
+}
+
+// Scores, weights and sums of values over the positions [at, at + n), which lie in one block; the next block has `ahead`
+// keys.
+template <bool Levels>
+HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead) {
+  constexpr size_t stride = attend_state::stride;
+  const cache_view& cache = s.cache;
+  const size_t d = cache.head_size;
+  const size_t width = cpu::attend_width(d);
+  const size_t part_size = cpu::attend_part_floats(d);
+  const size_t row_size = cached_row_bytes(cache.type, d);
+  const size_t from = static_cast<size_t>(at) % cpu::attend_keys;
+  const int64_t begin = at - static_cast<int64_t>(from);
+  constexpr size_t step = cpu::attend_unpacked;
+  find_rows(cache, cache.keys, s.task.cache_head, at, n, s.keys);
+  find_rows(cache, cache.values, s.task.cache_head, at, n, s.values);
+
+  if constexpr (Levels) {
+    find_steps(cache, cache.keys, s.task.cache_head, at, n, s.levels.key_step + from);
+    find_steps(cache, cache.values, s.task.cache_head, at, n, s.levels.value_step + from);
+    // The last tile repeats the last row rather than reading past it; `weigh` hides the repeats.
+    for (size_t k = n; k < n + 4; ++k) s.keys[k] = s.keys[n - 1], s.values[k] = s.values[n - 1];
+    auto* products = reinterpret_cast<int32_t*>(s.scores) + from;
     for (size_t k = 0; k < n; k += 4) {
-      // The last tile repeats the last key rather than reading past it; `weigh` hides the repeats.
-      const float* const keys[4] = {key + k * d, key + std::min(k + 1, n - 1) * d, key + std::min(k + 2, n - 1) * d,
-                                    key + std::min(k + 3, n - 1) * d};
+      for (size_t j = k; j < std::min(k + 4, n); ++j) fetch_row(s.values[j], row_size);
       size_t r = 0;
-      for (; r + 4 <= rows; r += 4) score_tile<4>(query + r, keys, d, block + r * stride + k, stride);
-      for (; r < rows; ++r) score_tile<1>(query + r, keys, d, block + r * stride + k, stride);
+      for (; r + level_rows <= s.rows; r += level_rows) {
+        score_levels<level_rows>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride);
+      }
+      for (; r < s.rows; ++r) score_levels<1>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride);
     }
-
-    for (size_t r = 0; r < rows; ++r) {
-      shrink[r] = weigh(scores + r * stride, at - static_cast<int64_t>(lead), lead + n, call.scale, call.soft_cap, row[r]);
+  } else {
+    const float* key[step + 4];
+    for (size_t k0 = 0; k0 < n; k0 += step) {
+      const size_t count = std::min(step, n - k0);
+      as_floats(cache, s.keys + k0, count, s.unpacked, key);
+      for (size_t k = count; k < count + 4; ++k) key[k] = key[count - 1];
+      for (size_t k = 0; k < count; k += 4) {
+        for (size_t j = k0 + k; j < std::min(k0 + k + 4, n); ++j) fetch_row(s.values[j], row_size);
+        float* scores = s.scores + from + k0 + k;
+        size_t r = 0;
+        for (; r + 4 <= s.rows; r += 4) score_tile<4>(s.query + r, key + k, d, scores + r * stride, stride);
+        for (; r < s.rows; ++r) score_tile<1>(s.query + r, key + k, d, scores + r * stride, stride);
+      }
     }
-
-    const float* value = cached(cache, cache.values, task.cache_head, s, n, unpacked);
-    size_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      mix<4>(block + r * stride, stride, value, d, n, shrink + r, sums + r * sums_stride, sums_stride);
-    }
-    for (; r < rows; ++r) {
-      mix<1>(block + r * stride, stride, value, d, n, shrink + r, sums + r * sums_stride, sums_stride);
-    }
-    at += static_cast<int64_t>(n);
   }
 
-  for (size_t r = 0; r < rows; ++r) {
-    const floats inverse = hn::Set(df, row[r].sum > 0.0f ? 1.0f / row[r].sum : 0.0f);
-    for (size_t i = 0; i < d; i += lanes) {
-      hn::StoreN(hn::Mul(hn::LoadU(df, sums + r * sums_stride + i), inverse), df, out[r] + i, d - i);
+  for (size_t r = 0; r < s.rows; ++r) {
+    s.part_sums[r] = weigh(s.scores + r * stride, begin, from, from + n, s.task.call->soft_cap, s.row[r],
+                           Levels ? &s.levels : nullptr, s.weights + r * stride, s.weight_step + r);
+  }
+
+  if (ahead != 0) find_rows(cache, cache.keys, s.task.cache_head, at + static_cast<int64_t>(n), ahead, s.keys);
+  if constexpr (Levels) {
+    for (size_t i = 0; i < width; i += mixed_columns) {
+      for (size_t k = i; k < std::min(i + mixed_columns, ahead); ++k) fetch_row(s.keys[k], row_size);
+      size_t r = 0;
+      for (; r + level_rows <= s.rows; r += level_rows) {
+        mix_levels<level_rows>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
+                               s.part + r * part_size, part_size);
+      }
+      for (; r < s.rows; ++r) {
+        mix_levels<1>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r, s.part + r * part_size,
+                      part_size);
+      }
+    }
+  } else {
+    const float_lanes df;
+    for (size_t r = 0; r < s.rows; ++r) {
+      for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, s.part + r * part_size + i);
+    }
+    const float* value[step];
+    for (size_t k0 = 0; k0 < n; k0 += step) {
+      const size_t count = std::min(step, n - k0);
+      as_floats(cache, s.values + k0, count, s.unpacked, value);
+      for (size_t k = k0; k < std::min(k0 + count, ahead); ++k) fetch_row(s.keys[k], row_size);
+      const float* weight = s.scores + from + k0;
+      size_t r = 0;
+      for (; r + 4 <= s.rows; r += 4) mix<4>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
+      for (; r < s.rows; ++r) mix<1>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
+    }
+  }
+}
+
+template <bool Levels>
+HWY_INLINE void attend_in(attend_state& s) {
+  const float_lanes df;
+  const size_t d = s.cache.head_size;
+  const size_t width = cpu::attend_width(d);
+  const size_t part_size = cpu::attend_part_floats(d);
+  for (size_t r = 0; r < s.rows; ++r) {
+    if constexpr (Levels) {
+      s.row[r].scale *= row_to_levels<true>(s.query[r], d, s.query_levels + r * width);
+      for (size_t i = cpu::attend_keys; i < attend_state::stride; ++i) s.weights[r * attend_state::stride + i] = 0;
+    }
+    if (s.task.part == nullptr) {
+      for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, s.total + r * part_size + i);
+    }
+  }
+  if (s.task.part != nullptr) s.part = s.task.part;
+  constexpr auto keys = static_cast<int64_t>(cpu::attend_keys);
+  for (int64_t at = s.first; at < s.last;) {
+    const int64_t end = std::min(s.last, (at / keys + 1) * keys);
+    attend_block<Levels>(s, at, static_cast<size_t>(end - at), static_cast<size_t>(std::min(keys, s.last - end)));
+    if (s.task.part == nullptr) {
+      for (size_t r = 0; r < s.rows; ++r) {
+        add_part(s.part + r * part_size, s.part_sums[r], width, s.total + r * part_size, s.total_sums[r]);
+      }
+    }
+    at = end;
+  }
+  for (size_t r = 0; r < s.rows; ++r) {
+    if (s.task.part == nullptr) {
+      finish(s.total + r * part_size, s.total_sums[r], Levels, d, s.out[r]);
+    } else {  // after the sums: what they are relative to, and whether they are in the products' own order
+      float* facts = s.part + r * part_size + width;
+      facts[0] = s.part_sums[r].maximum;
+      facts[1] = s.part_sums[r].sum;
+      facts[2] = Levels ? 1.0f : 0.0f;
+    }
+  }
+}
+
+inline void attend(const cpu::attend_call& task) {
+  attend_state s(task);
+  if (task.cache->type == storage::i16) {
+    attend_in<true>(s);
+  } else {
+    attend_in<false>(s);
+  }
+}
+
+inline void join_attention(const cpu::join_call& call) {
+  const float_lanes df;
+  const size_t width = cpu::attend_width(call.d);
+  const size_t part_size = cpu::attend_part_floats(call.d);
+  for (size_t r = 0; r < call.queries; ++r) {
+    for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, call.scratch + i);
+    attend_sums sums;
+    const float* part = call.parts + r * part_size;
+    for (size_t b = 0; b < call.blocks; ++b, part += call.stride * part_size) {
+      add_part(part, {part[width], part[width + 1]}, width, call.scratch, sums);
+    }
+    finish(call.scratch, sums, call.parts[r * part_size + width + 2] != 0.0f, call.d, call.out + r * call.d);
+  }
+}
+
+inline void store(const cpu::store_call& call) {
+  const cache_view& cache = *call.cache;
+  const size_t d = cache.head_size;
+  for (size_t t = call.first; t < call.first + call.count; ++t) {
+    const slot s = cache.at(call.at + static_cast<int64_t>(t));
+    for (size_t h = 0; h < cache.heads; ++h) {
+      const size_t row = (t * cache.heads + h) * d;
+      const auto put = [&](std::byte* base, const float* x, auto dot) HWY_ATTR {
+        const float step = row_to_levels<dot>(x, d, reinterpret_cast<int16_t*>(base + cache.offset(h, s)));
+        std::memcpy(base + cache.step_offset(h, s), &step, sizeof step);
+      };
+      put(cache.keys, call.keys + row, std::true_type{});
+      put(cache.values, call.values + row, std::false_type{});
     }
   }
 }

@@ -1,4 +1,4 @@
-// kernels/cpu/attend.cc: g4::cpu::kernels::attend for every SIMD target.
+// kernels/cpu/attend.cc: g4::cpu::kernels::store, attend and join_attention for every SIMD target.
 #include "kernels/cpu/targets.h"
 
 #include "g4/backend/calls.h"  // declares what is defined here
@@ -11,7 +11,11 @@
 
 #if HWY_ONCE
 namespace g4 {
+HWY_EXPORT(store);
 HWY_EXPORT(attend);
+HWY_EXPORT(join_attention);
+void cpu::kernels::store(const store_call& call) { HWY_DYNAMIC_DISPATCH(store)(call); }
 void cpu::kernels::attend(const attend_call& call) { HWY_DYNAMIC_DISPATCH(attend)(call); }
+void cpu::kernels::join_attention(const join_call& call) { HWY_DYNAMIC_DISPATCH(join_attention)(call); }
 }  // namespace g4
 #endif

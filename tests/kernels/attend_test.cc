@@ -14,6 +14,19 @@ struct setting {
   std::int64_t ahead = 0;  // keys after the query that it also sees
 };
 
+// A cache in memory of exactly its size.
+struct stored_cache {
+  exact_bytes keys, values;
+  cache_view view;
+
+  stored_cache(storage type, std::size_t heads, std::size_t slots, std::size_t d)
+      : keys(cached_bytes(type, heads, slots, d)), values(keys.size()),
+        view{keys.data(), values.data(), slots, heads, d, type} {}
+};
+
+// What is left of a number's precision: the keys and values are normal, the scores about 0.7 from nought.
+constexpr double limit_of(storage type) { return type == storage::i16 ? 5e-4 : 2e-6; }
+
 // A ring cache filled with the positions that fit, queries, and what each may see.
 struct scene {
   std::vector<float> keys, values, query;
@@ -30,9 +43,19 @@ struct scene {
       ranges.push_back({position{first}, position{p + 1 + s.ahead}});
     }
   }
-  [[nodiscard]] cache_view cache() {
-    return {reinterpret_cast<std::byte*>(keys.data()), reinterpret_cast<std::byte*>(values.data()), s.slots, s.kv_heads,
-            s.d, storage::f32};
+  /// The same keys and values as `on` stores them.
+  template <class B>
+  [[nodiscard]] stored_cache cache(B& on, storage type = storage::f32) const {
+    stored_cache out(type, s.kv_heads, s.slots, s.d);
+    std::vector<float> key(s.kv_heads * s.d), value(key.size());
+    for (std::size_t p = 0; p < s.slots; ++p) {
+      for (std::size_t h = 0; h < s.kv_heads; ++h) {
+        std::copy_n(keys.data() + (h * s.slots + p) * s.d, s.d, key.data() + h * s.d);
+        std::copy_n(values.data() + (h * s.slots + p) * s.d, s.d, value.data() + h * s.d);
+      }
+      on.store(out.view, key.data(), value.data(), 1, position{static_cast<std::int64_t>(p)});
+    }
+    return out;
   }
   [[nodiscard]] attention_call<float> call(std::vector<float>& out) const {
     return {query.data(), ranges.data(), out.data(), s.tokens, s.heads, 0.7f / std::sqrt(static_cast<float>(s.d)),
@@ -55,10 +78,16 @@ void check(const setting& s) {
   scene scene(s);
   const std::vector<double> expected = scene.expected();
   for_each_target([&] {
-    backend::cpu on;
-    std::vector<float> out(scene.query.size(), 1e9f);
-    on.attend(scene.cache(), scene.call(out));
-    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(static_cast<double>(out[i]), expected[i], 2e-6) << "at " << i;
+    for (const storage type : {storage::f32, storage::i16}) {
+      SCOPED_TRACE(facts_of(type).name);
+      backend::cpu on;
+      const stored_cache cache = scene.cache(on, type);
+      std::vector<float> out(scene.query.size(), 1e9f);
+      on.attend(cache.view, scene.call(out));
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        ASSERT_NEAR(static_cast<double>(out[i]), expected[i], limit_of(type)) << "at " << i;
+      }
+    }
   });
 }
 
@@ -95,32 +124,70 @@ TEST(attend, a_query_that_sees_nothing_gives_nought) {
   std::vector<float> out(scene.query.size(), 1e9f);
   for_each_target([&] {
     backend::cpu on;
-    on.attend(scene.cache(), scene.call(out));
+    const stored_cache cache = scene.cache(on);
+    on.attend(cache.view, scene.call(out));
     for (std::size_t i = 32; i < 64; ++i) ASSERT_EQ(out[i], 0.0f);
     ASSERT_TRUE(std::isfinite(out[0]));
   });
 }
 
-TEST(attend, the_same_bits_for_a_token_alone_and_among_others_and_for_any_pool) {
-  scene scene({40, 8, 2, 97, 21, 150, 60});
-  thread_pool threads(3);
+TEST(attend, blocks_of_keys_and_the_seam_inside_one) {
+  for (const std::int64_t at : {254, 255, 256, 257, 511, 512, 513, 1023, 1500}) {
+    check({32, 4, 1, 1600, 3, at, 0});
+    check({32, 4, 1, 530, 2, at, 512});
+  }
+}
+
+// With 16-bit levels a row's length sets its step: rows of one large number, of equal numbers, and of nothing.
+TEST(attend, rows_of_any_shape_in_16_bits) {
+  scene scene({512, 4, 1, 8, 1, 7, 0});
+  for (std::size_t p = 0; p < 8; ++p) {
+    for (std::size_t i = 0; i < 512; ++i) {
+      const bool one = p % 4 == 0;
+      scene.keys[p * 512 + i] = p == 3 ? 0.0f : one ? (i == 5 ? 1e3f : 0.0f) : p % 4 == 1 ? 0.5f : -1e-3f;
+      scene.values[p * 512 + i] = p == 2 ? 0.0f : one ? (i == 9 ? 30.0f : 0.1f) : 1.0f;
+      if (p == 0) scene.query[i] = 0.5f, scene.query[512 + i] = i == 5 ? -0.02f : 0.0f, scene.query[1024 + i] = 0.0f;
+    }
+  }
+  const std::vector<double> expected = scene.expected();
   for_each_target([&] {
     backend::cpu on;
-    backend::cpu many({backend::numeric::exact, &threads});
-    std::vector<float> together(scene.query.size()), alone(scene.query.size()), pooled(scene.query.size());
-    on.attend(scene.cache(), scene.call(together));
-    many.attend(scene.cache(), scene.call(pooled));
-    EXPECT_EQ(together, pooled);
-    for (std::size_t t = 0; t < 21; ++t) {
-      attention_call<float> one = scene.call(alone);
-      one.query += t * 320;
-      one.out += t * 320;
-      one.keys += t;
-      one.tokens = 1;
-      (t % 2 == 0 ? on : many).attend(scene.cache(), one);
-    }
-    EXPECT_EQ(together, alone);
+    const stored_cache cache = scene.cache(on, storage::i16);
+    std::vector<float> out(scene.query.size());
+    on.attend(cache.view, scene.call(out));
+    // A value's step is a 8191st of its row's largest number; weights add as much again.
+    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(static_cast<double>(out[i]), expected[i], 30.0 / 8191) << i;
   });
+}
+
+TEST(attend, the_same_bits_for_a_token_alone_and_among_others_and_for_any_pool) {
+  thread_pool threads(3);
+  const auto same = [&](const setting& s, storage type) {
+    scene scene(s);
+    for_each_target([&] {
+      backend::cpu on;
+      backend::cpu many({backend::numeric::exact, &threads});
+      const stored_cache cache = scene.cache(on, type);
+      std::vector<float> together(scene.query.size()), alone(scene.query.size()), pooled(scene.query.size());
+      on.attend(cache.view, scene.call(together));
+      many.attend(cache.view, scene.call(pooled));
+      EXPECT_EQ(together, pooled);
+      for (std::size_t t = 0; t < s.tokens; ++t) {
+        attention_call<float> one = scene.call(alone);
+        one.query += t * s.heads * s.d;
+        one.out += t * s.heads * s.d;
+        one.keys += t;
+        one.tokens = 1;
+        (t % 2 == 0 ? on : many).attend(cache.view, one);
+      }
+      EXPECT_EQ(together, alone);
+    });
+  };
+  for (const storage type : {storage::f32, storage::i16}) {
+    same({40, 8, 2, 97, 21, 150, 60}, type);
+    same({24, 4, 1, 1100, 6, 1000, 0}, type);  // five blocks of keys, each its own task
+    same({24, 4, 1, 600, 5, 2000, 512}, type);
+  }
 }
 
 }  // namespace g4::test

@@ -92,6 +92,7 @@ struct random_matrix {
         case storage::q5_k: put(p, f16_from_float(scale(random) / 16)); put(p + 2, f16_from_float(scale(random) / 4)); break;
         case storage::q6_k: put(p + 208, f16_from_float(scale(random) / 64)); break;
         case storage::f64:
+        case storage::i16:
         case storage::packed: break;
       }
     }

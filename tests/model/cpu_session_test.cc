@@ -25,6 +25,12 @@ TYPED_TEST(every_decoder_on_cpu, prefill_decode_and_chunks_agree_on_the_cpu_back
   expect_cutting_does_not_matter<TypeParam>(on, 2e-4f);
 }
 
+TYPED_TEST(every_decoder_on_cpu, prefill_decode_and_chunks_agree_in_fast_mode) {
+  backend::cpu on({.mode = backend::numeric::fast});
+  // These weights are plain floats, which are rounded to 12 bits for 16 tokens and more.
+  expect_cutting_does_not_matter<TypeParam>(on, 3e-2f);
+}
+
 TYPED_TEST(every_decoder_on_cpu, the_cpu_backend_agrees_with_float64) {
   using V = TypeParam;
   const test::random_checkpoint checkpoint(V::spec);

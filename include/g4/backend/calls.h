@@ -101,8 +101,22 @@ struct rope_call {
   const float* sin = nullptr;
 };
 
+/// Keys and values [T, K, d] of tokens [first, first + count) go to the slots of positions at + first, … of an i16 cache.
+struct store_call {
+  const cache_view* cache = nullptr;
+  const float* keys = nullptr;
+  const float* values = nullptr;
+  std::size_t first = 0;
+  std::size_t count = 0;
+  position at{};
+};
+
 /// Attention of query heads [head, head + group) for tokens [token, token + count); all of them read key/value head
 /// `cache_head`.
+///
+/// Keys are taken in blocks of `attend_keys` positions. With `part`, only block `block` is read, and what it gives
+/// (`attend_part_floats(d)` floats per query) is written there instead of to `out`, for `join_attention` to put together.
+/// Alone or together, the blocks' sums are formed and added in one order: a split changes no bit.
 ///
 /// scratch   `attend_scratch(d)` floats
 struct attend_call {
@@ -114,15 +128,41 @@ struct attend_call {
   std::size_t token = 0;
   std::size_t count = 0;
   float* scratch = nullptr;
+  float* part = nullptr;
+  std::int64_t block = 0;
 };
 
-/// Queries (tokens × heads) of one attention task, and keys scored before they are mixed. 16 · 512 floats of sums and
-/// 16 · 64 of scores stay in a 64 KB corner of the second-level cache.
-inline constexpr std::size_t attend_queries = 16;
-inline constexpr std::size_t attend_keys = 64;
+/// Parts of the same queries, in the order of their blocks, become `out`.
+///
+/// parts     [blocks, stride, attend_part_floats(d)], of which `queries` rows are used
+/// scratch   `attend_part_floats(d)` floats
+struct join_call {
+  const float* parts = nullptr;
+  std::size_t blocks = 0;
+  std::size_t stride = 0;
+  std::size_t queries = 0;
+  std::size_t d = 0;
+  float* out = nullptr;  ///< [queries, d]
+  float* scratch = nullptr;
+};
+
+/// Queries (tokens × heads) of one attention task.
+inline constexpr std::size_t attend_queries = 32;
+/// Keys scored before they are mixed, and the piece in which a long cache is split over threads. Keys and values of a
+/// block (256 KB at 16 bits and d = 256) stay in the second-level cache while a task's queries pass over them.
+inline constexpr std::size_t attend_keys = 256;
+/// Rows that are turned into floats at a time, where a cache holds neither floats nor 16-bit levels.
+inline constexpr std::size_t attend_unpacked = 64;
+
+/// A query's sums over some keys, padded to whole vectors, with their maximum and sum of weights.
+[[nodiscard]] constexpr std::size_t attend_width(std::size_t d) { return (d + 31) / 32 * 32; }
+[[nodiscard]] constexpr std::size_t attend_part_floats(std::size_t d) { return attend_width(d) + 16; }
 
 [[nodiscard]] constexpr std::size_t attend_scratch(std::size_t d) {
-  return attend_queries * (2 * (d + 64) + attend_keys + 64) + attend_keys * (d + 64);
+  constexpr std::size_t stride = attend_keys + 32;
+  // Queries and weights in 16 bits, scores, a block's sums and all sums; rows as floats; the rows' steps.
+  return attend_queries * (attend_width(d) / 2 + stride / 2 + stride + 2 * attend_part_floats(d)) +
+         attend_unpacked * (d + 64) + 2 * stride;
 }
 
 /// The compiled kernels (kernels/cpu/*.cc). Each picks the best SIMD target of the machine it runs on.
@@ -134,7 +174,9 @@ struct kernels {
   static void packed_matmul_k(const packed_call& call);   ///< blocks of 256
   static void rms_norm(const norm_call& call);
   static void rope(const rope_call& call);
+  static void store(const store_call& call);
   static void attend(const attend_call& call);
+  static void join_attention(const join_call& call);
   static void gelu_gate(float* gate, const float* up, std::size_t n);
   static void soft_cap(float* x, std::size_t n, float cap);
 };

@@ -30,7 +30,9 @@ struct inline_kernels {
   static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
+  static void store(const store_call& call) { g4::HWY_NAMESPACE::store(call); }
   static void attend(const attend_call& call) { g4::HWY_NAMESPACE::attend(call); }
+  static void join_attention(const join_call& call) { g4::HWY_NAMESPACE::join_attention(call); }
   static void gelu_gate(float* gate, const float* up, std::size_t n) { g4::HWY_NAMESPACE::gelu_gate(gate, up, n); }
   static void soft_cap(float* x, std::size_t n, float cap) { g4::HWY_NAMESPACE::soft_cap(x, n, cap); }
 };

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "g4/backend/calls.h"
 #include "g4/backend/concept.h"
@@ -158,23 +160,61 @@ class simd : public reference<float> {
     });
   }
 
+  /// What keys and values are kept as unless a session says otherwise.
+  [[nodiscard]] storage cache_storage() const { return mode_ == numeric::fast ? storage::i16 : storage::f32; }
+
+  void store(const cache_view& cache, const float* keys, const float* values, std::size_t tokens, position at) {
+    if (cache.type != storage::i16) return reference<float>::store(cache, keys, values, tokens, at);
+    run(tokens, split(tokens, 4 * cache.heads * cache.head_size, 1), [&](std::size_t first, std::size_t count, std::size_t) {
+      Kernels::store({&cache, keys, values, first, count, at});
+    });
+  }
+
   void attend(const cache_view& cache, const attention_call<float>& call) {
     const std::size_t group = call.heads / cache.heads;  // query heads that read one key/value head
-    // All of them share a reading of the keys, unless that would leave a worker without a task.
-    std::size_t part = std::min(group, cpu::attend_queries);
-    if (call.tokens == 1 && cache.heads < workers()) part = std::min(part, ceil_div(call.heads, workers()));
+    const std::size_t part = std::min(group, cpu::attend_queries);
     const std::size_t parts = ceil_div(group, part);
     const std::size_t tile = std::max<std::size_t>(1, cpu::attend_queries / part);
     const std::size_t tiles = ceil_div(call.tokens, tile);
-    const std::size_t stride = cpu::attend_scratch(cache.head_size);
-    float* scratch = scratch_.take<float>(stride * workers());
-    run(cache.heads * parts * tiles, 1, [&](std::size_t task, std::size_t, std::size_t worker) {
+    const std::size_t tasks = cache.heads * parts * tiles;
+    const auto task_of = [&](std::size_t task, float* scratch) {
       const std::size_t token = task / (cache.heads * parts) * tile;
       const std::size_t head = task / parts % cache.heads;
       const std::size_t first = task % parts * part;
-      Kernels::attend({&cache, &call, head, head * group + first, std::min(part, group - first), token,
-                       std::min(tile, call.tokens - token), scratch + worker * stride});
+      return cpu::attend_call{&cache, &call, head, head * group + first, std::min(part, group - first), token,
+                              std::min(tile, call.tokens - token), scratch};
+    };
+    const std::size_t d = cache.head_size;
+    const std::size_t stride = cpu::attend_scratch(d);
+    const std::size_t part_floats = cpu::attend_queries * cpu::attend_part_floats(d);
+    const auto [block, blocks] = blocks_of(call);
+    if (workers() == 1 || tasks >= 2 * workers() || blocks < 2) {
+      float* scratch = scratch_.take<float>(stride * workers());
+      run(tasks, 1, [&](std::size_t task, std::size_t, std::size_t worker) {
+        Kernels::attend(task_of(task, scratch + worker * stride));
+      });
+      return;
+    }
+    // Too few tasks for the workers: each block of keys becomes one. Room for all blocks of the cache is taken at once.
+    const std::size_t most = std::max(blocks, cache.slots / cpu::attend_keys + 2);
+    float* scratch = scratch_.take<float>(stride * workers() + tasks * most * part_floats);
+    float* results = scratch + stride * workers();
+    run(tasks * blocks, 1, [&](std::size_t item, std::size_t, std::size_t worker) {
+      cpu::attend_call piece = task_of(item / blocks, scratch + worker * stride);
+      const std::size_t queries = piece.count * piece.group;
+      const std::size_t b = item % blocks;
+      piece.block = block + static_cast<std::int64_t>(b);
+      piece.part = results + item / blocks * most * part_floats + b * queries * cpu::attend_part_floats(d);
+      Kernels::attend(piece);
     });
+    for (std::size_t task = 0; task < tasks; ++task) {
+      const cpu::attend_call whole = task_of(task, scratch);
+      for (std::size_t t = 0; t < whole.count; ++t) {
+        const float* from = results + task * most * part_floats + t * whole.group * cpu::attend_part_floats(d);
+        Kernels::join_attention({from, blocks, whole.count * whole.group, whole.group, d,
+                                 call.out + ((whole.token + t) * call.heads + whole.head) * d, scratch});
+      }
+    }
   }
 
   void gelu_gate(float* gate, const float* up, std::size_t n) {
@@ -214,6 +254,20 @@ class simd : public reference<float> {
     } else {
       pool_->run(tasks, task);
     }
+  }
+
+  /// The blocks of keys that some query of the call sees: the first and how many.
+  [[nodiscard]] static std::pair<std::int64_t, std::size_t> blocks_of(const attention_call<float>& call) {
+    std::int64_t first = INT64_MAX;
+    std::int64_t last = 0;
+    for (std::size_t t = 0; t < call.tokens; ++t) {
+      if (index_of(call.keys[t].first) >= index_of(call.keys[t].last)) continue;
+      first = std::min(first, index_of(call.keys[t].first));
+      last = std::max(last, index_of(call.keys[t].last));
+    }
+    if (first >= last) return {0, 0};
+    constexpr auto size = static_cast<std::int64_t>(cpu::attend_keys);
+    return {first / size, static_cast<std::size_t>((last - 1) / size - first / size + 1)};
   }
 
   void normalise(const cpu::norm_call& call) {

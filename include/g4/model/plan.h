@@ -29,8 +29,8 @@ struct session_options {
 
 [[nodiscard]] constexpr std::size_t cache_bytes(const layer_kind& k, std::size_t context, std::size_t batch, storage type) {
   if (k.role == cache_role::reuser) return 0;
-  return 2 * static_cast<std::size_t>(k.key_value_heads) * cache_slots(k, context, batch) *
-         row_bytes(type, static_cast<std::size_t>(k.head_size));
+  return 2 * cached_bytes(type, static_cast<std::size_t>(k.key_value_heads), cache_slots(k, context, batch),
+                          static_cast<std::size_t>(k.head_size));
 }
 
 /// Distinct rotary tables of a model: most have two, one for local and one for global layers.

@@ -25,9 +25,20 @@ struct key_range {
   position last{};
 };
 
+/// Bytes of one head's row of d elements. 16-bit levels are padded with noughts to whole vectors of any machine.
+[[nodiscard]] constexpr std::size_t cached_row_bytes(storage type, std::size_t d) {
+  return row_bytes(type, type == storage::i16 ? (d + 31) / 32 * 32 : d);
+}
+
+/// Bytes of the keys, or of the values, of one layer; a whole number of 64-byte lines.
+[[nodiscard]] constexpr std::size_t cached_bytes(storage type, std::size_t heads, std::size_t slots, std::size_t d) {
+  const std::size_t step = type == storage::i16 ? sizeof(float) : 0;
+  return (heads * slots * (cached_row_bytes(type, d) + step) + 63) / 64 * 64;
+}
+
 /// Keys and values of one layer: per key/value head, `slots` rows of `head_size` elements.
 ///
-///     keys, values   [K, slots, d], element type `type`
+///     keys, values   [K, slots, d], element type `type`; for i16 followed by the rows' steps [K, slots]
 struct cache_view {
   std::byte* keys = nullptr;
   std::byte* values = nullptr;
@@ -39,7 +50,11 @@ struct cache_view {
   [[nodiscard]] constexpr slot at(position p) const { return slot{static_cast<std::size_t>(index_of(p)) % slots}; }
   /// Byte offset of a head's row, the same for keys and values.
   [[nodiscard]] constexpr std::size_t offset(std::size_t head, slot s) const {
-    return (head * slots + index_of(s)) * row_bytes(type, head_size);
+    return (head * slots + index_of(s)) * cached_row_bytes(type, head_size);
+  }
+  /// Byte offset of the row's step; i16 only.
+  [[nodiscard]] constexpr std::size_t step_offset(std::size_t head, slot s) const {
+    return heads * slots * cached_row_bytes(type, head_size) + (head * slots + index_of(s)) * sizeof(float);
   }
 };
 

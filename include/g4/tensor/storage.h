@@ -23,6 +23,7 @@ enum class storage : std::uint8_t {
   q4_k,  ///< 256 elements, 144 bytes: d·sc·q − dmin·mn, 8 sub-blocks of 32
   q5_k,  ///< 256 elements, 176 bytes: as q4_k with a fifth bit
   q6_k,  ///< 256 elements, 210 bytes: d·sc·(q − 32), 16 sub-blocks of 16
+  i16,     ///< caches of the cpu backend's fast mode: 16-bit levels, one float32 step per row kept apart; no file holds it
   packed,  ///< a backend's own layout, made by its `prepare`; no other reader understands it
 };
 
@@ -46,6 +47,7 @@ struct storage_facts {
     case storage::q4_k: return {"Q4_K", 256, 144};
     case storage::q5_k: return {"Q5_K", 256, 176};
     case storage::q6_k: return {"Q6_K", 256, 210};
+    case storage::i16: return {"I16", 1, 2};
     case storage::packed: break;
   }
   return {"packed", 0, 0};
