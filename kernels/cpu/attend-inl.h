@@ -315,12 +315,14 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
     for (size_t k = n; k < n + 4; ++k) s.keys[k] = s.keys[n - 1], s.values[k] = s.values[n - 1];
     auto* products = reinterpret_cast<int32_t*>(s.scores) + from;
     for (size_t k = 0; k < n; k += 4) {
-      for (size_t j = k; j < std::min(k + 4, n); ++j) fetch_row(s.values[j], row_size);
       size_t r = 0;
-      for (; r + level_rows <= s.rows; r += level_rows) {
-        score_levels<level_rows>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride);
+      const std::byte* next = s.values[k];  // the first queries to pass ask for the values
+      for (; r + level_rows <= s.rows; r += level_rows, next = nullptr) {
+        score_levels<level_rows>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride, next);
       }
-      for (; r < s.rows; ++r) score_levels<1>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride);
+      for (; r < s.rows; ++r, next = nullptr) {
+        score_levels<1>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride, next);
+      }
     }
   } else {
     const float* key[step + 4];
@@ -346,15 +348,19 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
   if (ahead != 0) find_rows(cache, cache.keys, s.task.cache_head, at + static_cast<int64_t>(n), ahead, s.keys);
   if constexpr (Levels) {
     for (size_t i = 0; i < width; i += mixed_columns) {
-      for (size_t k = i; k < std::min(i + mixed_columns, ahead); ++k) fetch_row(s.keys[k], row_size);
+      const std::byte* next = ahead != 0 ? s.keys[0] + i / mixed_columns * n * 64 : nullptr;
       size_t r = 0;
-      for (; r + level_rows <= s.rows; r += level_rows) {
-        mix_levels<level_rows>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
-                               s.part + r * part_size, part_size);
+      for (; r + 2 * level_rows <= s.rows; r += 2 * level_rows, next = nullptr) {
+        mix_levels<2 * level_rows>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
+                                   s.part + r * part_size, part_size, next);
       }
-      for (; r < s.rows; ++r) {
+      for (; r + level_rows <= s.rows; r += level_rows, next = nullptr) {
+        mix_levels<level_rows>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
+                               s.part + r * part_size, part_size, next);
+      }
+      for (; r < s.rows; ++r, next = nullptr) {
         mix_levels<1>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r, s.part + r * part_size,
-                      part_size);
+                      part_size, next);
       }
     }
   } else {

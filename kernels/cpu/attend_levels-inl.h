@@ -114,9 +114,20 @@ HWY_INLINE void find_steps(const cache_view& cache, const std::byte* base, size_
 // Queries that share a tile: 4 × 4 sums where there are 32 registers, 2 × 4 where there are 16.
 inline constexpr size_t level_rows = HWY_ARCH_X86 && lanes != 16 ? 2 : 4;
 
-// products[r][k] = query[r] · key[k] for four keys.
+// Asks for bytes that are used a good while later. A little with every step: asked for in one go they hold up the loads
+// that are wanted now.
+HWY_INLINE void fetch(const std::byte* p, size_t lines) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  G4_UNROLL for (size_t i = 0; i < lines; ++i) __builtin_prefetch(p + 64 * i, 0, 2);
+#else
+  (void)p, (void)lines;
+#endif
+}
+
+// products[r][k] = query[r] · key[k] for four keys. Asks for four rows from `ahead` on, unless it is null.
 template <size_t Rows>
-HWY_INLINE void score_levels(const int16_t* query, size_t width, const std::byte* const* key, int32_t* products, size_t stride) {
+HWY_INLINE void score_levels(const int16_t* query, size_t width, const std::byte* const* key, int32_t* products, size_t stride,
+                             const std::byte* ahead) {
   const level_lanes dl;
   const int_lanes di;
   const int16_t* at[4];
@@ -128,6 +139,7 @@ HWY_INLINE void score_levels(const int16_t* query, size_t width, const std::byte
   for (size_t i = 0; i < width; i += 2 * lanes) {
     levels16 keys[4];
     G4_UNROLL for (size_t k = 0; k < 4; ++k) keys[k] = hn::LoadU(dl, at[k] + i);
+    if (ahead != nullptr) fetch(ahead + 8 * i, lanes / 4);
     G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const levels16 q = hn::LoadU(dl, query + r * width + i);
       G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = dot(acc[r][k], q, keys[k]);
@@ -152,7 +164,7 @@ HWY_INLINE size_t place_of_columns(size_t column) {  // a multiple of 4
 // Columns [column, column + mixed_columns) of sums[r] = step[r] · Σ_k weight[r][k] · value[k].
 template <size_t Rows>
 HWY_INLINE void mix_levels(const int16_t* weight, size_t stride, const std::byte* const* value, size_t keys, size_t column,
-                           const float* step, float* sums, size_t sums_stride) {
+                           const float* step, float* sums, size_t sums_stride, const std::byte* ahead) {
   const level_lanes dl;
   const int_lanes di;
   const float_lanes df;
@@ -164,6 +176,7 @@ HWY_INLINE void mix_levels(const int16_t* weight, size_t stride, const std::byte
       G4_UNROLL for (size_t v = 0; v < vectors; ++v) low[r][v] = high[r][v] = hn::Zero(di);
     }
     for (size_t k = 0; k < keys; k += 2) {
+      if (ahead != nullptr && c == column) fetch(ahead + 64 * k, 2);
       levels16 first[vectors], second[vectors];
       G4_UNROLL for (size_t v = 0; v < vectors; ++v) {
         const levels16 a = hn::LoadU(dl, reinterpret_cast<const int16_t*>(value[k]) + c + 2 * lanes * v);
