@@ -1,37 +1,19 @@
-/// What a checkpoint says it is: a `model_spec` as config.json and as GGUF keys, the inverse of load/config.h and
-/// load/gguf_config.h.
+/// What a checkpoint says it is: a `model_spec` as config.json, the inverse of load/config.h.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <limits>
-#include <memory>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "g4/io/gguf_writer.h"
-#include "g4/ops/sparsify.h"
+#include "g4/load/gguf_header.h"
 #include "g4/policy/spec.h"
 
 namespace g4::bench {
 
-/// The first layer of a reach; layer 0 where there is none.
-[[nodiscard]] inline const layer_kind& first_layer(const model_spec& m, reach sees) {
-  for (int l = 0; l < m.layers; ++l) {
-    if (m.layer[static_cast<std::size_t>(l)].sees == sees) return m.layer[static_cast<std::size_t>(l)];
-  }
-  return m.layer[0];
-}
-
-/// Tokens the published models were trained to hold, which says nothing about the arithmetic.
-[[nodiscard]] inline int trained_context(const model_spec& m) {
-  return generation_of(m) == generation::gemma3n || m.width < 1536 ? 32'768 : 131'072;
-}
+using load::first_layer;
+using load::trained_context;
 
 /// Whether config.json of this model has a text_config inside, as multimodal models do.
 [[nodiscard]] inline bool is_nested(const model_spec& m) {
@@ -140,92 +122,6 @@ namespace g4::bench {
   }
   outer["text_config"] = std::move(text);
   return outer.dump(2) + "\n";
-}
-
-/// The keys of a GGUF file, without its tokenizer's.
-[[nodiscard]] inline io::gguf_keys gguf_header(const model_spec& m, std::uint32_t file_type) {
-  const generation g = generation_of(m);
-  const std::string arch = m.is_drafter()            ? "gemma4-assistant"
-                           : g == generation::gemma4 ? "gemma4"
-                           : g == generation::gemma3n ? "gemma3n"
-                                                      : "gemma3";
-  const layer_kind& local = first_layer(m, reach::local);
-  const layer_kind& global = first_layer(m, reach::global);
-  const auto L = static_cast<std::size_t>(m.layers);
-  io::gguf_keys keys;
-  keys.string("general.architecture", arch).string("general.type", "model").string("general.name", "random weights");
-  keys.u32("general.file_type", file_type).u32("general.quantization_version", 2);
-  const auto u32 = [&](std::string_view key, int value) {
-    keys.u32(arch + "." + std::string(key), static_cast<std::uint32_t>(value));
-  };
-  const auto f32 = [&](std::string_view key, float value) { keys.f32(arch + "." + std::string(key), value); };
-  const auto one_or_each = [&](std::string_view key, int layer_kind::*member) {
-    std::vector<std::uint32_t> list(L);
-    for (std::size_t l = 0; l < L; ++l) list[l] = static_cast<std::uint32_t>(m.layer[l].*member);
-    const bool one = std::all_of(list.begin(), list.end(), [&](std::uint32_t n) { return n == list[0]; });
-    if (one) {
-      keys.u32(arch + "." + std::string(key), list[0]);
-    } else {
-      keys.u32s(arch + "." + std::string(key), list);
-    }
-  };
-  u32("context_length", trained_context(m));
-  u32("embedding_length", m.width);
-  u32("block_count", m.layers);
-  one_or_each("feed_forward_length", &layer_kind::hidden);
-  u32("attention.head_count", m.query_heads);
-  one_or_each("attention.head_count_kv", &layer_kind::key_value_heads);
-  f32("attention.layer_norm_rms_epsilon", m.norm_eps);
-  u32("attention.key_length", global.head_size);
-  u32("attention.value_length", global.head_size);
-  u32("attention.sliding_window", local.keys.back + 1);
-  f32("rope.freq_base", global.rope.theta);
-  if (global.rope.factor != 1) {
-    keys.string(arch + ".rope.scaling.type", "linear");
-    f32("rope.scaling.factor", global.rope.factor);
-  }
-  if (m.logit_cap != 0) f32("final_logit_softcapping", m.logit_cap);
-  if (g == generation::gemma3 && m.score_cap != 0) f32("attn_logit_softcapping", m.score_cap);
-  if (g != generation::gemma3) {
-    f32("rope.freq_base_swa", local.rope.theta);
-    const std::unique_ptr<bool[]> pattern(new bool[L]);
-    for (std::size_t l = 0; l < L; ++l) pattern[l] = m.layer[l].sees == reach::local;
-    keys.booleans(arch + ".attention.sliding_window_pattern", std::span<const bool>(pattern.get(), L));
-    u32("attention.shared_kv_layers", m.shared_layers);
-    u32("embedding_length_per_layer_input", m.per_layer_width);
-  } else {
-    // Not written by the converter, whose readers know the period of 6; another pattern needs it.
-    int period = 1;
-    while (period < m.layers && m.layer[static_cast<std::size_t>(period - 1)].sees == reach::local) ++period;
-    if (period != 6) u32("attention.sliding_window_pattern", period);
-  }
-  if (g == generation::gemma4) {
-    u32("attention.key_length_swa", local.head_size);
-    u32("attention.value_length_swa", local.head_size);
-    u32("rope.dimension_count", global.head_size);
-    u32("rope.dimension_count_swa", local.head_size);
-  }
-  if (m.experts > 0) {
-    u32("expert_count", m.experts);
-    u32("expert_used_count", m.experts_chosen);
-    u32("expert_feed_forward_length", m.expert_hidden);
-  }
-  if (m.altup_streams > 0) {
-    u32("altup.num_inputs", m.altup_streams);
-    u32("altup.active_idx", 0);
-    std::vector<float> z(L);
-    for (std::size_t l = 0; l < L; ++l) {
-      const float share = m.layer[l].sparsity;
-      z[l] = share > 0 ? static_cast<float>(ops::normal_quantile(static_cast<double>(share)))
-                       : -std::numeric_limits<float>::infinity();
-    }
-    keys.f32s(arch + ".activation_sparsity_scale", z);
-  }
-  if (m.is_drafter()) {
-    u32("embedding_length_out", m.target_width);
-    u32("nextn_predict_layers", m.layers);
-  }
-  return keys;
 }
 
 }  // namespace g4::bench

@@ -39,7 +39,7 @@ void tell(std::size_t done, std::size_t total) {
 
 int usage(const std::vector<named_spec>& specs) {
   std::fputs("g4_random_checkpoint VARIANT TYPE PATH [--vocabulary FILE] [--seed N]\n  TYPE     safetensors", stderr);
-  for (const auto& t : g4::bench::file_types) std::fprintf(stderr, ", %s", std::string(t.name).c_str());
+  for (const auto& t : g4::load::file_types) std::fprintf(stderr, ", %s", std::string(t.name).c_str());
   std::fputs("\n  VARIANT  one of:", stderr);
   for (const auto& [name, spec] : specs) std::fprintf(stderr, " %s", std::string(name).c_str());
   std::fputs("\n", stderr);
@@ -74,7 +74,7 @@ int run(int argc, char** argv) {
   for (const auto& [name, known] : specs) {
     if (name == words[0]) spec = known;
   }
-  const auto type = g4::bench::file_type_called(words[1]);
+  const auto type = g4::load::file_type_called(words[1]);
   const bool folder = words[1] == "safetensors";
   if (spec == nullptr || (!type && !folder)) return usage(specs);
   if (::isatty(STDERR_FILENO) != 0) options.tell = tell;

@@ -14,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "bench/random_checkpoint/file_types.h"
 #include "bench/random_checkpoint/headers.h"
 #include "bench/random_checkpoint/random_numbers.h"
 #include "bench/random_checkpoint/vocabulary.h"
@@ -23,6 +22,8 @@
 #include "g4/io/gguf.h"
 #include "g4/io/gguf_writer.h"
 #include "g4/io/safetensors_writer.h"
+#include "g4/load/file_type.h"
+#include "g4/load/gguf_header.h"
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
 
@@ -76,7 +77,7 @@ struct random_tensor {
     // Released models carry the keys and values that reusing layers do not read; drafters do not.
     if (t.needed == need::skippable && m.is_drafter()) return;
     random_tensor r = spread(m, t, less_one);
-    r.plan.type = io::element_of(gguf ? storage_in_gguf(t, m, base) : storage::bf16);
+    r.plan.type = io::element_of(gguf ? load::storage_in_gguf(t, m, base) : storage::bf16);
     if (t.as == role::integers) r.plan.type = gguf ? io::element_type{"I32", 1, 4, {}} : io::element_type{"I64", 1, 8, {}};
     for (int i = 0; i < t.rank; ++i) r.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
     if (!gguf && load::names_of(t.what).safetensors.find('#') != std::string_view::npos) {
@@ -137,11 +138,11 @@ struct random_tensor {
 
 }  // namespace detail
 
-/// Writes a GGUF file. `type` is one of `file_types`; every tensor gets what llama.cpp's quantiser would give it.
-[[nodiscard]] inline result<void> write_random_gguf(const std::string& path, const model_spec& m, const file_type& type,
+/// Writes a GGUF file. `type` is one of `load::file_types`; every tensor gets what llama.cpp's quantiser would give it.
+[[nodiscard]] inline result<void> write_random_gguf(const std::string& path, const model_spec& m, const load::file_type& type,
                                                     const random_options& options = {}) {
   if (m.sees == visibility::everything) return fail(path, ": text embedders are written as safetensors only");
-  io::gguf_keys keys = gguf_header(m, type.id);
+  io::gguf_keys keys = load::gguf_header(m, "random weights", type.id, load::trained_context(m));
   if (options.vocabulary.empty()) {
     vocabulary(static_cast<std::size_t>(m.vocab)).write(keys);
   } else {
@@ -157,15 +158,8 @@ struct random_tensor {
   }
   std::vector<detail::random_tensor> tensors = detail::plan_tensors(m, load::format::gguf, type.base);
   std::vector<io::tensor_plan> plan;
-  // Gemma 4: what divides the frequencies of global layers; pairs that do not turn are divided by 1e30.
-  std::vector<float> divisors;
-  const layer_kind& global = first_layer(m, reach::global);
-  if (generation_of(m) == generation::gemma4) {
-    const int pairs = global.head_size / 2;
-    const auto turning = static_cast<int>(std::lround(global.rope.fraction * static_cast<float>(pairs)));
-    for (int i = 0; i < pairs; ++i) divisors.push_back(i < turning ? 1.0f : 1e30f);
-    plan.push_back({"rope_freqs.weight", io::element_of(storage::f32), {divisors.size()}});
-  }
+  const std::vector<float> divisors = load::rope_divisors(m);
+  if (!divisors.empty()) plan.push_back({"rope_freqs.weight", io::element_of(storage::f32), {divisors.size()}});
   for (const auto& t : tensors) plan.push_back(t.plan);
   auto out = io::write_gguf(path, keys, plan);
   if (!out) return unexpected(std::move(out.error()));

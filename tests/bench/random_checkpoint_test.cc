@@ -77,7 +77,7 @@ void expect_alive(const std::vector<float>& logits) {
 
 template <class V>
 void expect_each_gguf_to_run(const std::string& name) {
-  for (const file_type& type : file_types) {
+  for (const load::file_type& type : load::file_types) {
     SCOPED_TRACE(std::string(type.name));
     const std::string path = scratch(name + ".gguf");
     const auto written = write_random_gguf(path, V::spec, type);
@@ -109,7 +109,7 @@ TEST(random_checkpoint, the_same_seed_the_same_file_another_seed_another) {
   const auto bytes_with = [&](std::uint64_t seed) {
     random_options options;
     options.seed = seed;
-    EXPECT_TRUE(write_random_gguf(path, small_gemma3::spec, file_types[1], options));
+    EXPECT_TRUE(write_random_gguf(path, small_gemma3::spec, load::file_types[1], options));
     const auto file = io::map_file(path);
     EXPECT_TRUE(file);
     const std::string text(io::text_of((*file)->bytes()));
@@ -123,13 +123,13 @@ TEST(random_checkpoint, the_same_seed_the_same_file_another_seed_another) {
 
 TEST(random_checkpoint, rows_no_multiple_of_256_fall_back) {
   const tensor_entry down{part::experts_down, 3, 3, {4, 256, 96}};
-  EXPECT_EQ(storage_in_gguf(down, small_mixed::spec, storage::q4_k), storage::q8_0);  // layer 3 has more bits
+  EXPECT_EQ(load::storage_in_gguf(down, small_mixed::spec, storage::q4_k), storage::q8_0);  // layer 3 has more bits
   const tensor_entry other{part::experts_down, 2, 3, {4, 256, 96}};
-  EXPECT_EQ(storage_in_gguf(other, small_mixed::spec, storage::q4_k), storage::q5_0);
+  EXPECT_EQ(load::storage_in_gguf(other, small_mixed::spec, storage::q4_k), storage::q5_0);
   const tensor_entry gate{part::gate, 2, 2, {128, 256, 0}};
-  EXPECT_EQ(storage_in_gguf(gate, small_mixed::spec, storage::q4_k), storage::q4_k);
+  EXPECT_EQ(load::storage_in_gguf(gate, small_mixed::spec, storage::q4_k), storage::q4_k);
   const tensor_entry odd{part::gate, 2, 2, {128, 40, 0}};
-  EXPECT_EQ(storage_in_gguf(odd, small_mixed::spec, storage::q8_0), storage::f16);
+  EXPECT_EQ(load::storage_in_gguf(odd, small_mixed::spec, storage::q8_0), storage::f16);
 }
 
 TEST(random_checkpoint, every_storage_spreads_as_told) {

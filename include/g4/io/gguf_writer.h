@@ -90,6 +90,16 @@ class gguf_keys {
   std::vector<std::string> names_;
 };
 
+/// Keys as a reader of the file will have them. They point into `keys`.
+///
+/// name   what errors call the file
+[[nodiscard]] inline result<gguf_metadata> metadata_of(const gguf_keys& keys, const std::string& name) {
+  detail::gguf_cursor in{std::as_bytes(std::span(keys.bytes()))};
+  auto values = detail::read_gguf_values(in, keys.names().size(), name);
+  if (!values) return unexpected(std::move(values.error()));
+  return gguf_metadata(name, std::move(*values));
+}
+
 /// The number of an element type in the file; nothing for a type that GGUF does not have.
 [[nodiscard]] constexpr std::optional<std::uint32_t> ggml_type_id(const element_type& type) {
   for (std::uint32_t id = 0; id < 64; ++id) {

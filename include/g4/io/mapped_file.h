@@ -125,4 +125,12 @@ enum class path_kind { nothing, file, folder };
   return S_ISDIR(status.st_mode) ? path_kind::folder : path_kind::file;
 }
 
+/// Whether two paths lead to one file.
+[[nodiscard]] inline bool same_file(const std::string& a, const std::string& b) {
+  struct stat first {};
+  struct stat second {};
+  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
 }  // namespace g4::io

@@ -89,6 +89,11 @@ class matcher {
             extents_text(wanted)};
   }
 
+  /// Whether a tensor of the file has been asked for.
+  [[nodiscard]] bool knows(const io::tensor_entry& t) const {
+    return known_[static_cast<std::size_t>(&t - file_.tensors().data())];
+  }
+
   /// Refuses the file if it holds a tensor that no part of the model is called.
   [[nodiscard]] result<bool> refuse_unknown() const {
     for (std::size_t i = 0; i < known_.size(); ++i) {
@@ -120,6 +125,16 @@ class matcher {
     if (found.dims[skip + static_cast<std::size_t>(i)] != want[static_cast<std::size_t>(i)]) return false;
   }
   return true;
+}
+
+/// As `same_extents`, or fewer rows of the token table: GGUF files of Gemma 3 leave out the embedding rows beyond their
+/// tokenizer's tokens.
+[[nodiscard]] inline bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
+                                          generation g) {
+  if (same_extents(found, wanted)) return true;
+  return wanted.what == part::embed && f == format::gguf && g == generation::gemma3 && found.dims.rank() == 2 &&
+         found.dims[1] == static_cast<std::size_t>(wanted.extents[1]) && found.dims[0] > 0 &&
+         found.dims[0] < static_cast<std::size_t>(wanted.extents[0]);
 }
 
 /// A backend that has an order of its own for weights, kept in a store of its choosing.
@@ -272,11 +287,7 @@ class filler {
     }
     if (*found == nullptr) return nullptr;
     const io::tensor_entry& e = **found;
-    // GGUF files of Gemma 3 leave out the embedding rows beyond their tokenizer's tokens.
-    const bool fewer_rows = t.what == part::embed && format_ == format::gguf && e.dims.rank() == 2 &&
-                            e.dims[1] == static_cast<std::size_t>(t.extents[1]) && e.dims[0] > 0 &&
-                            e.dims[0] < static_cast<std::size_t>(t.extents[0]) && generation_of(V::spec) == generation::gemma3;
-    if (!same_extents(e, t) && !fewer_rows) {
+    if (!fitting_extents(e, t, format_, generation_of(V::spec))) {
       refuse(match_.wrong_shape(e, t));
       return nullptr;
     }

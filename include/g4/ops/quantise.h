@@ -31,13 +31,13 @@ inline void store(std::byte* at, Number value) {
 
 /// t[0] + … + t[N − 1], by halves: a compiler may use vectors without changing the order of anything.
 template <std::size_t N>
-[[nodiscard]] inline float folded(float* t) {
+[[nodiscard]] inline float sum_by_halves(float* t) {
   static_assert(N > 0 && (N & (N - 1)) == 0);
   if constexpr (N == 1) {
     return t[0];
   } else {
     for (std::size_t i = 0; i < N / 2; ++i) t[i] += t[i + N / 2];
-    return folded<N / 2>(t);
+    return sum_by_halves<N / 2>(t);
   }
 }
 
@@ -46,7 +46,7 @@ template <std::size_t N, class Term>
 [[nodiscard]] inline float sum_of(Term term) {
   std::array<float, N> t;
   for (std::size_t i = 0; i < N; ++i) t[i] = term(i);
-  return folded<N>(t.data());
+  return sum_by_halves<N>(t.data());
 }
 
 /// 1/x, and 0 where that is too large for a float: a step of 0 makes every q the same.

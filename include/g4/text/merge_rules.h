@@ -56,6 +56,17 @@ class merge_rules {
     return never;
   }
 
+  /// Calls see(rank, piece made, bytes of the left half) for every listed pair, piece by piece.
+  template <class See>
+  void each(See see) const {
+    for (std::size_t id = 0; id + 1 < first_.size(); ++id) {
+      for (std::size_t i = first_[id]; i < first_[id + 1]; ++i) {
+        see(ways_[i].rank, static_cast<token>(id), ways_[i].left_bytes);
+      }
+    }
+  }
+  [[nodiscard]] std::size_t size() const { return ways_.size(); }
+
  private:
   struct way {
     std::uint32_t rank;

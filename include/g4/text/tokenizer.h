@@ -83,7 +83,7 @@ class tokenizer {
     for_each_match(verbatim_, text, options.plain, s, [&](std::size_t begin, std::size_t end) {
       normalize(text, begin, end, options.plain, s);
       for_each_match(normalized_, s.normal, s.normal_plain, s, [&](std::size_t from, std::size_t to) {
-        merge(std::string_view(s.normal).substr(from, to - from), s);
+        merge_pairs(std::string_view(s.normal).substr(from, to - from), s);
       });
     });
     return ids;
@@ -129,6 +129,21 @@ class tokenizer {
   /// The longest piece in bytes: what `append_bytes` appends is never longer.
   [[nodiscard]] std::size_t longest_piece() const { return pieces_.longest(); }
   [[nodiscard]] const special_ids& special() const { return special_; }
+  /// One line of a merges list.
+  struct merge {
+    std::string_view left;
+    std::string_view right;
+    token made = no_token;
+  };
+  /// The merges list in its order, as views of this tokenizer's pieces; empty for a vocabulary with scores.
+  [[nodiscard]] std::vector<merge> merges() const {
+    std::vector<merge> lines(rules_.size());
+    rules_.each([&](std::uint32_t rank, token made, std::size_t left_bytes) {
+      const std::string_view piece = pieces_[static_cast<std::size_t>(made)];
+      lines[rank] = {piece.substr(0, left_bytes), piece.substr(left_bytes), made};
+    });
+    return lines;
+  }
   /// True for an id that ends an answer.
   [[nodiscard]] bool ends_answer(token id) const {
     return std::find(special_.ends.begin(), special_.ends.end(), id) != special_.ends.end();
@@ -199,7 +214,7 @@ class tokenizer {
     return kind == piece_kind::normal || kind == piece_kind::user_defined || kind == piece_kind::unused;
   }
 
-  void merge(std::string_view plain, state& s) const {
+  void merge_pairs(std::string_view plain, state& s) const {
     bool after_unknown = false;
     s.pairs.run(plain, pieces_, rules_, s.work, [&](const byte_pairs::symbol& symbol) {
       const bool known = symbol.id != no_token && is_text(symbol.id);

@@ -1,4 +1,4 @@
-/// Which storage each tensor of a GGUF file gets, as llama.cpp's quantiser gives it (docs/formats.md).
+/// Types of GGUF files: which storage each tensor gets, as llama.cpp's quantiser gives it (docs/formats.md).
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 #include "g4/model/schema.h"
 #include "g4/tensor/storage.h"
 
-namespace g4::bench {
+namespace g4::load {
 
 struct file_type {
   std::string_view name;
@@ -23,6 +23,7 @@ inline constexpr std::array file_types{
     file_type{"Q8_0", storage::q8_0, 7},
     file_type{"Q4_0", storage::q4_0, 2},
     file_type{"Q4_K", storage::q4_k, 15},  // the mixture that is called Q4_K_M
+    file_type{"Q6_K", storage::q6_k, 18},
 };
 
 [[nodiscard]] constexpr std::optional<file_type> file_type_called(std::string_view name) {
@@ -43,7 +44,11 @@ inline constexpr std::array file_types{
   return row_bytes(smaller, columns) != 0 ? smaller : storage::f16;
 }
 
-[[nodiscard]] constexpr storage storage_in_gguf(const tensor_entry& t, const model_spec& m, storage base) {
+/// The storage of a tensor in a file of type `base`.
+///
+/// plain   what matrices that are never quantised are stored as
+[[nodiscard]] constexpr storage storage_in_gguf(const tensor_entry& t, const model_spec& m, storage base,
+                                                storage plain = storage::bf16) {
   if (t.as != role::matrix || t.what == part::router) return storage::f32;
   const auto columns = static_cast<std::size_t>(t.extents[t.rank - 1]);
   switch (t.what) {
@@ -55,7 +60,7 @@ inline constexpr std::array file_types{
     case part::altup_router:
     case part::laurel_left:
     case part::laurel_right:
-      return storage::bf16;  // never quantised
+      return plain;
     case part::embed:
     case part::head:
     case part::per_layer_embed:
@@ -71,4 +76,4 @@ inline constexpr std::array file_types{
   }
 }
 
-}  // namespace g4::bench
+}  // namespace g4::load
