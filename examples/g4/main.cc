@@ -7,7 +7,10 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
+#include <vector>
 
+#include "g4/load/file_type.h"
 #include "program.h"
 
 namespace {
@@ -23,6 +26,12 @@ void add_model(CLI::App& command, settings& s) {
       ->type_name("PATH");
 }
 
+void add_threads(CLI::App& command, settings& s) {
+  command.add_option("-t,--threads", s.threads, "Threads to compute with (default: as many as the machine has)")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1024}, "a number from 1 to 1024"))
+      ->type_name("N");
+}
+
 void add_running(CLI::App& command, settings& s) {
   add_model(command, s);
   command
@@ -33,9 +42,7 @@ void add_running(CLI::App& command, settings& s) {
   command.add_option("--backend", s.backend, "cpu, or reference: the definitions, slow")
       ->check(CLI::IsMember({"cpu", "reference"}))
       ->type_name("NAME");
-  command.add_option("-t,--threads", s.threads, "Threads to compute with (default: as many as the machine has)")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1024}, "a number from 1 to 1024"))
-      ->type_name("N");
+  add_threads(command, s);
   command.add_option("--batch", s.batch, "Most tokens run at once; less needs less memory (default 256)")
       ->check(positive)
       ->type_name("N");
@@ -229,6 +236,30 @@ int guarded_main(int argc, char** argv) {
       "  g4 bench -m gemma-3-270m.gguf --threads 1 -p 1024 -n 0 -r 9 --json\n"
       "  g4 bench -m gemma-3-270m.gguf --threads 1 --prompt 512 --generate 128 --context 1024\n"
       "  g4 bench -m gemma-3-270m.gguf -p 0 -n 128 -d 4096");
+
+  CLI::App* quantize = add_command("quantize", "Write a model in fewer bits, as a GGUF file", program::quantize);
+  add_model(*quantize, s);
+  std::vector<std::string> types;
+  for (const g4::load::file_type& t : g4::load::file_types) types.emplace_back(t.name);
+  quantize
+      ->add_option("--to", s.quantize_to,
+                   "Q8_0, Q6_K, Q4_K or Q4_0: about 8.5, 6.6, 4.9 or 4.5 bits a weight where rows fit; BF16: 16")
+      ->required()
+      ->check(CLI::IsMember(types))
+      ->type_name("TYPE");
+  quantize->add_option("--out", s.out, "The file to write")->required()->type_name("PATH");
+  add_threads(*quantize, s);
+  quantize->add_flag("--no-check", s.no_check, "Only write the file; do not measure what it costs");
+  quantize->add_flag("--json", s.json, "Write one JSON object in place of text");
+  quantize->footer(
+      "The model's weights must be F32, F16 or BF16. Matrices get the storage that llama.cpp's quantiser gives them for the\n"
+      "type (token tables more bits, rows that do not fit a block the nearest that they do); norms stay F32. The error of\n"
+      "each kind of tensor is that of its numbers, against their size. The cost is the Kullback-Leibler divergence of the\n"
+      "next token's probabilities: both files read a short text, in float32 arithmetic.\n\n"
+      "Examples:\n"
+      "  g4 quantize -m gemma-3-270m --to Q8_0 --out gemma-3-270m-q8_0.gguf\n"
+      "  g4 quantize -m gemma-3-1b-it-bf16.gguf --to Q4_K --out gemma-3-1b-it-q4_k.gguf --threads 8\n"
+      "  g4 quantize -m gemma-3-270m --to Q4_0 --out small.gguf --json | jq .kl.mean");
 
   try {
     app.parse(argc, argv);

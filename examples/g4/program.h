@@ -49,6 +49,8 @@ struct settings {
   std::string variant;
   std::string ids;
   std::string out;
+  std::string quantize_to;
+  bool no_check = false;
   std::size_t prompt_tokens = 512;
   std::size_t generate_tokens = 128;
   std::size_t depth = 0;
@@ -102,5 +104,6 @@ struct drafted {
 [[nodiscard]] g4::result<int> perplexity(const settings& s);
 [[nodiscard]] g4::result<int> logits(const settings& s);
 [[nodiscard]] g4::result<int> bench(const settings& s);
+[[nodiscard]] g4::result<int> quantize(const settings& s);
 
 }  // namespace program

@@ -171,7 +171,7 @@ TEST(generate, wrong_usage) {
 }
 
 TEST(help, examples_for_every_command) {
-  for (const char* command : {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench"}) {
+  for (const char* command : {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench", "quantize"}) {
     const ended e = run({command, "--help"});
     EXPECT_EQ(e.status, 0) << command;
     EXPECT_NE(e.out.find("Examples:\n  g4 " + std::string(command)), std::string::npos) << e.out;
@@ -301,6 +301,58 @@ TEST(logits, refusals_that_leave_no_file) {
   for (const auto& entry : fs::directory_iterator(tiny())) {
     EXPECT_EQ(entry.path().filename().string().find("never"), std::string::npos) << entry.path();
   }
+}
+
+TEST(quantize, a_file_that_runs_and_what_it_costs) {
+  const std::string out = tiny() + "/q8.gguf";
+  const ended e = run({"quantize", "-m", model(), "--to", "Q8_0", "--out", out, "--json"});
+  ASSERT_EQ(e.status, 0) << e.err;
+  EXPECT_EQ(e.err, "");
+  const json j = json::parse(e.out);
+  EXPECT_EQ(j["type"], "Q8_0");
+  EXPECT_LT(j["bytes_after"], 0.3 * j["bytes_before"].get<double>());
+  EXPECT_GT(j["kl"]["tokens"], 50);
+  EXPECT_GT(j["kl"]["mean"], 0);
+  EXPECT_LT(j["kl"]["mean"], 0.01);
+  EXPECT_GT(j["kl"]["same_first"], 0.8);
+  bool queries = false;
+  for (const json& t : j["tensors"]) {
+    if (t["name"] != "attn_q") continue;
+    queries = true;
+    EXPECT_EQ(t["count"], 6);
+    EXPECT_EQ(t["to"], "Q8_0");
+    EXPECT_LT(t["relative_error"], 0.01);
+  }
+  EXPECT_TRUE(queries);
+  const ended ids = run({"tokenize", "-m", model(), "--ids", "the cat sat on the mat"});
+  EXPECT_EQ(run({"tokenize", "-m", out, "--ids", "the cat sat on the mat"}).out, ids.out);
+  EXPECT_EQ(run({"generate", "-m", out, "--max-tokens", "4", "--raw", "the cat"}).status, 0);
+  fs::remove(out);
+}
+
+TEST(quantize, a_line_for_each_kind_of_tensor) {
+  const std::string out = tiny() + "/q4.gguf";
+  const ended e = run({"quantize", "-m", model(), "--to", "Q4_0", "--out", out, "--threads", "2"});
+  ASSERT_EQ(e.status, 0) << e.err;
+  for (const char* part : {"attn_q ", "F32 > Q4_0", "token_embd", "norms and scalars", "bits a weight", "KL from the input"}) {
+    EXPECT_NE(e.out.find(part), std::string::npos) << part << "\n" << e.out;
+  }
+  const ended unchecked = run({"quantize", "-m", model(), "--to", "Q4_0", "--out", out, "--no-check"});
+  ASSERT_EQ(unchecked.status, 0) << unchecked.err;
+  EXPECT_EQ(unchecked.out.find("KL"), std::string::npos) << unchecked.out;
+  expect_refused(run({"quantize", "-m", out, "--to", "Q8_0", "--out", tiny() + "/none"}), "quantised already");
+  fs::remove(out);
+}
+
+TEST(quantize, refusals_that_leave_no_file) {
+  const std::string out = tiny() + "/none.gguf";
+  expect_refused(run({"quantize", "-m", model() + "/none", "--to", "Q8_0", "--out", out}), "none");
+  expect_refused(run({"quantize", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "--to", "Q8_0", "--out", out}),
+                 "--no-check quantises without running the model");
+  expect_refused(run({"quantize", "-m", model(), "--to", "Q8_0", "--out", "/nowhere/at/all.gguf"}), "cannot be written");
+  EXPECT_FALSE(fs::exists(out));
+  expect_wrong_usage(run({"quantize", "-m", model(), "--to", "Q3_K", "--out", out}), "--to");
+  expect_wrong_usage(run({"quantize", "-m", model(), "--to", "Q8_0"}), "--out");
 }
 
 TEST(perplexity, every_token_once_however_the_text_is_cut) {

@@ -48,8 +48,8 @@ struct quantised_tensor {
   std::size_t elements = 0;
   std::size_t bytes_before = 0;
   std::size_t bytes_after = 0;
-  double squares = 0;         ///< Σ x²
-  double squared_error = 0;   ///< Σ (y − x)², y as it will be read
+  double squares = 0;        ///< Σ x²
+  double squared_error = 0;  ///< Σ (y − x)², y as it will be read
 };
 
 struct quantised {
@@ -72,7 +72,11 @@ struct quantise_step {
 class quantiser {
  public:
   quantiser(const checkpoint& from, const load::file_type& to, const std::string& path, const quantise_options& options)
-      : from_(from), to_(to), path_(path), options_(options), threads_(options.threads != nullptr ? *options.threads : alone_) {}
+      : from_(from),
+        to_(to),
+        path_(path),
+        options_(options),
+        threads_(options.threads != nullptr ? *options.threads : alone_) {}
 
   [[nodiscard]] result<quantised> run() {
     for (const auto& file : from_.tensors.files()) {
@@ -154,7 +158,8 @@ class quantiser {
     step.what = t.what;
     step.as = t.as;
     step.plan.name = load::name_in(load::format::gguf, {}, t.what, t.layer);
-    for (int i = 0; i < t.rank; ++i) step.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
+    for (int i = 0; i < t.rank; ++i)
+      step.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
     if (t.what == part::embed) step.plan.dims = {first.dims.rows(), first.dims.columns()};
     if (t.as == role::integers) {
       if (first.type.name != "I64" && first.type.name != "I32") {
@@ -194,7 +199,8 @@ class quantiser {
     const std::string name = from_.path + "/config.json";
     auto config = load::detail::read_json_file(name);
     if (!config) return unexpected(std::move(config.error()));
-    keys = load::gguf_header(from_.spec, from_.path.substr(from_.path.find_last_of('/') + 1), to_.id, context_in(*config));
+    keys =
+        load::gguf_header(from_.spec, from_.path.substr(from_.path.find_last_of('/') + 1), to_.id, context_in(*config));
     auto vocabulary = from_.tokenizer();
     if (!vocabulary) return unexpected(std::move(vocabulary.error()));
     if (auto added = load::add_vocabulary(keys, *vocabulary, generation_of(from_.spec), rows_of_table(),
@@ -274,8 +280,8 @@ class quantiser {
     return {};
   }
 
-  /// The rows of one tensor of the input, a few MiB at a time. Rows are independent of one another, and their errors are
-  /// summed in order, so the threads change nothing.
+  /// The rows of one tensor of the input, a few MiB at a time. Rows are independent of one another, and their errors
+  /// are summed in order, so the threads change nothing.
   [[nodiscard]] result<void> write_rows(io::tensor_writer& out, const quantise_step& step, const io::tensor_entry& e,
                                         quantised_tensor& done) {
     constexpr std::size_t at_once = std::size_t{1} << 20;  // elements
@@ -325,7 +331,8 @@ class quantiser {
         done.squares += o.squares;
         done.squared_error += o.squared_error;
       }
-      if (auto written = out.write(step.plan.name, std::span(bytes_).first(count * out_bytes)); !written) return written;
+      if (auto written = out.write(step.plan.name, std::span(bytes_).first(count * out_bytes)); !written)
+        return written;
       const auto read = e.bytes.subspan(first * in_bytes, count * in_bytes);
       if (e.file < from_.tensors.files().size()) from_.tensors.files()[e.file]->release(read);
       if (auto going_on = advance(read.size()); !going_on) return going_on;
@@ -361,7 +368,8 @@ class quantiser {
   [[nodiscard]] result<void> advance(std::size_t bytes) {
     done_ += bytes;
     if (options_.progress.tell != nullptr) options_.progress.tell(options_.progress.self, done_, total_);
-    if (options_.cancelled != nullptr && options_.cancelled()) return fail(path_, ": was given up; nothing is left of it");
+    if (options_.cancelled != nullptr && options_.cancelled())
+      return fail(path_, ": was given up; nothing is left of it");
     return {};
   }
 
@@ -382,18 +390,20 @@ class quantiser {
 
 }  // namespace detail
 
-/// Writes a checkpoint as a GGUF file of another type. Matrices become what llama.cpp's quantiser makes of them for that
-/// type (load/file_type.h); norms, routers and scalars become F32. The keys of a GGUF are carried over as they are; those
-/// of a folder come from its config.json and tokenizer.json.
+/// Writes a checkpoint as a GGUF file of another type. Matrices become what llama.cpp's quantiser makes of them for
+/// that type (load/file_type.h); norms, routers and scalars become F32. The keys of a GGUF are carried over as they are;
+/// those of a folder come from its config.json and tokenizer.json.
 ///
 ///     auto from = g4::open_checkpoint("gemma-3-270m");
 ///     auto done = g4::quantise_checkpoint(*from, *g4::load::file_type_called("Q4_K"), "gemma-3-270m-q4_k.gguf");
 ///
-/// The file appears whole under its name or not at all, and no more than a few MiB of it are ever in memory. Fails, naming
-/// file and tensor, on weights that are quantised already, that are not finite or too large for the storage; on tensors
-/// that are missing, of another shape or no part of the model; and on a model that the keys of a GGUF cannot describe.
+/// The file appears whole under its name or not at all, and no more than a few MiB of it are ever in memory. Fails,
+/// naming file and tensor, on weights that are quantised already, that are not finite or too large for the storage; on
+/// tensors that are missing, of another shape or no part of the model; and on a model that the keys of a GGUF cannot
+/// describe.
 [[nodiscard]] inline result<quantised> quantise_checkpoint(const checkpoint& from, const load::file_type& to,
-                                                           const std::string& path, const quantise_options& options = {}) {
+                                                           const std::string& path,
+                                                           const quantise_options& options = {}) {
   return detail::quantiser(from, to, path, options).run();
 }
 

@@ -22,8 +22,7 @@ namespace detail {
 
 /// Control tokens of Gemma 4 that GGUF files call user-defined, so that a reader shows them.
 inline constexpr std::array<std::string_view, 7> shown_markers{
-    "<|channel>",       "<channel|>",       "<|tool_call>", "<tool_call|>",
-    "<|tool_response>", "<tool_response|>", "<|\"|>"};
+    "<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>"};
 
 }  // namespace detail
 
@@ -56,11 +55,12 @@ inline constexpr std::array<std::string_view, 7> shown_markers{
     const auto id = static_cast<text::token>(i);
     const std::string_view piece = from.piece(id);
     piece_kind kind = from.kind(id);
-    if (!by_score && std::find(detail::shown_markers.begin(), detail::shown_markers.end(), piece) !=
-                         detail::shown_markers.end()) {
+    if (!by_score &&
+        std::find(detail::shown_markers.begin(), detail::shown_markers.end(), piece) != detail::shown_markers.end()) {
       kind = piece_kind::user_defined;
     }
-    pieces[i] = from.contains(id) ? std::string(piece) : "[PAD" + std::to_string(i) + "]";
+    pieces[i] = piece;
+    if (!from.contains(id)) pieces[i].append("[PAD").append(std::to_string(i)).append("]");
     kinds[i] = static_cast<std::int32_t>(kind);
   }
   std::vector<std::string> lines;
