@@ -8,7 +8,9 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/random_checkpoint/write.h"
@@ -31,7 +33,7 @@ struct small_gemma3 : transformer<
     attention<heads{.query = 4, .key_value = 2}, qk_norm, scaled_by_root_of{32}>,
     repeat<times<5, local<head{32}, window{8}, rope{.theta = 1e4f}>>,
            times<1, global<head{32}, rope{.theta = 1e6f, .factor = 8}>>>,
-    feed::gated<gelu_tanh, hidden{512}>,
+    feed::gated<gelu_tanh, hidden{256}>,
     logits::uncapped> {};
 
 // Gemma 4 as E2B and as 26B-A4B at once.
@@ -111,13 +113,14 @@ const struct {
 
 /// slack   on those limits, for models in which a small difference can choose another expert, or cut another activation
 template <class V>
-void expect_each_type_near(double slack = 1) {
+void expect_near(std::initializer_list<std::string_view> types, double slack = 1) {
   temporary_folder folder;
   const std::string from = folder_of<V>(folder);
   const std::string to = folder.track("out.gguf");
   const std::vector<float> before = logits_of<V>(from);
   double last = 0;
   for (const auto& [type, limit] : wanted) {
+    if (std::find(types.begin(), types.end(), type) == types.end()) continue;
     SCOPED_TRACE(type);
     const auto done = quantise_to(type, from, to);
     ASSERT_TRUE(done) << why(done);
@@ -138,9 +141,11 @@ void expect_each_type_near(double slack = 1) {
   }
 }
 
-TEST(quantise_checkpoint, folder_of_gemma3_in_every_type) { expect_each_type_near<small_gemma3>(); }
-TEST(quantise_checkpoint, folder_of_gemma4_in_every_type) { expect_each_type_near<small_gemma4>(1.6); }
-TEST(quantise_checkpoint, folder_of_gemma3n_in_every_type) { expect_each_type_near<small_3n>(1.6); }
+TEST(quantise_checkpoint, folder_of_gemma3_in_every_type) {
+  expect_near<small_gemma3>({"BF16", "Q8_0", "Q6_K", "Q4_K", "Q4_0"});
+}
+TEST(quantise_checkpoint, folder_of_gemma4) { expect_near<small_gemma4>({"Q8_0", "Q4_K"}, 1.6); }
+TEST(quantise_checkpoint, folder_of_gemma3n) { expect_near<small_3n>({"BF16", "Q8_0", "Q4_0"}, 1.6); }
 
 TEST(quantise_checkpoint, each_tensor_in_the_storage_of_its_kind) {
   temporary_folder folder;
