@@ -15,23 +15,12 @@
 #include "g4/model/transformer.h"
 #include "g4/ops/dequantise.h"
 #include "g4/variants/all.h"
+#include "tests/support/small_mixed.h"
 
 namespace g4::bench {
 namespace {
 
-// Gemma 4 as E2B and as 26B-A4B at once; rows of 256, 64 and 96 numbers, so that each fall-back is met.
-struct small_mixed : transformer<
-    shape{.layers = 8, .width = 256, .vocab = 320},
-    embed::tied_scaled,
-    norm::sandwich<plain_weight>,
-    attention<heads{.query = 4, .key_value = 1}, qk_norm, v_norm, unscaled>,
-    repeat<times<1, local<head{64}, window{8}, rope{.theta = 1e4f}>>,
-           times<1, global<head{128}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
-    share_kv<last{4}>,
-    feed::gated<gelu_tanh, hidden{128}> + feed::experts<count{4}, chosen{2}, hidden{96}>,
-    per_layer_embedding{.width = 32, .vocab = 320},
-    layer_scalar,
-    logits::soft_cap{30}> {};
+using test::small_mixed;
 
 struct small_gemma3 : transformer<
     shape{.layers = 6, .width = 96, .vocab = 320},

@@ -18,10 +18,12 @@
 #include "g4/generate/open.h"
 #include "g4/model/transformer.h"
 #include "tests/io/files.h"
+#include "tests/support/small_mixed.h"
 
 namespace g4 {
 namespace {
 
+using test::small_mixed;
 using test::temporary_folder;
 using test::why;
 
@@ -35,20 +37,6 @@ struct small_gemma3 : transformer<
            times<1, global<head{32}, rope{.theta = 1e6f, .factor = 8}>>>,
     feed::gated<gelu_tanh, hidden{256}>,
     logits::uncapped> {};
-
-// Gemma 4 as E2B and as 26B-A4B at once.
-struct small_gemma4 : transformer<
-    shape{.layers = 8, .width = 256, .vocab = 320},
-    embed::tied_scaled,
-    norm::sandwich<plain_weight>,
-    attention<heads{.query = 4, .key_value = 1}, qk_norm, v_norm, unscaled>,
-    repeat<times<1, local<head{64}, window{8}, rope{.theta = 1e4f}>>,
-           times<1, global<head{128}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
-    share_kv<last{4}>,
-    feed::gated<gelu_tanh, hidden{128}> + feed::experts<count{4}, chosen{2}, hidden{96}>,
-    per_layer_embedding{.width = 32, .vocab = 320},
-    layer_scalar,
-    logits::soft_cap{30}> {};
 
 struct small_3n : transformer<
     shape{.layers = 10, .width = 64, .vocab = 320},
@@ -144,13 +132,13 @@ void expect_near(std::initializer_list<std::string_view> types, double slack = 1
 TEST(quantise_checkpoint, folder_of_gemma3_in_every_type) {
   expect_near<small_gemma3>({"BF16", "Q8_0", "Q6_K", "Q4_K", "Q4_0"});
 }
-TEST(quantise_checkpoint, folder_of_gemma4) { expect_near<small_gemma4>({"Q8_0", "Q4_K"}, 1.6); }
+TEST(quantise_checkpoint, folder_of_gemma4) { expect_near<small_mixed>({"Q8_0", "Q4_K"}, 1.6); }
 TEST(quantise_checkpoint, folder_of_gemma3n) { expect_near<small_3n>({"BF16", "Q8_0", "Q4_0"}, 1.6); }
 
 TEST(quantise_checkpoint, each_tensor_in_the_storage_of_its_kind) {
   temporary_folder folder;
   const std::string to = folder.track("out.gguf");
-  ASSERT_TRUE(quantise_to("Q4_K", folder_of<small_gemma4>(folder), to));
+  ASSERT_TRUE(quantise_to("Q4_K", folder_of<small_mixed>(folder), to));
   const auto file = io::open_gguf(to);
   ASSERT_TRUE(file) << why(file);
   const auto stored = [&](const char* name) {
@@ -175,7 +163,7 @@ TEST(quantise_checkpoint, keys_of_a_gguf_carried_over) {
   temporary_folder folder;
   const std::string from = folder.track("in.gguf");
   const std::string to = folder.track("out.gguf");
-  ASSERT_TRUE(bench::write_random_gguf(from, small_gemma4::spec, *load::file_type_called("BF16")));
+  ASSERT_TRUE(bench::write_random_gguf(from, small_mixed::spec, *load::file_type_called("BF16")));
   const auto done = quantise_to("Q8_0", from, to);
   ASSERT_TRUE(done) << why(done);
   const auto before = io::open_gguf(from);
@@ -191,7 +179,7 @@ TEST(quantise_checkpoint, keys_of_a_gguf_carried_over) {
   EXPECT_EQ(*after->metadata.u64("general.file_type"), 7u);
   EXPECT_EQ(after->tensors.tensors().size(), before->tensors.tensors().size());
   EXPECT_NE(after->tensors.find("rope_freqs.weight"), nullptr);
-  EXPECT_LT(distance(logits_of<small_gemma4>(from), logits_of<small_gemma4>(to)), 0.05);
+  EXPECT_LT(distance(logits_of<small_mixed>(from), logits_of<small_mixed>(to)), 0.05);
   EXPECT_REFUSED(quantise_to("Q4_0", to, folder.path("again.gguf")), to, "stored as Q8_0, which is quantised already");
   EXPECT_EQ(io::kind_of(folder.path("again.gguf")), io::path_kind::nothing);
 }
