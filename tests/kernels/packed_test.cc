@@ -185,20 +185,17 @@ TEST(matmuls, several_products_as_if_one_by_one) {
   }
 }
 
-TEST(gated_feed, its_steps_one_by_one) {
-  const random_matrix gate(storage::q5_0, 96, 64), up(storage::q5_0, 96, 64, 2), down(storage::q8_0, 64, 96, 3);
-  backend::cpu on({backend::numeric::fast, nullptr});
-  packed_store store;
-  const matrix_view g = packed(on, gate, store), u = packed(on, up, store), d = packed(on, down, store);
-  for (const std::size_t tokens : {1u, 5u}) {
-    const std::vector<float> x = random_floats(tokens * 64, 5);
-    std::vector<float> hidden(2 * tokens * 96), y(tokens * 64), a(tokens * 96), b(tokens * 96), expected(tokens * 64);
-    on.gated_feed(g, u, d, x.data(), tokens, hidden.data(), y.data());
-    on.matmul(g, x.data(), tokens, a.data());
-    on.matmul(u, x.data(), tokens, b.data());
-    on.gelu_gate(a.data(), b.data(), tokens * 96);
-    on.matmul(d, a.data(), tokens, expected.data());
-    EXPECT_EQ(y, expected);
+TEST(fast_mode, blocks_that_were_not_prepared_as_in_exact_mode) {
+  backend::cpu fast({backend::numeric::fast, nullptr}), exact({backend::numeric::exact, nullptr});
+  for (const storage type : packed_storages) {
+    const random_matrix w(type, 40, 256);
+    for (const std::size_t tokens : {1u, 40u}) {
+      const std::vector<float> x = random_floats(tokens * 256, 5);
+      std::vector<float> y(tokens * 40), expected(tokens * 40);
+      fast.matmul(w.view, x.data(), tokens, y.data());
+      exact.matmul(w.view, x.data(), tokens, expected.data());
+      EXPECT_EQ(y, expected) << name_of(type) << ", " << tokens << " tokens";
+    }
   }
 }
 

@@ -53,7 +53,7 @@ class simd : public reference<float> {
   [[nodiscard]] numeric mode() const { return mode_; }
   [[nodiscard]] std::size_t workers() const { return pool_ == nullptr ? 1 : pool_->workers(); }
 
-  /// The weight in the kernels' own order, in memory of `store`: what `matmul`, `matmuls`, `gated_feed` and `embed`
+  /// The weight in the kernels' own order, in memory of `store`: what `matmul`, `matmuls` and `embed`
   /// then take in its place. The bytes of `w` are no longer needed, unless the returned view still points at them:
   /// plain floats, and every weight in `exact` mode, stay where they are.
   ///
@@ -133,18 +133,6 @@ class simd : public reference<float> {
         begin = end;
       }
     });
-  }
-
-  /// y = down · (gelu_tanh(gate · x) · (up · x)), the whole gated feed-forward.
-  ///
-  /// hidden   [2, T, F] floats of working memory, F = gate.rows
-  void gated_feed(const matrix_view& gate, const matrix_view& up, const matrix_view& down, const float* x,
-                  std::size_t tokens, float* hidden, float* y) {
-    float* other = hidden + tokens * gate.rows;
-    const projection both[] = {{gate, hidden}, {up, other}};
-    matmuls(both, x, tokens);
-    gelu_gate(hidden, other, tokens * gate.rows);
-    matmul(down, hidden, tokens, y);
   }
 
   void rms_norm(const float* x, const float* scale, std::size_t tokens, std::size_t width, float eps, float* y) {
