@@ -81,7 +81,7 @@ g4::result<int> bench(const settings& s) {
   if (s.bench_context > s.depth) add_test("tg", 0, s.generate_tokens, s.bench_context);
   std::size_t longest = 0;
   for (const measured& m : tests) longest = std::max(longest, m.depth + m.prompt + m.generated);
-  auto session = e->model->session({.context = longest, .batch = s.batch});
+  auto session = e->model->session(options_of(s, longest));
   if (!session) return g4::unexpected(std::move(session.error()));
   const std::vector<g4::token_id> ids = some_ids(longest, e->model->tokenizer().size());
 

@@ -158,7 +158,7 @@ g4::result<int> chat(const settings& s) {
   if (vocabulary.find(mark) == g4::text::no_token)
     return g4::fail(s.model, ": the vocabulary has no ", mark, ", which opens a turn of a conversation");
   if (s.think && family != g4::generation::gemma4) return g4::fail("--think: only Gemma 4 thinks before it answers");
-  auto session = e->model->session({.context = s.context != 0 ? s.context : 8192, .batch = s.batch});
+  auto session = e->model->session(options_of(s, s.context != 0 ? s.context : 8192));
   if (!session) return g4::unexpected(std::move(session.error()));
 
   const bool interactive = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);

@@ -45,6 +45,21 @@ g4::result<engine> open_engine(const settings& s) {
   return e;
 }
 
+g4::session_options options_of(const settings& s, std::size_t context) {
+  const auto type_of = [](const std::string& name) -> std::optional<g4::storage> {
+    for (const g4::storage type : {g4::storage::f32, g4::storage::i16, g4::storage::q8_0}) {
+      std::string lower(g4::facts_of(type).name);
+      for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+      if (name == lower) return type;
+    }
+    return {};
+  };
+  g4::session_options options{.context = context, .batch = s.batch};
+  options.cache.local = type_of(s.cache);
+  options.cache.global = type_of(s.cache_global.empty() ? s.cache : s.cache_global);
+  return options;
+}
+
 g4::result<std::string> text_or_stdin(const settings& s) {
   if (s.has_text && s.text != "-") return s.text;
   return read_stdin();

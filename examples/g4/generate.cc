@@ -12,10 +12,7 @@ namespace {
 
 /// As much as the prompt and the answer need, at least 4096 unless something else was asked for.
 g4::session_options session_for(const settings& s, std::size_t prompt) {
-  g4::session_options options;
-  options.context = s.context != 0 ? s.context : std::max<std::size_t>(4096, prompt + s.max_tokens);
-  options.batch = s.batch;
-  return options;
+  return options_of(s, s.context != 0 ? s.context : std::max<std::size_t>(4096, prompt + s.max_tokens));
 }
 
 nlohmann::ordered_json json_of(const settings& s, const engine& e, const g4::sample::sampler_options& sampling,

@@ -106,10 +106,19 @@ std::size_t weight_bytes(const subject& it) {
   return bytes;
 }
 
-g4::memory_plan plan(const subject& it, std::size_t context, std::size_t batch) {
-  const g4::backend::cpu on;
-  return g4::plan_session(it.spec, g4::distinct_kinds(it.spec), {.context = context, .batch = batch}, sizeof(float),
-                          on.cache_storage());
+/// What `generate` keeps keys and values as unless told.
+g4::storage usual_cache() { return g4::backend::cpu({.mode = g4::backend::numeric::fast}).cache_storage(); }
+
+g4::memory_plan plan(const subject& it, const settings& s, std::size_t context) {
+  return g4::plan_session(it.spec, g4::distinct_kinds(it.spec), options_of(s, context), sizeof(float), usual_cache());
+}
+
+/// "I16", or "I16, full layers Q8_0"
+std::string cache_text(const settings& s) {
+  const g4::cache_choice choice = options_of(s, 1).cache;
+  const auto local = g4::facts_of(choice.local.value_or(usual_cache())).name;
+  const auto global = g4::facts_of(choice.global.value_or(usual_cache())).name;
+  return local == global ? std::string(local) : fmt::format("{}, full layers {}", local, global);
 }
 
 json as_json(const subject& it, const settings& s) {
@@ -146,8 +155,9 @@ json as_json(const subject& it, const settings& s) {
   }
   j["memory"]["weights"] = weight_bytes(it);
   j["memory"]["batch"] = s.batch;
+  j["memory"]["cache_type"] = cache_text(s);
   for (const std::size_t context : contexts) {
-    const g4::memory_plan p = plan(it, context, s.batch);
+    const g4::memory_plan p = plan(it, s, context);
     j["memory"]["sessions"].push_back({{"context", context}, {"cache", p.cache}, {"scratch", p.scratch}});
   }
   for (const tensor_line& t : tensors_of(it)) {
@@ -231,11 +241,11 @@ g4::result<int> inspect(const settings& s) {
     if (!by_storage.empty()) out.write(")");
   }
   out.write(fmt::format("\n         working memory {} with a batch of {}\n",
-                        bytes_text(plan(it, contexts[0], s.batch).scratch), s.batch));
+                        bytes_text(plan(it, s, contexts[0]).scratch), s.batch));
   if (!m.is_drafter()) {
     for (const std::size_t context : contexts) {
-      out.write(fmt::format("         cache {:>9} for {:>6} tokens\n", bytes_text(plan(it, context, s.batch).cache),
-                            context));
+      out.write(fmt::format("         cache {:>9} for {:>6} tokens ({})\n", bytes_text(plan(it, s, context).cache),
+                            context, cache_text(s)));
     }
   }
 

@@ -23,7 +23,7 @@ g4::result<int> logits(const settings& s) {
   if (!out) return g4::unexpected(std::move(out.error()));
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
-  auto session = e->model->session({.context = s.context != 0 ? s.context : ids.size(), .batch = s.batch});
+  auto session = e->model->session(options_of(s, s.context != 0 ? s.context : ids.size()));
   if (!session) return g4::unexpected(std::move(session.error()));
 
   status_line status(is_terminal(STDERR_FILENO));

@@ -32,6 +32,18 @@ void add_threads(CLI::App& command, settings& s) {
       ->type_name("N");
 }
 
+void add_cache(CLI::App& command, settings& s) {
+  const CLI::IsMember types({"f32", "i16", "q8_0"});
+  command
+      .add_option("--cache", s.cache,
+                  "Keep keys and values as f32, i16, or q8_0, half of i16 (default: i16 in fast mode, f32 in exact)")
+      ->check(types)
+      ->type_name("TYPE");
+  command.add_option("--cache-global", s.cache_global, "The same, of full-attention layers alone")
+      ->check(types)
+      ->type_name("TYPE");
+}
+
 void add_running(CLI::App& command, settings& s) {
   add_model(command, s);
   command
@@ -46,6 +58,7 @@ void add_running(CLI::App& command, settings& s) {
   command.add_option("--batch", s.batch, "Most tokens run at once; less needs less memory (default 256)")
       ->check(positive)
       ->type_name("N");
+  add_cache(command, s);
   command.add_flag("--skip-checks", s.skip_checks,
                    "Do not look every weight over for infinities and zeros while loading");
 }
@@ -177,6 +190,7 @@ int guarded_main(int argc, char** argv) {
   inspect->add_option("--batch", s.batch, "Tokens run at once, which the working memory grows with (default 256)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20, "a number from 1"))
       ->type_name("N");
+  add_cache(*inspect, s);
   inspect->add_flag("--tensors", s.tensors, "List every tensor");
   inspect->add_flag("--json", s.json, "Write one JSON object, tensors included");
   inspect->footer(

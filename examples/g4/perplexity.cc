@@ -50,7 +50,7 @@ g4::result<int> perplexity(const settings& s) {
   const std::size_t context = s.context != 0 ? s.context : 2048;
   if (context < 2)
     return g4::fail("--context: ", context, " tokens leave nothing to measure behind <bos>; expected at least 2");
-  auto session = e->model->session({.context = std::min(context, ids->size() + 1), .batch = s.batch});
+  auto session = e->model->session(options_of(s, std::min(context, ids->size() + 1)));
   if (!session) return g4::unexpected(std::move(session.error()));
 
   g4::inline_pool no_threads;

@@ -25,6 +25,8 @@ struct settings {
   std::size_t threads = 0;  ///< 0: as many as the machine has
   std::size_t context = 0;  ///< 0: as much as the command needs
   std::size_t batch = 256;
+  std::string cache;         ///< what keys and values are kept as; empty: as the mode does
+  std::string cache_global;  ///< the same of full-attention layers; empty: as `cache`
   bool skip_checks = false;
   bool json = false;
   bool stats = false;
@@ -72,6 +74,9 @@ struct engine {
 
 /// Opens the model that the settings ask for, with progress on a terminal.
 [[nodiscard]] g4::result<engine> open_engine(const settings& s);
+
+/// A session's options for so many tokens.
+[[nodiscard]] g4::session_options options_of(const settings& s, std::size_t context);
 
 /// The text given on the command line, or stdin.
 [[nodiscard]] g4::result<std::string> text_or_stdin(const settings& s);

@@ -25,7 +25,9 @@ struct stored_cache {
 };
 
 // What is left of a number's precision: the keys and values are normal, the scores about 0.7 from nought.
-constexpr double limit_of(storage type) { return type == storage::i16 ? 5e-4 : 2e-6; }
+constexpr double limit_of(storage type) {
+  return type == storage::i16 ? 5e-4 : type == storage::q8_0 ? 2.5e-2 : 2e-6;
+}
 
 // A ring cache filled with the positions that fit, queries, and what each may see.
 struct scene {
@@ -78,7 +80,8 @@ void check(const setting& s) {
   scene scene(s);
   const std::vector<double> expected = scene.expected();
   for_each_target([&] {
-    for (const storage type : {storage::f32, storage::i16}) {
+    for (const storage type : {storage::f32, storage::i16, storage::q8_0}) {
+      if (row_bytes(type, s.d) == 0) continue;
       SCOPED_TRACE(facts_of(type).name);
       backend::cpu on;
       const stored_cache cache = scene.cache(on, type);
@@ -138,6 +141,39 @@ TEST(attend, blocks_of_keys_and_the_seam_inside_one) {
   }
 }
 
+// Error budget of Q8_0: a score is off by at most scale · Σ|q|·|δk| ≤ scale · |q|₁ · step/2, and weights of scores off by
+// at most e are off by a factor within exp(±2e); a value is off by half a step. The kernel stays within that, and agrees
+// far closer with the definition on the same cache.
+TEST(attend, a_cache_in_q8_0_within_its_budget) {
+  scene scene({256, 4, 1, 300, 2, 290, 0});
+  const std::vector<double> expected = scene.expected();
+  const double scale = 0.7 / 16;
+  const auto largest = [](const float* x, std::size_t n) {
+    double most = 0;
+    for (std::size_t i = 0; i < n; ++i) most = std::max(most, std::abs(static_cast<double>(x[i])));
+    return most;
+  };
+  const double key_error = largest(scene.keys.data(), scene.keys.size()) / 127 * 0.56;  // d itself is rounded to 11 bits
+  const double top_value = largest(scene.values.data(), scene.values.size());
+  backend::reference<float> definition;
+  const stored_cache from_definition = scene.cache(definition, storage::q8_0);
+  std::vector<float> defined(scene.query.size());
+  definition.attend(from_definition.view, scene.call(defined));
+  for_each_target([&] {
+    backend::cpu on;
+    const stored_cache cache = scene.cache(on, storage::q8_0);
+    std::vector<float> out(scene.query.size());
+    on.attend(cache.view, scene.call(out));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      double sum = 0;
+      for (std::size_t j = i / 256 * 256; j < i / 256 * 256 + 256; ++j) sum += std::abs(static_cast<double>(scene.query[j]));
+      const double weights = std::exp(2 * scale * sum * key_error) - 1;
+      ASSERT_NEAR(static_cast<double>(out[i]), expected[i], top_value * weights + top_value / 127 * 0.56) << i;
+      ASSERT_NEAR(out[i], defined[i], 1e-5f) << i;
+    }
+  });
+}
+
 // With 16-bit levels a row's length sets its step: rows of one large number, of equal numbers, and of nothing.
 TEST(attend, rows_of_any_shape_in_16_bits) {
   scene scene({512, 4, 1, 8, 1, 7, 0});
@@ -183,10 +219,10 @@ TEST(attend, the_same_bits_for_a_token_alone_and_among_others_and_for_any_pool) 
       EXPECT_EQ(together, alone);
     });
   };
-  for (const storage type : {storage::f32, storage::i16}) {
-    same({40, 8, 2, 97, 21, 150, 60}, type);
-    same({24, 4, 1, 1100, 6, 1000, 0}, type);  // five blocks of keys, each its own task
-    same({24, 4, 1, 600, 5, 2000, 512}, type);
+  for (const storage type : {storage::f32, storage::i16, storage::q8_0}) {
+    same({64, 8, 2, 97, 21, 150, 60}, type);
+    same({32, 4, 1, 1100, 6, 1000, 0}, type);  // five blocks of keys, each its own task
+    same({32, 4, 1, 600, 5, 2000, 512}, type);
   }
 }
 

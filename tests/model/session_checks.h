@@ -45,26 +45,26 @@ inline float largest_difference(const std::vector<float>& a, const std::vector<f
 }
 
 template <class V, class B>
-void expect_cutting_does_not_matter(B& on, float limit) {
+void expect_cutting_does_not_matter(B& on, float limit, const cache_choice& cache = {}) {
   const random_checkpoint checkpoint(V::spec);
   const auto w = checkpoint.load<V>(on);
   for (const std::size_t length : {window - 1, window, window + 1, 2 * window + 1}) {
     const auto ids = some_ids(length, V::vocab);
-    auto whole = *session<V, B>::make(*w, on, {.context = 40, .batch = 40});
+    auto whole = *session<V, B>::make(*w, on, {.context = 40, .batch = 40, .cache = cache});
     const auto expected = logits_of_all(whole, ids);
     ASSERT_EQ(expected.size(), length);
     for (const std::size_t batch : {std::size_t{1}, std::size_t{3}, window - 1, window, window + 1}) {
-      auto chunked = *session<V, B>::make(*w, on, {.context = 40, .batch = batch});
+      auto chunked = *session<V, B>::make(*w, on, {.context = 40, .batch = batch, .cache = cache});
       const auto rows = logits_of_all(chunked, ids);
       for (std::size_t t = 0; t < length; ++t) {
         ASSERT_LE(largest_difference(rows[t], expected[t]), limit) << "length " << length << ", batch " << batch << ", token " << t;
       }
       // Only the last logits wanted: layers that share keys and values then run for one row.
-      auto last = *session<V, B>::make(*w, on, {.context = 40, .batch = batch});
+      auto last = *session<V, B>::make(*w, on, {.context = 40, .batch = batch, .cache = cache});
       const auto logits = *last.run(ids);
       ASSERT_LE(largest_difference({logits.begin(), logits.end()}, expected.back()), limit) << "length " << length << ", batch " << batch;
     }
-    auto decoded = *session<V, B>::make(*w, on, {.context = 40, .batch = 16});
+    auto decoded = *session<V, B>::make(*w, on, {.context = 40, .batch = 16, .cache = cache});
     for (std::size_t t = 0; t < length; ++t) {
       const auto logits = *decoded.run(ids[t]);
       ASSERT_LE(largest_difference({logits.begin(), logits.end()}, expected[t]), limit) << "decoding token " << t;

@@ -57,6 +57,16 @@ struct tiny_3n : transformer<
     laurel{8},
     logits::soft_cap{30}> {};
 
+/// Gemma 3 with heads that a cache in blocks of 32 can hold.
+struct tiny_wide_heads : transformer<
+    shape{.layers = 6, .width = 48, .vocab = 97},
+    embed::tied_scaled,
+    norm::sandwich<one_plus_weight>,
+    attention<heads{.query = 4, .key_value = 1}, qk_norm, scaled_by_root_of{32}>,
+    repeat<times<2, local<head{32}, window{8}, rope{.theta = 1e4f}>>, times<1, global<head{32}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{80}>,
+    logits::uncapped> {};
+
 /// Biases, an untied head, a cap on the scores.
 struct tiny_odd : transformer<
     shape{.layers = 5, .width = 40, .vocab = 71},

@@ -40,6 +40,7 @@ concept Backend = requires(B& on, typename B::scalar* y, const typename B::scala
   /// x = cap · tanh(x / cap)
   on.soft_cap(y, n, number /*cap*/);
   { on.cache_storage() } -> std::same_as<storage>;
+  { on.caches(storage{}) } -> std::same_as<bool>;
 };
 
 }  // namespace g4

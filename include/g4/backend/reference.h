@@ -26,8 +26,11 @@ class reference {
  public:
   using scalar = Scalar;
 
-  /// Caches hold `Scalar`s.
+  /// What keys and values are kept as unless a session says otherwise: `Scalar`s.
   [[nodiscard]] storage cache_storage() const { return std::is_same_v<Scalar, float> ? storage::f32 : storage::f64; }
+
+  /// Whether it can keep keys and values so.
+  [[nodiscard]] bool caches(storage type) const { return type == storage::q8_0 || type == reference::cache_storage(); }
 
   void embed(const matrix_view& table, std::size_t id, float scale, Scalar* y) {
     ops::embed(table, id, scale, y, floats_);

@@ -151,10 +151,17 @@ class simd : public reference<float> {
   /// What keys and values are kept as unless a session says otherwise.
   [[nodiscard]] storage cache_storage() const { return mode_ == numeric::fast ? storage::i16 : storage::f32; }
 
+  [[nodiscard]] bool caches(storage type) const { return type == storage::i16 || reference<float>::caches(type); }
+
   void store(const cache_view& cache, const float* keys, const float* values, std::size_t tokens, position at) {
-    if (cache.type != storage::i16) return reference<float>::store(cache, keys, values, tokens, at);
-    run(tokens, split(tokens, 4 * cache.heads * cache.head_size, 1), [&](std::size_t first, std::size_t count, std::size_t) {
-      Kernels::store({&cache, keys, values, first, count, at});
+    const std::size_t width = cache.heads * cache.head_size;
+    run(tokens, split(tokens, 4 * width, 1), [&](std::size_t first, std::size_t count, std::size_t) {
+      if (cache.type == storage::i16) {
+        Kernels::store({&cache, keys, values, first, count, at});
+      } else {
+        reference<float>::store(cache, keys + first * width, values + first * width, count,
+                                at + static_cast<std::int64_t>(first));
+      }
     });
   }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "g4/model/kinds.h"
 #include "g4/policy/spec.h"
@@ -13,12 +14,27 @@
 
 namespace g4 {
 
+/// What keys and values are kept as, for each kind of layer; unset, the backend chooses (`cache_storage`).
+///
+/// Q8_0 takes about half of 16 bits and a quarter of float32, for an error of its own: see docs/performance.md. Every
+/// head size must be a multiple of 32.
+struct cache_choice {
+  std::optional<storage> local{};
+  std::optional<storage> global{};
+};
+
 /// What a session is made for.
 struct session_options {
   std::size_t context = 4096;         ///< most tokens it can hold, prompt and answer together
   std::size_t batch = 256;            ///< most tokens run at once; longer prompts are run in chunks
   std::int64_t first_position = 0;    ///< position that the first token's rotation starts from
+  cache_choice cache{};
 };
+
+/// What a layer's keys and values are kept as.
+[[nodiscard]] constexpr storage cache_type(const layer_kind& k, const cache_choice& choice, storage otherwise) {
+  return (k.sees == reach::local ? choice.local : choice.global).value_or(otherwise);
+}
 
 /// Slots of a layer's cache: a local layer keeps its window and one batch in a ring, a global layer the whole context.
 [[nodiscard]] constexpr std::size_t cache_slots(const layer_kind& k, std::size_t context, std::size_t batch) {
@@ -138,11 +154,14 @@ struct memory_plan {
   [[nodiscard]] constexpr std::size_t total() const { return cache + scratch; }
 };
 
-/// `scalar_bytes` is the size of the backend's scalar, `cache_type` what it stores keys and values as.
+/// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told.
 [[nodiscard]] constexpr memory_plan plan_session(const model_spec& m, const kind_table& kinds, const session_options& options,
-                                                 std::size_t scalar_bytes, storage cache_type) {
+                                                 std::size_t scalar_bytes, storage otherwise) {
   memory_plan plan;
-  for (int l = 0; l < m.layers; ++l) plan.cache += cache_bytes(m.layer[l], options.context, options.batch, cache_type);
+  for (int l = 0; l < m.layers; ++l) {
+    const layer_kind& k = m.layer[l];
+    plan.cache += cache_bytes(k, options.context, options.batch, cache_type(k, options.cache, otherwise));
+  }
   plan.scratch = layout_scratch(m, kinds, options.batch).total * scalar_bytes +
                  options.batch * (2 * sizeof(key_range) + static_cast<std::size_t>(m.experts_chosen) * sizeof(std::int32_t));
   return plan;

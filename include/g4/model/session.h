@@ -46,12 +46,13 @@ class session {
   static constexpr model_spec spec = V::spec;
   static constexpr bool encoder = spec.sees == visibility::everything;
 
-  /// Fails when the options leave no room for a token or the memory cannot be had.
+  /// Fails when the options leave no room for a token, the cache cannot be kept as they say, or the memory cannot be had.
   /// `on` and `w` must outlive the session.
   [[nodiscard]] static result<session> make(const weights<V>& w, B& on, session_options options = {}) {
     if (options.context == 0 || options.batch == 0) return fail("session: context and batch must be at least 1");
     options.batch = std::min(options.batch, options.context);
     if (encoder) options.batch = options.context;  // every token sees every other: one pass
+    if (auto fits = check_cache(on, options.cache); !fits) return unexpected(std::move(fits.error()));
     session s(w, on, options);
     if (!s.allocate()) {
       return fail("session: ", s.plan().total(), " bytes of cache and working memory could not be had; ask for a smaller context than ",
@@ -138,10 +139,25 @@ class session {
     return unexpected(failed.error());
   }
 
+  [[nodiscard]] static result<void> check_cache(const B& on, const cache_choice& choice) {
+    for (int l = 0; l < spec.layers; ++l) {
+      const layer_kind& k = spec.layer[static_cast<std::size_t>(l)];
+      const storage type = cache_type(k, choice, on.cache_storage());
+      if (!on.caches(type)) {
+        return fail("session: keys and values were asked for in ", facts_of(type).name, "; this backend keeps them in ",
+                    facts_of(on.cache_storage()).name, " or Q8_0");
+      }
+      if (k.role == cache_role::owner && row_bytes(type, static_cast<std::size_t>(k.head_size)) == 0) {
+        return fail("session: layer ", l, " has heads of ", k.head_size, " numbers; to keep keys and values in ",
+                    facts_of(type).name, " they must be a multiple of ", facts_of(type).block_elements);
+      }
+    }
+    return {};
+  }
+
   [[nodiscard]] scalar* memory() const { return reinterpret_cast<scalar*>(block_.get()); }
 
   [[nodiscard]] bool allocate() {
-    const storage type = on_->cache_storage();
     const std::size_t scratch_bytes = (layout_.total * sizeof(scalar) + 63) / 64 * 64;
     // One block for everything. Pages of a cache are not touched, and so not used, before tokens fill them.
     const std::size_t total = (scratch_bytes + plan().cache + 127) / 64 * 64;
@@ -155,8 +171,8 @@ class session {
       c.slots = cache_slots(k, options_.context, options_.batch);
       c.heads = static_cast<std::size_t>(k.key_value_heads);
       c.head_size = static_cast<std::size_t>(k.head_size);
-      c.type = type;
-      const std::size_t half = cache_bytes(k, options_.context, options_.batch, type) / 2;
+      c.type = cache_type(k, options_.cache, on_->cache_storage());
+      const std::size_t half = cache_bytes(k, options_.context, options_.batch, c.type) / 2;
       c.keys = at;
       c.values = at + half;
       at += 2 * half;
