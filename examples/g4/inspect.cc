@@ -118,7 +118,8 @@ std::string cache_text(const settings& s) {
   const g4::cache_choice choice = options_of(s, 1).cache;
   const auto local = g4::facts_of(choice.local.value_or(usual_cache())).name;
   const auto global = g4::facts_of(choice.global.value_or(usual_cache())).name;
-  return local == global ? std::string(local) : fmt::format("{}, full layers {}", local, global);
+  if (local == global) return std::string(local);
+  return fmt::format("{}, full layers {}", local, global);
 }
 
 json as_json(const subject& it, const settings& s) {

@@ -57,7 +57,11 @@ namespace g4::io {
     separate();
     header += quoted(tensor.name) + ":{\"dtype\":" + quoted(tensor.type.name) + ",\"shape\":[";
     for (std::size_t d = 0; d < tensor.dims.rank(); ++d) header += (d > 0 ? "," : "") + std::to_string(tensor.dims[d]);
-    header += "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(at + bytes) + "]}";
+    header += "],\"data_offsets\":[";
+    header += std::to_string(at);  // in one sentence g++ 12 fears that the pieces overlap
+    header += ',';
+    header += std::to_string(at + bytes);
+    header += "]}";
     at += bytes;
   }
   header += '}';
