@@ -30,9 +30,7 @@ template <size_t Rows>
 HWY_INLINE void score_tile(const float* const* query, const float* const* key, size_t d, float* scores, size_t stride) {
   const float_lanes df;
   floats acc[Rows][4];
-  G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
-    G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::Zero(df);
-  }
+  G4_UNROLL for (size_t r = 0; r < Rows; ++r) { G4_UNROLL for (size_t k = 0; k < 4; ++k) acc[r][k] = hn::Zero(df); }
   size_t i = 0;
   for (; i + lanes <= d; i += lanes) {
     floats keys[4];
@@ -60,7 +58,8 @@ HWY_INLINE void mix_tile(const float* weight, size_t stride, const float* const*
   const float_lanes df;
   floats acc[Rows][Vectors];
   G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
-    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[r][v] = hn::LoadU(df, sums + r * sums_stride + column + v * lanes);
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[r][v] =
+        hn::LoadU(df, sums + r * sums_stride + column + v * lanes);
   }
   for (size_t k = 0; k < keys; ++k) {
     floats row[Vectors];
@@ -74,7 +73,8 @@ HWY_INLINE void mix_tile(const float* weight, size_t stride, const float* const*
     }
   }
   G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
-    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) hn::StoreU(acc[r][v], df, sums + r * sums_stride + column + v * lanes);
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v)
+        hn::StoreU(acc[r][v], df, sums + r * sums_stride + column + v * lanes);
   }
 }
 
@@ -112,8 +112,10 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
   const float_lanes df;
   const int_lanes di;
   const floats scale = hn::Set(df, row.scale);
-  const auto first = static_cast<int32_t>(std::clamp<int64_t>(row.first - begin, static_cast<int64_t>(from), static_cast<int64_t>(to)));
-  const auto last = static_cast<int32_t>(std::clamp<int64_t>(row.last - begin, static_cast<int64_t>(from), static_cast<int64_t>(to)));
+  const auto first = static_cast<int32_t>(
+      std::clamp<int64_t>(row.first - begin, static_cast<int64_t>(from), static_cast<int64_t>(to)));
+  const auto last =
+      static_cast<int32_t>(std::clamp<int64_t>(row.last - begin, static_cast<int64_t>(from), static_cast<int64_t>(to)));
   const size_t start = from / lanes * lanes;  // a score's lane follows from its place, whoever shares its pass
   const auto whole = [&](size_t i) HWY_ATTR {
     return first <= static_cast<int32_t>(i) && static_cast<int32_t>(i + lanes) <= last;
@@ -161,14 +163,16 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
   }
   out.sum = hn::ReduceSum(df, sum);
   if (levels != nullptr) {
-    *weight_step = weights_to_levels(scores, start, to, hn::ReduceSum(df, level_sum), hn::ReduceMax(df, level_top), weights);
+    *weight_step =
+        weights_to_levels(scores, start, to, hn::ReduceSum(df, level_sum), hn::ReduceMax(df, level_top), weights);
     weights[to] = 0;  // an odd number of keys is made even
   }
   return out;
 }
 
 // total += part, both relative to their own maximum.
-HWY_INLINE void add_part(const float* part, const attend_sums& of_part, size_t width, float* total, attend_sums& of_total) {
+HWY_INLINE void add_part(const float* part, const attend_sums& of_part, size_t width, float* total,
+                         attend_sums& of_total) {
   if (!(of_part.sum > 0.0f)) return;
   const float_lanes df;
   const float maximum = std::max(of_total.maximum, of_part.maximum);
@@ -272,7 +276,8 @@ HWY_INLINE void find_rows(const cache_view& cache, const std::byte* base, size_t
 }
 
 // Rows as floats: where they lie, or unpacked.
-HWY_INLINE void as_floats(const cache_view& cache, const std::byte* const* row, size_t n, float* unpacked, const float** out) {
+HWY_INLINE void as_floats(const cache_view& cache, const std::byte* const* row, size_t n, float* unpacked,
+                          const float** out) {
   for (size_t k = 0; k < n; ++k) {
     if (cache.type == storage::f32) {
       out[k] = reinterpret_cast<const float*>(row[k]);
@@ -318,7 +323,8 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
       size_t r = 0;
       const std::byte* next = s.values[k];  // the first queries to pass ask for the values
       for (; r + level_rows <= s.rows; r += level_rows, next = nullptr) {
-        score_levels<level_rows>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride, next);
+        score_levels<level_rows>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride,
+                                 next);
       }
       for (; r < s.rows; ++r, next = nullptr) {
         score_levels<1>(s.query_levels + r * width, width, s.keys + k, products + r * stride + k, stride, next);
@@ -375,7 +381,8 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
       for (size_t k = k0; k < std::min(k0 + count, ahead); ++k) fetch_row(s.keys[k], row_size);
       const float* weight = s.scores + from + k0;
       size_t r = 0;
-      for (; r + 4 <= s.rows; r += 4) mix<4>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
+      for (; r + 4 <= s.rows; r += 4)
+        mix<4>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
       for (; r < s.rows; ++r) mix<1>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
     }
   }

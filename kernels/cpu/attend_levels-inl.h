@@ -100,7 +100,8 @@ HWY_INLINE float weights_to_levels(const float* weights, size_t start, size_t to
 }
 
 // The rows' steps, by position.
-HWY_INLINE void find_steps(const cache_view& cache, const std::byte* base, size_t head, int64_t at, size_t n, float* out) {
+HWY_INLINE void find_steps(const cache_view& cache, const std::byte* base, size_t head, int64_t at, size_t n,
+                           float* out) {
   while (n != 0) {
     const slot s = cache.at(position{at});
     const size_t count = std::min(n, cache.slots - index_of(s));
@@ -126,8 +127,8 @@ HWY_INLINE void fetch(const std::byte* p, size_t lines) {
 
 // products[r][k] = query[r] · key[k] for four keys. Asks for four rows from `ahead` on, unless it is null.
 template <size_t Rows>
-HWY_INLINE void score_levels(const int16_t* query, size_t width, const std::byte* const* key, int32_t* products, size_t stride,
-                             const std::byte* ahead) {
+HWY_INLINE void score_levels(const int16_t* query, size_t width, const std::byte* const* key, int32_t* products,
+                             size_t stride, const std::byte* ahead) {
   const level_lanes dl;
   const int_lanes di;
   const int16_t* at[4];
@@ -150,8 +151,7 @@ HWY_INLINE void score_levels(const int16_t* query, size_t width, const std::byte
   }
 }
 
-// Columns of values that are mixed at a time: two vectors, or one where it has all 32.
-inline constexpr size_t mixed_vectors = 1;
+// Columns of values that are mixed at a time: one vector of AVX-512, several shorter ones one after the other.
 inline constexpr size_t mixed_columns = 32;
 
 // Two rows of values are interleaved within 128 bits, so that each product takes both: of 2·lanes columns the sums of
@@ -163,42 +163,32 @@ HWY_INLINE size_t place_of_columns(size_t column) {  // a multiple of 4
 
 // Columns [column, column + mixed_columns) of sums[r] = step[r] · Σ_k weight[r][k] · value[k].
 template <size_t Rows>
-HWY_INLINE void mix_levels(const int16_t* weight, size_t stride, const std::byte* const* value, size_t keys, size_t column,
-                           const float* step, float* sums, size_t sums_stride, const std::byte* ahead) {
+HWY_INLINE void mix_levels(const int16_t* weight, size_t stride, const std::byte* const* value, size_t keys,
+                           size_t column, const float* step, float* sums, size_t sums_stride, const std::byte* ahead) {
   const level_lanes dl;
   const int_lanes di;
   const float_lanes df;
-  constexpr size_t vectors = lanes == 16 ? 1 : 1;
-  for (size_t c = column; c < column + mixed_columns; c += 2 * lanes * vectors) {
-    sums32 low[Rows][vectors];
-    sums32 high[Rows][vectors];
-    G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
-      G4_UNROLL for (size_t v = 0; v < vectors; ++v) low[r][v] = high[r][v] = hn::Zero(di);
-    }
+  for (size_t c = column; c < column + mixed_columns; c += 2 * lanes) {
+    sums32 low[Rows];
+    sums32 high[Rows];
+    G4_UNROLL for (size_t r = 0; r < Rows; ++r) low[r] = high[r] = hn::Zero(di);
     for (size_t k = 0; k < keys; k += 2) {
       if (ahead != nullptr && c == column) fetch(ahead + 64 * k, 2);
-      levels16 first[vectors], second[vectors];
-      G4_UNROLL for (size_t v = 0; v < vectors; ++v) {
-        const levels16 a = hn::LoadU(dl, reinterpret_cast<const int16_t*>(value[k]) + c + 2 * lanes * v);
-        const levels16 b = hn::LoadU(dl, reinterpret_cast<const int16_t*>(value[k + 1]) + c + 2 * lanes * v);
-        first[v] = hn::InterleaveLower(dl, a, b);
-        second[v] = hn::InterleaveUpper(dl, a, b);
-      }
+      const levels16 a = hn::LoadU(dl, reinterpret_cast<const int16_t*>(value[k]) + c);
+      const levels16 b = hn::LoadU(dl, reinterpret_cast<const int16_t*>(value[k + 1]) + c);
+      const levels16 first = hn::InterleaveLower(dl, a, b);
+      const levels16 second = hn::InterleaveUpper(dl, a, b);
       G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
         const levels16 w = both_columns(weight + r * stride + k);
-        G4_UNROLL for (size_t v = 0; v < vectors; ++v) {
-          low[r][v] = dot(low[r][v], first[v], w);
-          high[r][v] = dot(high[r][v], second[v], w);
-        }
+        low[r] = dot(low[r], first, w);
+        high[r] = dot(high[r], second, w);
       }
     }
     G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
       const floats s = hn::Set(df, step[r]);
-      G4_UNROLL for (size_t v = 0; v < vectors; ++v) {
-        float* out = sums + r * sums_stride + c + 2 * lanes * v;
-        hn::StoreU(hn::Mul(hn::ConvertTo(df, low[r][v]), s), df, out);
-        hn::StoreU(hn::Mul(hn::ConvertTo(df, high[r][v]), s), df, out + lanes);
-      }
+      float* out = sums + r * sums_stride + c;
+      hn::StoreU(hn::Mul(hn::ConvertTo(df, low[r]), s), df, out);
+      hn::StoreU(hn::Mul(hn::ConvertTo(df, high[r]), s), df, out + lanes);
     }
   }
 }

@@ -272,8 +272,8 @@ HWY_INLINE void tiles(const cpu::packed_call& call, const wide_panel (&wide)[nei
     }
   } else {
     for (size_t part = 0; part < parts; part += 2) {
-      tile<Tokens, 2, Minimum>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count,
-                               sums + part * lanes, stride);
+      tile<Tokens, 2, Minimum>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count, sums + part * lanes,
+                               stride);
     }
   }
 }

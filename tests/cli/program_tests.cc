@@ -334,7 +334,8 @@ TEST(quantize, a_line_for_each_kind_of_tensor) {
   const std::string out = tiny() + "/q4.gguf";
   const ended e = run({"quantize", "-m", model(), "--to", "Q4_0", "--out", out, "--threads", "2"});
   ASSERT_EQ(e.status, 0) << e.err;
-  for (const char* part : {"attn_q ", "F32 > Q4_0", "token_embd", "norms and scalars", "bits a weight", "KL from the input"}) {
+  for (const char* part :
+       {"attn_q ", "F32 > Q4_0", "token_embd", "norms and scalars", "bits a weight", "KL from the input"}) {
     EXPECT_NE(e.out.find(part), std::string::npos) << part << "\n" << e.out;
   }
   const ended unchecked = run({"quantize", "-m", model(), "--to", "Q4_0", "--out", out, "--no-check"});
@@ -347,9 +348,11 @@ TEST(quantize, a_line_for_each_kind_of_tensor) {
 TEST(quantize, refusals_that_leave_no_file) {
   const std::string out = tiny() + "/none.gguf";
   expect_refused(run({"quantize", "-m", model() + "/none", "--to", "Q8_0", "--out", out}), "none");
-  expect_refused(run({"quantize", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "--to", "Q8_0", "--out", out}),
+  expect_refused(run({"quantize", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "--to", "Q8_0",
+                      "--out", out}),
                  "--no-check quantises without running the model");
-  expect_refused(run({"quantize", "-m", model(), "--to", "Q8_0", "--out", "/nowhere/at/all.gguf"}), "cannot be written");
+  expect_refused(run({"quantize", "-m", model(), "--to", "Q8_0", "--out", "/nowhere/at/all.gguf"}),
+                 "cannot be written");
   EXPECT_FALSE(fs::exists(out));
   expect_wrong_usage(run({"quantize", "-m", model(), "--to", "Q3_K", "--out", out}), "--to");
   expect_wrong_usage(run({"quantize", "-m", model(), "--to", "Q8_0"}), "--out");
@@ -377,7 +380,8 @@ TEST(bench, a_line_and_an_object_per_test) {
     EXPECT_LE(test["median_ts"], test["max_ts"]);
     EXPECT_GT(test["min_ts"], 0.0);
   }
-  const json deeper = json::parse(run({"bench", "-m", model(), "-p", "8", "-n", "4", "--context", "12", "-r", "1", "--json"}).out);
+  const json deeper =
+      json::parse(run({"bench", "-m", model(), "-p", "8", "-n", "4", "--context", "12", "-r", "1", "--json"}).out);
   ASSERT_EQ(deeper.size(), 3u);
   EXPECT_EQ(deeper[1]["test"], "tg4");
   EXPECT_EQ(deeper[2]["test"], "tg4 @ d12");

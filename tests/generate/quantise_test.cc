@@ -28,40 +28,34 @@ using test::temporary_folder;
 using test::why;
 
 // Rows of 256, 128 and 64 numbers: blocks of 256, and what they fall back to.
-struct small_gemma3 : transformer<
-    shape{.layers = 7, .width = 256, .vocab = 320},
-    embed::tied_scaled,
-    norm::sandwich<one_plus_weight>,
-    attention<heads{.query = 4, .key_value = 2}, qk_norm, scaled_by_root_of{32}>,
-    repeat<times<5, local<head{32}, window{8}, rope{.theta = 1e4f}>>,
-           times<1, global<head{32}, rope{.theta = 1e6f, .factor = 8}>>>,
-    feed::gated<gelu_tanh, hidden{256}>,
-    logits::uncapped> {};
+struct small_gemma3
+    : transformer<shape{.layers = 7, .width = 256, .vocab = 320}, embed::tied_scaled, norm::sandwich<one_plus_weight>,
+                  attention<heads{.query = 4, .key_value = 2}, qk_norm, scaled_by_root_of{32}>,
+                  repeat<times<5, local<head{32}, window{8}, rope{.theta = 1e4f}>>,
+                         times<1, global<head{32}, rope{.theta = 1e6f, .factor = 8}>>>,
+                  feed::gated<gelu_tanh, hidden{256}>, logits::uncapped> {};
 
-struct small_3n : transformer<
-    shape{.layers = 10, .width = 64, .vocab = 320},
-    embed::tied_scaled,
-    norm::sandwich<plain_weight>,
-    attention<heads{.query = 4, .key_value = 2}, qk_norm, v_norm, unscaled>,
-    repeat<times<4, local<head{32}, window{8}, rope{.theta = 1e4f}>>, times<1, global<head{32}, rope{.theta = 1e6f}>>>,
-    share_kv<last{5}>,
-    feed::gated<gelu_tanh, hidden{96}, sparse{0.95f, 2}>,
-    per_layer_embedding{.width = 32, .vocab = 320},
-    altup{4},
-    laurel{32},
-    logits::soft_cap{30}> {};
+struct small_3n
+    : transformer<shape{.layers = 10, .width = 64, .vocab = 320}, embed::tied_scaled, norm::sandwich<plain_weight>,
+                  attention<heads{.query = 4, .key_value = 2}, qk_norm, v_norm, unscaled>,
+                  repeat<times<4, local<head{32}, window{8}, rope{.theta = 1e4f}>>,
+                         times<1, global<head{32}, rope{.theta = 1e6f}>>>,
+                  share_kv<last{5}>, feed::gated<gelu_tanh, hidden{96}, sparse{0.95f, 2}>,
+                  per_layer_embedding{.width = 32, .vocab = 320}, altup{4}, laurel{32}, logits::soft_cap{30}> {};
 
 /// A checkpoint of V in a folder of its own: config.json, model.safetensors (BF16), tokenizer.json.
 template <class V>
 std::string folder_of(temporary_folder& in) {
   const std::string path = in.folder("model");
-  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) in.track(std::string("model/") + name);
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"})
+    in.track(std::string("model/") + name);
   const auto written = bench::write_random_safetensors(path, V::spec);
   EXPECT_TRUE(written) << why(written);
   return path;
 }
 
-result<quantised> quantise_to(const char* type, const std::string& from, const std::string& to, quantise_options options = {}) {
+result<quantised> quantise_to(const char* type, const std::string& from, const std::string& to,
+                              quantise_options options = {}) {
   const auto opened = open_checkpoint(from);
   if (!opened) return unexpected(opened.error());
   return quantise_checkpoint(*opened, *load::file_type_called(type), to, options);
@@ -150,8 +144,8 @@ TEST(quantise_checkpoint, each_tensor_in_the_storage_of_its_kind) {
   EXPECT_EQ(stored("per_layer_model_proj.weight"), "BF16");
   EXPECT_EQ(stored("blk.2.attn_q.weight"), "Q4_K");
   EXPECT_EQ(stored("blk.1.attn_v.weight"), "Q4_K");
-  EXPECT_EQ(stored("blk.0.attn_v.weight"), "Q6_K");            // the first eighth of the layers has more bits
-  EXPECT_EQ(stored("blk.2.ffn_down_exps.weight"), "Q5_0");     // rows of 96
+  EXPECT_EQ(stored("blk.0.attn_v.weight"), "Q6_K");         // the first eighth of the layers has more bits
+  EXPECT_EQ(stored("blk.2.ffn_down_exps.weight"), "Q5_0");  // rows of 96
   EXPECT_EQ(stored("blk.3.ffn_down_exps.weight"), "Q8_0");
   EXPECT_EQ(stored("blk.0.ffn_gate_inp.weight"), "F32");
   EXPECT_EQ(stored("blk.0.attn_norm.weight"), "F32");
@@ -174,7 +168,8 @@ TEST(quantise_checkpoint, keys_of_a_gguf_carried_over) {
     const io::gguf_value* found = after->metadata.find(value.key);
     ASSERT_NE(found, nullptr) << value.key;
     if (value.key == "general.file_type") continue;
-    EXPECT_TRUE(std::equal(value.bytes.begin(), value.bytes.end(), found->bytes.begin(), found->bytes.end())) << value.key;
+    EXPECT_TRUE(std::equal(value.bytes.begin(), value.bytes.end(), found->bytes.begin(), found->bytes.end()))
+        << value.key;
   }
   EXPECT_EQ(*after->metadata.u64("general.file_type"), 7u);
   EXPECT_EQ(after->tensors.tensors().size(), before->tensors.tensors().size());
@@ -214,7 +209,8 @@ TEST(quantise_checkpoint, progress_to_the_last_byte) {
     EXPECT_GE(done, static_cast<seen*>(self)->done);
     *static_cast<seen*>(self) = {done, total};
   };
-  ASSERT_TRUE(quantise_to("Q8_0", folder_of<small_gemma3>(folder), folder.track("out.gguf"), {.progress = {&last, tell}}));
+  ASSERT_TRUE(
+      quantise_to("Q8_0", folder_of<small_gemma3>(folder), folder.track("out.gguf"), {.progress = {&last, tell}}));
   EXPECT_EQ(last.done, last.total);
   EXPECT_GT(last.total, 1'000'000u);
 }
@@ -268,24 +264,24 @@ TEST(quantise_checkpoint, writing_over_the_input_refused) {
   const std::string from = folder.track("in.gguf");
   ASSERT_TRUE(bench::write_random_gguf(from, small_gemma3::spec, *load::file_type_called("BF16")));
   EXPECT_REFUSED(quantise_to("Q8_0", from, from), from, "is the file to be read");
-  EXPECT_REFUSED(quantise_to("Q8_0", from, folder.path() + "/./in.gguf"), folder.path() + "/./in.gguf", "is the file to be read");
+  EXPECT_REFUSED(quantise_to("Q8_0", from, folder.path() + "/./in.gguf"), folder.path() + "/./in.gguf",
+                 "is the file to be read");
   EXPECT_TRUE(io::open_gguf(from));
 }
 
 // A query scale that no key of a GGUF states.
-struct odd_scale : transformer<
-    shape{.layers = 6, .width = 64, .vocab = 320},
-    embed::tied_scaled,
-    norm::sandwich<one_plus_weight>,
-    attention<heads{.query = 2, .key_value = 1}, qk_norm, scaled_by_root_of{48}>,
-    repeat<times<5, local<head{32}, window{8}, rope{.theta = 1e4f}>>, times<1, global<head{32}, rope{.theta = 1e6f}>>>,
-    feed::gated<gelu_tanh, hidden{64}>,
-    logits::uncapped> {};
+struct odd_scale
+    : transformer<shape{.layers = 6, .width = 64, .vocab = 320}, embed::tied_scaled, norm::sandwich<one_plus_weight>,
+                  attention<heads{.query = 2, .key_value = 1}, qk_norm, scaled_by_root_of{48}>,
+                  repeat<times<5, local<head{32}, window{8}, rope{.theta = 1e4f}>>,
+                         times<1, global<head{32}, rope{.theta = 1e6f}>>>,
+                  feed::gated<gelu_tanh, hidden{64}>, logits::uncapped> {};
 
 TEST(quantise_checkpoint, a_model_that_a_header_cannot_tell_refused) {
   temporary_folder folder;
   const std::string to = folder.path("out.gguf");
-  EXPECT_REFUSED(quantise_to("Q8_0", folder_of<odd_scale>(folder), to), to, "a GGUF header cannot say what this model is: query scale");
+  EXPECT_REFUSED(quantise_to("Q8_0", folder_of<odd_scale>(folder), to), to,
+                 "a GGUF header cannot say what this model is: query scale");
 }
 
 TEST(quantise_checkpoint, a_folder_without_a_vocabulary_refused) {

@@ -20,14 +20,12 @@ struct stored_cache {
   cache_view view;
 
   stored_cache(storage type, std::size_t heads, std::size_t slots, std::size_t d)
-      : keys(cached_bytes(type, heads, slots, d)), values(keys.size()),
-        view{keys.data(), values.data(), slots, heads, d, type} {}
+      : keys(cached_bytes(type, heads, slots, d)), values(keys.size()), view{keys.data(), values.data(), slots, heads,
+                                                                             d,           type} {}
 };
 
 // What is left of a number's precision: the keys and values are normal, the scores about 0.7 from nought.
-constexpr double limit_of(storage type) {
-  return type == storage::i16 ? 5e-4 : type == storage::q8_0 ? 2.5e-2 : 2e-6;
-}
+constexpr double limit_of(storage type) { return type == storage::i16 ? 5e-4 : type == storage::q8_0 ? 2.5e-2 : 2e-6; }
 
 // A ring cache filled with the positions that fit, queries, and what each may see.
 struct scene {
@@ -66,10 +64,16 @@ struct scene {
   [[nodiscard]] std::vector<double> expected() const {
     std::vector<double> k(keys.begin(), keys.end()), v(values.begin(), values.end()), q(query.begin(), query.end());
     std::vector<double> out(q.size()), scores;
-    const cache_view cache{reinterpret_cast<std::byte*>(k.data()), reinterpret_cast<std::byte*>(v.data()), s.slots,
-                           s.kv_heads, s.d, storage::f64};
-    ops::attend(cache, attention_call<double>{q.data(), ranges.data(), out.data(), s.tokens, s.heads,
-                                              0.7f / std::sqrt(static_cast<float>(s.d)), s.soft_cap}, scores);
+    const cache_view cache{reinterpret_cast<std::byte*>(k.data()),
+                           reinterpret_cast<std::byte*>(v.data()),
+                           s.slots,
+                           s.kv_heads,
+                           s.d,
+                           storage::f64};
+    ops::attend(cache,
+                attention_call<double>{q.data(), ranges.data(), out.data(), s.tokens, s.heads,
+                                       0.7f / std::sqrt(static_cast<float>(s.d)), s.soft_cap},
+                scores);
     return out;
   }
 };
@@ -153,7 +157,8 @@ TEST(attend, a_cache_in_q8_0_within_its_budget) {
     for (std::size_t i = 0; i < n; ++i) most = std::max(most, std::abs(static_cast<double>(x[i])));
     return most;
   };
-  const double key_error = largest(scene.keys.data(), scene.keys.size()) / 127 * 0.56;  // d itself is rounded to 11 bits
+  const double key_error =
+      largest(scene.keys.data(), scene.keys.size()) / 127 * 0.56;  // d itself is rounded to 11 bits
   const double top_value = largest(scene.values.data(), scene.values.size());
   backend::reference<float> definition;
   const stored_cache from_definition = scene.cache(definition, storage::q8_0);
@@ -166,7 +171,8 @@ TEST(attend, a_cache_in_q8_0_within_its_budget) {
     on.attend(cache.view, scene.call(out));
     for (std::size_t i = 0; i < out.size(); ++i) {
       double sum = 0;
-      for (std::size_t j = i / 256 * 256; j < i / 256 * 256 + 256; ++j) sum += std::abs(static_cast<double>(scene.query[j]));
+      for (std::size_t j = i / 256 * 256; j < i / 256 * 256 + 256; ++j)
+        sum += std::abs(static_cast<double>(scene.query[j]));
       const double weights = std::exp(2 * scale * sum * key_error) - 1;
       ASSERT_NEAR(static_cast<double>(out[i]), expected[i], top_value * weights + top_value / 127 * 0.56) << i;
       ASSERT_NEAR(out[i], defined[i], 1e-5f) << i;
@@ -192,7 +198,8 @@ TEST(attend, rows_of_any_shape_in_16_bits) {
     std::vector<float> out(scene.query.size());
     on.attend(cache.view, scene.call(out));
     // A value's step is a 8191st of its row's largest number; weights add as much again.
-    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(static_cast<double>(out[i]), expected[i], 30.0 / 8191) << i;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      ASSERT_NEAR(static_cast<double>(out[i]), expected[i], 30.0 / 8191) << i;
   });
 }
 

@@ -31,8 +31,8 @@ std::vector<double> rounded_by_block(const std::vector<float>& x, std::size_t co
 }
 
 void check_fast(storage type, std::size_t rows, std::size_t columns, std::size_t tokens, double limit = 2e-6) {
-  SCOPED_TRACE(std::string(facts_of(type).name) + " [" + std::to_string(rows) + ", " + std::to_string(columns) + "] x " +
-               std::to_string(tokens));
+  SCOPED_TRACE(std::string(facts_of(type).name) + " [" + std::to_string(rows) + ", " + std::to_string(columns) +
+               "] x " + std::to_string(tokens));
   const random_matrix w(type, rows, columns);
   const std::vector<float> x = random_floats(tokens * columns, 2);
   const std::vector<double> rounded = rounded_by_block(x, columns);

@@ -54,7 +54,8 @@ TEST(decoder_on_cpu, a_cache_as_it_cannot_be_is_refused) {
   backend::reference<float> definition;
   const auto message = [&](auto& backend, cache_choice choice) {
     const auto w = checkpoint.template load<V>(backend);
-    const auto made = session<V, std::remove_cvref_t<decltype(backend)>>::make(*w, backend, {.context = 40, .cache = choice});
+    const auto made =
+        session<V, std::remove_cvref_t<decltype(backend)>>::make(*w, backend, {.context = 40, .cache = choice});
     return made ? std::string() : made.error().message;
   };
   EXPECT_EQ(message(on, {.global = storage::q8_0}),

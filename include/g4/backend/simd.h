@@ -117,8 +117,8 @@ class simd : public reference<float> {
     std::size_t stride = 64;
     for (const projection& p : products) {
       panels += ceil_div(p.w.rows, cpu::panel_rows);
-      stride = std::max(stride, takes_rounded(p.w, tokens) ? cpu::packed_scratch
-                                                           : sizeof(float) * cpu::matmul_scratch(p.w));
+      stride =
+          std::max(stride, takes_rounded(p.w, tokens) ? cpu::packed_scratch : sizeof(float) * cpu::matmul_scratch(p.w));
     }
     stride = ceil_div(stride, 64) * 64;
     std::byte* scratch = scratch_.take<std::byte>(stride * workers());
@@ -176,8 +176,14 @@ class simd : public reference<float> {
       const std::size_t token = task / (cache.heads * parts) * tile;
       const std::size_t head = task / parts % cache.heads;
       const std::size_t first = task % parts * part;
-      return cpu::attend_call{&cache, &call, head, head * group + first, std::min(part, group - first), token,
-                              std::min(tile, call.tokens - token), scratch};
+      return cpu::attend_call{&cache,
+                              &call,
+                              head,
+                              head * group + first,
+                              std::min(part, group - first),
+                              token,
+                              std::min(tile, call.tokens - token),
+                              scratch};
     };
     const std::size_t d = cache.head_size;
     const std::size_t stride = cpu::attend_scratch(d);
@@ -218,9 +224,8 @@ class simd : public reference<float> {
     });
   }
   void soft_cap(float* x, std::size_t n, float cap) {
-    run(n, split(n, 8, 64), [&](std::size_t first, std::size_t count, std::size_t) {
-      Kernels::soft_cap(x + first, count, cap);
-    });
+    run(n, split(n, 8, 64),
+        [&](std::size_t first, std::size_t count, std::size_t) { Kernels::soft_cap(x + first, count, cap); });
   }
 
  protected:
@@ -287,7 +292,9 @@ class simd : public reference<float> {
     const std::size_t level_bytes = ceil_div(tokens * blocks * 64, 64) * 64;
     const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
     std::byte* memory = levels_.take<std::byte>(level_bytes + 4 * step_bytes);
-    const auto floats_at = [&](std::size_t n) { return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes); };
+    const auto floats_at = [&](std::size_t n) {
+      return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes);
+    };
     const cpu::activations out{reinterpret_cast<std::int16_t*>(memory), floats_at(0),
                                reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
     run(tokens, split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
@@ -305,8 +312,16 @@ class simd : public reference<float> {
     } else {
       const bool packed = p.w.type == storage::packed;
       const storage origin = packed ? cpu::origin_of(p.w) : p.w.type;
-      const cpu::packed_call call{p.w.data + (packed ? cpu::packed_header_bytes : 0), origin, p.w.rows, p.w.columns, levels,
-                                  tokens, p.y, first, count, scratch};
+      const cpu::packed_call call{p.w.data + (packed ? cpu::packed_header_bytes : 0),
+                                  origin,
+                                  p.w.rows,
+                                  p.w.columns,
+                                  levels,
+                                  tokens,
+                                  p.y,
+                                  first,
+                                  count,
+                                  scratch};
       if (packed && facts_of(origin).block_elements == 256) {
         Kernels::packed_matmul_k(call);
       } else {

@@ -72,7 +72,8 @@ struct pass {
   /// Cosines of rotary table `r` for the first token of this pass: [T, d/2]; the sines follow `batch`·d/2 further on.
   [[nodiscard]] const scalar* cosines(int r) const {
     std::size_t offset = at_.angles;
-    for (int i = 0; i < r; ++i) offset += batch * static_cast<std::size_t>(ropes.head_size[static_cast<std::size_t>(i)]);
+    for (int i = 0; i < r; ++i)
+      offset += batch * static_cast<std::size_t>(ropes.head_size[static_cast<std::size_t>(i)]);
     return memory + offset + (batch - tokens) * half(r);
   }
   [[nodiscard]] const scalar* sines(int r) const { return cosines(r) + batch * half(r); }

@@ -55,7 +55,8 @@ class session {
     if (auto fits = check_cache(on, options.cache); !fits) return unexpected(std::move(fits.error()));
     session s(w, on, options);
     if (!s.allocate()) {
-      return fail("session: ", s.plan().total(), " bytes of cache and working memory could not be had; ask for a smaller context than ",
+      return fail("session: ", s.plan().total(),
+                  " bytes of cache and working memory could not be had; ask for a smaller context than ",
                   options.context, " or a smaller batch than ", options.batch);
     }
     return s;
@@ -76,7 +77,9 @@ class session {
     if (auto done = run_chunks(prompt, wanted::last, [](std::size_t, std::size_t) {}); !done) return tl_error(done);
     return last_logits();
   }
-  result<std::span<const scalar>> run(std::span<const token_id> ids) { return run(prompt_view<scalar>{ids, {}, {}, {}}); }
+  result<std::span<const scalar>> run(std::span<const token_id> ids) {
+    return run(prompt_view<scalar>{ids, {}, {}, {}});
+  }
   result<std::span<const scalar>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
 
   /// Runs `prompt` and calls `sink(t, logits)` for each of its tokens in order, t counted from the prompt's start.
@@ -88,7 +91,8 @@ class session {
       for (std::size_t t = 0; t < count; t += most) {
         const std::size_t n = std::min(most, count - t);
         compute_logits(rows<spec.width, scalar>{memory() + layout_.normed + t * spec.width, n});
-        for (std::size_t i = 0; i < n; ++i) sink(first + t + i, std::span<const scalar>(memory() + layout_.logits + i * vocab, vocab));
+        for (std::size_t i = 0; i < n; ++i)
+          sink(first + t + i, std::span<const scalar>(memory() + layout_.logits + i * vocab, vocab));
       }
     });
   }
@@ -192,17 +196,20 @@ class session {
     if (count == 0) return fail("session: there is nothing to run");
     if (encoder) size_ = 0;
     if (count > options_.context - size_) {
-      return fail("session: the context of ", options_.context, " tokens is full: ", size_, " are in it and ", count, " more were given");
+      return fail("session: the context of ", options_.context, " tokens is full: ", size_, " are in it and ", count,
+                  " more were given");
     }
     const std::size_t vocab = w_->embed.rows;  // a GGUF of Gemma 3 may leave out the last, unused rows
     for (const token_id id : prompt.ids) {
-      if (id < 0 || static_cast<std::size_t>(id) >= vocab) return fail("session: token id ", id, " is outside the vocabulary of ", vocab);
+      if (id < 0 || static_cast<std::size_t>(id) >= vocab)
+        return fail("session: token id ", id, " is outside the vocabulary of ", vocab);
     }
     for (std::size_t first = 0; first < count;) {
       const auto length = chunk_length(prompt, first);
       if (!length) return length;
       const bool final = first + *length == count;
-      run_pass(prompt, first, *length, final ? rows_wanted : (rows_wanted == wanted::all ? wanted::all : wanted::last), final);
+      run_pass(prompt, first, *length, final ? rows_wanted : (rows_wanted == wanted::all ? wanted::all : wanted::last),
+               final);
       size_ += *length;
       last_chunk_ = *length;
       done(first, *length);
@@ -225,7 +232,8 @@ class session {
 
   /// Runs tokens [first, first + count) of the prompt. Leaves the final norm of the wanted rows in `normed`, and the last
   /// row in `hidden`.
-  void run_pass(const prompt_view<scalar>& prompt, std::size_t first, std::size_t count, wanted rows_wanted, bool final) {
+  void run_pass(const prompt_view<scalar>& prompt, std::size_t first, std::size_t count, wanted rows_wanted,
+                bool final) {
     key_range* const local = ranges_.data();
     key_range* const global = local + options_.batch;
     find_visible_keys(prompt, first, count, local, global);
@@ -275,7 +283,8 @@ class session {
       }
     }
     if constexpr (spec.per_layer_width > 0) {
-      prepare_per_layer_inputs(p, prompt.ids.data() + first, prompt.soft.empty() ? nullptr : prompt.soft.data() + first);
+      prepare_per_layer_inputs(p, prompt.ids.data() + first,
+                               prompt.soft.empty() ? nullptr : prompt.soft.data() + first);
     }
     if constexpr (spec.altup_streams > 0) begin_streams(p);
     p.see("embed", -1, x.data, p.tokens, spec.width, spec.altup_streams > 0 ? spec.altup_streams : 1);
@@ -288,7 +297,8 @@ class session {
       auto* sin = const_cast<scalar*>(p.sines(r));
       for (std::size_t t = 0; t < p.tokens; ++t) {
         ops::rope_angles(frequencies_[static_cast<std::size_t>(r)].data(), half,
-                         options_.first_position + index_of(p.at) + static_cast<std::int64_t>(t), cos + t * half, sin + t * half);
+                         options_.first_position + index_of(p.at) + static_cast<std::int64_t>(t), cos + t * half,
+                         sin + t * half);
       }
     }
   }
@@ -311,7 +321,8 @@ class session {
         if (sees_image) to = std::max(to, image_end);
         return key_range{position{from}, position{to}};
       };
-      local[t] = range(local_span, spec.sees == visibility::images_on_local || spec.sees == visibility::images_everywhere);
+      local[t] =
+          range(local_span, spec.sees == visibility::images_on_local || spec.sees == visibility::images_everywhere);
       global[t] = range(global_span, spec.sees == visibility::images_everywhere);
     }
   }
@@ -334,7 +345,8 @@ class session {
         std::fill(logits.row(t) + w_->head.rows, logits.row(t) + spec.vocab, std::numeric_limits<scalar>::lowest());
       }
     }
-    if constexpr (spec.logit_cap != 0) on_->soft_cap(logits.data, logits.count * static_cast<std::size_t>(spec.vocab), spec.logit_cap);
+    if constexpr (spec.logit_cap != 0)
+      on_->soft_cap(logits.data, logits.count * static_cast<std::size_t>(spec.vocab), spec.logit_cap);
   }
   std::span<const scalar> last_logits() {
     compute_logits(rows<spec.width, scalar>{memory() + layout_.hidden, 1});
