@@ -194,7 +194,7 @@ TEST(fast_mode, blocks_that_were_not_prepared_as_in_exact_mode) {
       std::vector<float> y(tokens * 40), expected(tokens * 40);
       fast.matmul(w.view, x.data(), tokens, y.data());
       exact.matmul(w.view, x.data(), tokens, expected.data());
-      EXPECT_EQ(y, expected) << name_of(type) << ", " << tokens << " tokens";
+      EXPECT_EQ(y, expected) << facts_of(type).name << ", " << tokens << " tokens";
     }
   }
 }
