@@ -173,8 +173,10 @@ class filler {
     if (failed_) return unexpected(std::move(*failed_));
     if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
     if (V::spec.tied_head) {
-      // The table is read a row at a time from here on: its other pages need not stay.
       static_cast<matrix_view&>(w->head) = prepared(w->embed, table_);
+      // Rows are then read from the backend's own table: a page of the file for every token would come back and stay.
+      // A drafter cuts single rows out, which only the file's order allows.
+      if constexpr (!V::spec.is_drafter()) static_cast<matrix_view&>(w->embed) = w->head;
     }
     if (failed_) return unexpected(std::move(*failed_));
 

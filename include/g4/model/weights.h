@@ -137,8 +137,8 @@ struct weights {
   static constexpr bool drafter = spec.is_drafter();
   static constexpr std::size_t others = altup ? spec.altup_streams - 1 : 0;
 
-  matrix<spec.vocab, spec.width> embed;  ///< always rows as stored: one row is read per token
-  matrix<spec.vocab, spec.width> head;   ///< the same numbers when tied, perhaps in a backend's own layout
+  matrix<spec.vocab, spec.width> embed;  ///< one row is read per token; rows as stored, or the head where that is tied
+  matrix<spec.vocab, spec.width> head;   ///< perhaps in a backend's own layout
   vector<spec.width> final_norm;
   present_if<per_layer, matrix<spec.per_layer_vocab, spec.layers * spec.per_layer_width>> per_layer_embed;
   present_if<per_layer, matrix<spec.layers * spec.per_layer_width, spec.width>> per_layer_model_projection;
