@@ -20,7 +20,7 @@ void write_keys(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x, 
   constexpr layer_kind kind = V::kinds.kind[Kind];
   constexpr auto key_heads = static_cast<std::size_t>(kind.key_value_heads);
   constexpr auto d = static_cast<std::size_t>(kind.head_size);
-  constexpr int rope = pass<V, B>::ropes.of_kind[Kind];
+  constexpr int rope = pass<V, B>::rope_of(Kind);
   constexpr float eps = V::spec.norm_eps;
   using layer_type = layer_weights<V, Kind>;
   const layer_type& w = layer_of<Kind>(p.w, layer);
@@ -68,7 +68,7 @@ void attend(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x, rows
   constexpr layer_kind kind = V::kinds.kind[Kind];
   constexpr auto heads = static_cast<std::size_t>(kind.query_heads);
   constexpr auto d = static_cast<std::size_t>(kind.head_size);
-  constexpr int rope = pass<V, B>::ropes.of_kind[Kind];
+  constexpr int rope = pass<V, B>::rope_of(Kind);
   using layer_type = layer_weights<V, Kind>;
   const layer_type& w = layer_of<Kind>(p.w, layer);
   const std::size_t T = p.tokens;

@@ -77,6 +77,8 @@ struct pass {
     return memory + offset + (batch - tokens) * half(r);
   }
   [[nodiscard]] const scalar* sines(int r) const { return cosines(r) + batch * half(r); }
+  /// The rotary table of a kind of layer.
+  [[nodiscard]] static constexpr int rope_of(int kind) { return ropes.of_kind[static_cast<std::size_t>(kind)]; }
   [[nodiscard]] static constexpr std::size_t half(int r) {
     return static_cast<std::size_t>(ropes.head_size[static_cast<std::size_t>(r)]) / 2;
   }
