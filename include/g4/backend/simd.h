@@ -188,7 +188,9 @@ class simd : public reference<float> {
     const std::size_t d = cache.head_size;
     const std::size_t stride = cpu::attend_scratch(d);
     const std::size_t part_floats = cpu::attend_queries * cpu::attend_part_floats(d);
-    const auto [block, blocks] = blocks_of(call);
+    const auto seen = blocks_of(call);
+    const std::int64_t block = seen.first;
+    const std::size_t blocks = seen.second;
     if (workers() == 1 || tasks >= 2 * workers() || blocks < 2) {
       float* scratch = scratch_.take<float>(stride * workers());
       run(tasks, 1, [&](std::size_t task, std::size_t, std::size_t worker) {
