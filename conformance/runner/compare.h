@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 
+#include "g4/ops/kl_divergence.h"
+
 namespace g4::conformance {
 
 /// max |found − expected|; infinite when a number is not finite or the sizes differ.
@@ -28,21 +30,7 @@ namespace g4::conformance {
 
 /// KL(expected ‖ found) of the distributions that two rows of logits stand for.
 [[nodiscard]] inline double kl_divergence(std::span<const double> expected, std::span<const double> found) {
-  const auto log_sum = [](std::span<const double> logits) {
-    double top = -std::numeric_limits<double>::infinity();
-    for (const double l : logits) top = std::max(top, l);
-    double sum = 0;
-    for (const double l : logits) sum += std::exp(l - top);
-    return top + std::log(sum);
-  };
-  const double of_expected = log_sum(expected);
-  const double of_found = log_sum(found);
-  double kl = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    const double log_p = expected[i] - of_expected;
-    kl += std::exp(log_p) * (log_p - (found[i] - of_found));
-  }
-  return kl;
+  return ops::kl_divergence(expected.data(), found.data(), expected.size());
 }
 
 [[nodiscard]] inline std::size_t index_of_largest(std::span<const double> values) {

@@ -33,7 +33,7 @@ g4::result<engine> open_engine(const settings& s) {
     e.reference = std::make_unique<g4::backend::reference<float>>();
     opened = open_compiled(*from, *e.reference, options);
   } else {
-    const std::size_t threads = s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency());
+    const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
     const auto mode = s.mode == "exact" ? g4::backend::numeric::exact : g4::backend::numeric::fast;
     e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get()});
@@ -45,12 +45,14 @@ g4::result<engine> open_engine(const settings& s) {
   return e;
 }
 
+std::size_t threads_of(const settings& s) {
+  return s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
 g4::session_options options_of(const settings& s, std::size_t context) {
   const auto type_of = [](const std::string& name) -> std::optional<g4::storage> {
-    for (const g4::storage type : {g4::storage::f32, g4::storage::i16, g4::storage::q8_0}) {
-      std::string lower(g4::facts_of(type).name);
-      for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-      if (name == lower) return type;
+    for (const auto& [known, type] : cache_types) {
+      if (name == known) return type;
     }
     return {};
   };

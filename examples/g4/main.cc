@@ -33,7 +33,9 @@ void add_threads(CLI::App& command, settings& s) {
 }
 
 void add_cache(CLI::App& command, settings& s) {
-  const CLI::IsMember types({"f32", "i16", "q8_0"});
+  std::vector<std::string> names;
+  for (const auto& [name, type] : program::cache_types) names.emplace_back(name);
+  const CLI::IsMember types(names);
   command
       .add_option("--cache", s.cache,
                   "Keep keys and values as f32, i16, or q8_0, half of i16 (default: i16 in fast mode, f32 in exact)")

@@ -1,6 +1,7 @@
 // The program's settings, what its commands share, and the commands.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "console.h"
@@ -74,6 +76,13 @@ struct engine {
 
 /// Opens the model that the settings ask for, with progress on a terminal.
 [[nodiscard]] g4::result<engine> open_engine(const settings& s);
+
+/// What --cache may say.
+inline constexpr std::array<std::pair<const char*, g4::storage>, 3> cache_types{
+    {{"f32", g4::storage::f32}, {"i16", g4::storage::i16}, {"q8_0", g4::storage::q8_0}}};
+
+/// Threads to compute with: as many as were asked for, or as the machine has.
+[[nodiscard]] std::size_t threads_of(const settings& s);
 
 /// A session's options for so many tokens.
 [[nodiscard]] g4::session_options options_of(const settings& s, std::size_t context);

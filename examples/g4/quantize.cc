@@ -5,9 +5,9 @@
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "g4/generate/quantise.h"
+#include "g4/ops/kl_divergence.h"
 #include "program.h"
 
 namespace program {
@@ -60,14 +60,6 @@ g4::result<reading> read_sample(engine& e, std::span<const g4::token_id> ids) {
   return r;
 }
 
-/// log Σ exp(x)
-double log_sum(std::span<const float> x) {
-  const auto highest = static_cast<double>(*std::max_element(x.begin(), x.end()));
-  double sum = 0;
-  for (const float v : x) sum += std::exp(static_cast<double>(v) - highest);
-  return highest + std::log(sum);
-}
-
 cost compare(const reading& original, const reading& other) {
   std::vector<double> kl;
   std::size_t same = 0;
@@ -75,14 +67,7 @@ cost compare(const reading& original, const reading& other) {
   for (std::size_t at = 0; at < original.logits.size(); at += original.width) {
     const auto p = std::span(original.logits).subspan(at, original.width);
     const auto q = std::span(other.logits).subspan(at, original.width);
-    const double p_sum = log_sum(p);
-    const double q_sum = log_sum(q);
-    double sum = 0;
-    for (std::size_t i = 0; i < p.size(); ++i) {
-      const double log_p = static_cast<double>(p[i]) - p_sum;
-      sum += std::exp(log_p) * (log_p - (static_cast<double>(q[i]) - q_sum));
-    }
-    kl.push_back(std::max(sum, 0.0));
+    kl.push_back(std::max(g4::ops::kl_divergence(p.data(), q.data(), p.size()), 0.0));
     same += first(p) == first(q) ? 1 : 0;
   }
   std::sort(kl.begin(), kl.end());
@@ -107,6 +92,16 @@ struct tensor_class {
   double squares = 0;
   double squared_error = 0;
 
+  void add_sizes(const g4::quantised_tensor& t) {
+    ++count;
+    elements += t.elements;
+    before += t.bytes_before;
+    after += t.bytes_after;
+  }
+  void add_error(const g4::quantised_tensor& t) {
+    squares += t.squares;
+    squared_error += t.squared_error;
+  }
   /// Root of Σ(y − x)² / Σx².
   [[nodiscard]] double error() const { return squares > 0 ? std::sqrt(squared_error / squares) : 0; }
 };
@@ -125,12 +120,8 @@ std::vector<tensor_class> classes_of(const g4::quantised& done) {
       at = classes.insert(at == classes.begin() ? classes.end() : at, {name, t.from, t.to});
     }
     tensor_class& c = t.to == g4::storage::f32 ? small : *at;
-    ++c.count;
-    c.elements += t.elements;
-    c.before += t.bytes_before;
-    c.after += t.bytes_after;
-    c.squares += t.squares;
-    c.squared_error += t.squared_error;
+    c.add_sizes(t);
+    c.add_error(t);
   }
   classes.push_back(small);
   return classes;
@@ -224,7 +215,7 @@ g4::result<int> quantize(const settings& s) {
   }
 
   const auto begun = std::chrono::steady_clock::now();
-  g4::thread_pool threads(s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency()));
+  g4::thread_pool threads(threads_of(s));
   status_line status(is_terminal(STDERR_FILENO));
   g4::quantise_options options;
   options.threads = &threads;
@@ -249,13 +240,9 @@ g4::result<int> quantize(const settings& s) {
   }
   tensor_class all{"all", g4::storage::f32, g4::storage::f32};
   for (const g4::quantised_tensor& t : done->tensors) {
-    ++all.count;
-    all.elements += t.elements;
-    all.before += t.bytes_before;
-    all.after += t.bytes_after;
-    if (t.to == g4::storage::f32) continue;  // norms are exact, and large enough to hide what the others lose
-    all.squares += t.squares;
-    all.squared_error += t.squared_error;
+    all.add_sizes(t);
+    // Norms are exact, and large enough to hide what the others lose.
+    if (t.to != g4::storage::f32) all.add_error(t);
   }
   output out;
   out.write((s.json ? json_report : text_report)(s, *done, all, seconds, measured));
