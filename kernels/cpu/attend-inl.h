@@ -290,11 +290,7 @@ HWY_INLINE void as_floats(const cache_view& cache, const std::byte* const* row, 
 
 // Asks for a row's bytes, so that they are in the second-level cache when their turn comes.
 HWY_INLINE void fetch_row(const std::byte* row, size_t size) {
-#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  for (size_t i = 0; i < size; i += 64) __builtin_prefetch(row + i, 0, 2);
-#else
-  (void)row, (void)size;
-#endif
+  for (size_t i = 0; i < size; i += 64) fetch_early(row + i);
 }
 
 // Scores, weights and sums of values over the positions [at, at + n), which lie in one block; the next block has `ahead`
@@ -418,11 +414,10 @@ HWY_INLINE void attend_in(attend_state& s) {
   for (size_t r = 0; r < s.rows; ++r) {
     if (s.task.part == nullptr) {
       finish(s.total + r * part_size, s.total_sums[r], Levels, d, s.out[r]);
-    } else {  // after the sums: what they are relative to, and whether they are in the products' own order
+    } else {  // after the sums: what they are relative to
       float* facts = s.part + r * part_size + width;
       facts[0] = s.part_sums[r].maximum;
       facts[1] = s.part_sums[r].sum;
-      facts[2] = Levels ? 1.0f : 0.0f;
     }
   }
 }
@@ -447,7 +442,7 @@ inline void join_attention(const cpu::join_call& call) {
     for (size_t b = 0; b < call.blocks; ++b, part += call.stride * part_size) {
       add_part(part, {part[width], part[width + 1]}, width, call.scratch, sums);
     }
-    finish(call.scratch, sums, call.parts[r * part_size + width + 2] != 0.0f, call.d, call.out + r * call.d);
+    finish(call.scratch, sums, call.type == storage::i16, call.d, call.out + r * call.d);
   }
 }
 

@@ -118,11 +118,7 @@ inline constexpr size_t level_rows = HWY_ARCH_X86 && lanes != 16 ? 2 : 4;
 // Asks for bytes that are used a good while later. A little with every step: asked for in one go they hold up the loads
 // that are wanted now.
 HWY_INLINE void fetch(const std::byte* p, size_t lines) {
-#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  G4_UNROLL for (size_t i = 0; i < lines; ++i) __builtin_prefetch(p + 64 * i, 0, 2);
-#else
-  (void)p, (void)lines;
-#endif
+  G4_UNROLL for (size_t i = 0; i < lines; ++i) fetch_early(p + 64 * i);
 }
 
 // products[r][k] = query[r] · key[k] for four keys. Asks for four rows from `ahead` on, unless it is null.

@@ -134,9 +134,11 @@ struct attend_call {
 
 /// Parts of the same queries, in the order of their blocks, become `out`.
 ///
+/// type      the cache's
 /// parts     [blocks, stride, attend_part_floats(d)], of which `queries` rows are used
 /// scratch   `attend_part_floats(d)` floats
 struct join_call {
+  storage type = storage::f32;
   const float* parts = nullptr;
   std::size_t blocks = 0;
   std::size_t stride = 0;

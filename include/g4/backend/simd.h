@@ -214,7 +214,7 @@ class simd : public reference<float> {
       const cpu::attend_call whole = task_of(task, scratch);
       for (std::size_t t = 0; t < whole.count; ++t) {
         const float* from = results + task * most * part_floats + t * whole.group * cpu::attend_part_floats(d);
-        Kernels::join_attention({from, blocks, whole.count * whole.group, whole.group, d,
+        Kernels::join_attention({cache.type, from, blocks, whole.count * whole.group, whole.group, d,
                                  call.out + ((whole.token + t) * call.heads + whole.head) * d, scratch});
       }
     }
