@@ -47,8 +47,7 @@ class model_check {
  private:
   [[nodiscard]] std::size_t tokens() const { return prompt_.what.ids.size(); }
   [[nodiscard]] bool sees_images() const {
-    return !prompt_.what.image_run.empty() &&
-           (on_.spec.sees == visibility::images_on_local || on_.spec.sees == visibility::images_everywhere);
+    return !prompt_.what.image_run.empty() && on_.spec.sees_images();
   }
   /// Tokens that must be run together.
   [[nodiscard]] std::size_t least_batch() const { return sees_images() ? std::max<std::size_t>(1, prompt_.longest_image) : 1; }

@@ -66,7 +66,8 @@ struct quantise_step {
   part what = part::embed;
   role as = role::matrix;
   float plus = 0;     ///< what norms of Gemma 3 are stored with on top
-  bool copy = false;  ///< bytes as they are
+  std::vector<std::int32_t> ids;  ///< what a list of tokens holds
+  bool copy = false;              ///< bytes as they are
 };
 
 class quantiser {
@@ -162,10 +163,9 @@ class quantiser {
       step.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
     if (t.what == part::embed) step.plan.dims = {first.dims.rows(), first.dims.columns()};
     if (t.as == role::integers) {
-      if (first.type.name != "I64" && first.type.name != "I32") {
-        return fail(from_.tensors.file_name(first), ": ", first.name, " is stored as ", std::string(first.type.name),
-                    "; expected I64 or I32");
-      }
+      auto ids = load::detail::token_ids(from_.tensors, first, from_.spec.vocab);
+      if (!ids) return unexpected(std::move(ids.error()));
+      step.ids = std::move(*ids);
       step.plan.type = *io::ggml_type(26);
     } else {
       for (const io::tensor_entry* e : step.from) {
@@ -264,7 +264,10 @@ class quantiser {
       if (auto written = out.write(step.plan.name, bytes); !written) return written;
       return advance(step.from.empty() ? 0 : bytes.size());
     }
-    if (step.as == role::integers) return write_integers(out, step);
+    if (step.as == role::integers) {
+      if (auto written = out.write(step.plan.name, std::as_bytes(std::span(step.ids))); !written) return written;
+      return advance(step.from[0]->bytes.size());
+    }
     quantised_tensor done;
     done.name = step.plan.name;
     done.what = step.what;
@@ -344,25 +347,6 @@ class quantiser {
     if (auto finite = io::check_finite(from_.tensors, e); !finite) return unexpected(std::move(finite.error()));
     return fail(from_.tensors.file_name(e), ": ", e.name, " holds a number in row ", row, " that is too large for ",
                 std::string(facts_of(to).name));
-  }
-
-  [[nodiscard]] result<void> write_integers(io::tensor_writer& out, const quantise_step& step) {
-    const io::tensor_entry& e = *step.from[0];
-    if (e.type.name == "I32") {
-      if (auto written = out.write(step.plan.name, e.bytes); !written) return written;
-      return advance(e.bytes.size());
-    }
-    std::vector<std::int32_t> narrow(e.dims.elements());
-    for (std::size_t i = 0; i < narrow.size(); ++i) {
-      const auto wide = detail::load<std::int64_t>(e.bytes.data() + 8 * i);
-      if (wide < 0 || wide >= from_.spec.vocab) {
-        return fail(from_.tensors.file_name(e), ": ", e.name, " holds the token ", wide, "; the vocabulary has ",
-                    from_.spec.vocab);
-      }
-      narrow[i] = static_cast<std::int32_t>(wide);
-    }
-    if (auto written = out.write(step.plan.name, std::as_bytes(std::span(narrow))); !written) return written;
-    return advance(e.bytes.size());
   }
 
   [[nodiscard]] result<void> advance(std::size_t bytes) {

@@ -127,6 +127,30 @@ class matcher {
   return true;
 }
 
+/// A tensor of I32 or I64 that lists tokens of the vocabulary.
+[[nodiscard]] inline result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file, const io::tensor_entry& e,
+                                                                 int vocabulary) {
+  const bool wide = e.type.name == "I64";
+  if (!wide && e.type.name != "I32") {
+    return fail(file.file_name(e), ": ", e.name, " is stored as ", std::string(e.type.name), "; expected I64 or I32");
+  }
+  std::vector<std::int32_t> ids(e.dims.elements());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    std::int64_t id = 0;
+    if (wide) {
+      std::memcpy(&id, e.bytes.data() + 8 * i, 8);
+    } else {
+      std::memcpy(&ids[i], e.bytes.data() + 4 * i, 4);
+      id = ids[i];
+    }
+    if (id < 0 || id >= vocabulary) {
+      return fail(file.file_name(e), ": ", e.name, " holds the token ", id, "; the vocabulary has ", vocabulary);
+    }
+    ids[i] = static_cast<std::int32_t>(id);
+  }
+  return ids;
+}
+
 /// As `same_extents`, or fewer rows of the token table: GGUF files of Gemma 3 leave out the embedding rows beyond their
 /// tokenizer's tokens.
 [[nodiscard]] inline bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
@@ -258,26 +282,9 @@ class filler {
     if (!found) return refuse(std::move(found.error()));
     const io::tensor_entry& e = **found;
     if (!same_extents(e, t)) return refuse(match_.wrong_shape(e, t));
-    const bool wide = e.type.name == "I64";
-    if (!wide && e.type.name != "I32") {
-      return refuse({file_.file_name(e) + ": " + e.name + " is stored as " + std::string(e.type.name) + "; expected I64 or I32"});
-    }
-    ordering.resize(e.dims.elements());
-    for (std::size_t i = 0; i < ordering.size(); ++i) {
-      std::int64_t id = 0;
-      if (wide) {
-        std::memcpy(&id, e.bytes.data() + 8 * i, 8);
-      } else {
-        std::int32_t narrow = 0;
-        std::memcpy(&narrow, e.bytes.data() + 4 * i, 4);
-        id = narrow;
-      }
-      if (id < 0 || id >= V::spec.vocab) {
-        return refuse({file_.file_name(e) + ": " + e.name + " holds the token " + std::to_string(id) +
-                       "; the vocabulary has " + std::to_string(V::spec.vocab)});
-      }
-      ordering[i] = static_cast<std::int32_t>(id);
-    }
+    auto ids = token_ids(file_, e, V::spec.vocab);
+    if (!ids) return refuse(std::move(ids.error()));
+    ordering = std::move(*ids);
   }
 
   /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.

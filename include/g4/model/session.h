@@ -222,7 +222,7 @@ class session {
   result<std::size_t> chunk_length(const prompt_view<scalar>& prompt, std::size_t first) const {
     const std::size_t left = prompt.ids.size() - first;
     std::size_t length = std::min(left, options_.batch);
-    if (sees_images && !prompt.image_run.empty() && length < left) {
+    if (spec.sees_images() && !prompt.image_run.empty() && length < left) {
       const auto run = prompt.image_run.subspan(first);
       while (length > 0 && run[length] != 0 && run[length] == run[length - 1]) --length;
       if (length == 0) return fail("session: an image has more tokens than the batch of ", options_.batch);
@@ -321,8 +321,7 @@ class session {
         if (sees_image) to = std::max(to, image_end);
         return key_range{position{from}, position{to}};
       };
-      local[t] =
-          range(local_span, sees_images);
+      local[t] = range(local_span, spec.sees_images());
       global[t] = range(global_span, spec.sees == visibility::images_everywhere);
     }
   }
@@ -354,8 +353,6 @@ class session {
   }
 
   static constexpr rope_table ropes = distinct_ropes(V::kinds);
-  static constexpr bool sees_images =
-      spec.sees == visibility::images_on_local || spec.sees == visibility::images_everywhere;
   static constexpr key_span local_span = span_of(reach::local);
   static constexpr key_span global_span = span_of(reach::global);
 

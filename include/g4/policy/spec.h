@@ -104,6 +104,10 @@ struct model_spec {
 
   [[nodiscard]] constexpr int first_shared() const { return layers - shared_layers; }
   [[nodiscard]] constexpr bool is_drafter() const { return target_width != 0; }
+  /// Tokens of an image see one another, in some layers or in all.
+  [[nodiscard]] constexpr bool sees_images() const {
+    return sees == visibility::images_on_local || sees == visibility::images_everywhere;
+  }
 };
 
 /// The three generations, told apart by what only they have.
