@@ -13,7 +13,8 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
   const std::vector<std::byte> bytes = random_weights(shape.type, shape.rows, shape.columns);
   // One token: as many copies as it takes to come from memory every time.
   const std::size_t copies = tokens > 1 ? 1 : std::max<std::size_t>(1, (std::size_t{192} << 20) / bytes.size());
-  backend::cpu on({which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr});
+  backend::cpu on(
+      {which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr, backend::packing::at_load});
   packed_store store;
   const bool packed = which == step::fast && cpu::packs(shape.type);  // plain floats stay where they are
   std::vector<std::vector<std::byte>> stored(packed ? 0 : copies, bytes);

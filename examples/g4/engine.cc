@@ -10,7 +10,7 @@
 
 namespace program {
 
-g4::result<engine> open_engine(const settings& s) {
+g4::result<engine> open_engine(const settings& s, g4::backend::packing pack) {
   const auto begun = std::chrono::steady_clock::now();
   engine e;
   e.path = s.model;
@@ -36,7 +36,7 @@ g4::result<engine> open_engine(const settings& s) {
     const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
     const auto mode = s.mode == "exact" ? g4::backend::numeric::exact : g4::backend::numeric::fast;
-    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get()});
+    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), pack});
     opened = open_compiled(*from, *e.cpu, options);
   }
   if (!opened) return g4::unexpected(std::move(opened.error()));

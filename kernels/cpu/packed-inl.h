@@ -95,7 +95,8 @@ HWY_INLINE levels16 level(const std::byte* block, size_t part) {
     static_assert(S == storage::q6_k);
     constexpr size_t half = Sub / 4;
     constexpr size_t c = Sub % 4;
-    const levels16 low = field<at + 4 * static_cast<int>(c / 2), 0, 15>(words(block, 16 * half + 8 * (c % 2) + v, part));
+    const levels16 low =
+        field<at + 4 * static_cast<int>(c / 2), 0, 15>(words(block, 16 * half + 8 * (c % 2) + v, part));
     return hn::Or(low, field<at + 2 * static_cast<int>(c), 4, 0x30>(words(block, 32 + 8 * half + v, part)));
   }
 }

@@ -138,7 +138,7 @@ HWY_INLINE void widen_block(const std::byte* block, const std::byte* scales, std
 template <storage S>
 HWY_INLINE void widen(const cpu::packed_call& call, size_t panel, size_t first, size_t count, const wide_panel& out) {
   using facts = packed_facts<S>;
-  const std::byte* levels = call.w + panel * cpu::packed_panel_bytes(S, call.columns);
+  const std::byte* levels = call.w + (panel - call.first) * cpu::packed_panel_bytes(S, call.columns);
   const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
   for (size_t b = 0; b < count / facts::subs; ++b) {
     const size_t from = first / facts::subs + b;
@@ -162,8 +162,8 @@ inline void widen_floats(const cpu::packed_call& call, size_t panel, size_t firs
       HWY_ALIGN int32_t pairs[16];
       const size_t column = 32 * (first + b);
       if (row < call.rows) {
-        unpack(call.origin, call.w + row * stride + column * element, std::min<size_t>(32, call.columns - column),
-               weights);
+        unpack(call.origin, call.w + (row - call.first * cpu::panel_rows) * stride + column * element,
+               std::min<size_t>(32, call.columns - column), weights);
       }
       out.scale[16 * b + r] = quantise_block(weights, top, reinterpret_cast<int16_t*>(pairs));
       for (size_t pair = 0; pair < 16; ++pair) {
@@ -346,7 +346,7 @@ inline void packed_matmul_of(const cpu::packed_call& call) {
     const size_t row = p * cpu::panel_rows;
     HWY_ALIGN float sums[cpu::panel_rows];
     for (size_t part = 0; part < parts; ++part) {
-      panel_times_vector<S>(call, call.w + p * panel_bytes, part, sums + part * lanes);
+      panel_times_vector<S>(call, call.w + (p - call.first) * panel_bytes, part, sums + part * lanes);
     }
     std::copy(sums, sums + std::min(cpu::panel_rows, call.rows - row), call.y + row);
   }

@@ -2,11 +2,17 @@
 
 #include "g4/backend/cpu.h"
 
+#include <thread>
+
 namespace g4::test {
 namespace {
 
 constexpr storage packed_storages[] = {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1,
                                        storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k};
+
+backend::cpu fast_backend(pool* threads = nullptr) {
+  return backend::cpu({backend::numeric::fast, threads, backend::packing::at_load});
+}
 
 matrix_view packed(backend::cpu& on, const random_matrix& w, packed_store& store) {
   const result<matrix_view> out = on.prepare(w.view, store);
@@ -37,7 +43,7 @@ void check_fast(storage type, std::size_t rows, std::size_t columns, std::size_t
   const std::vector<float> x = random_floats(tokens * columns, 2);
   const std::vector<double> rounded = rounded_by_block(x, columns);
   for_each_target([&] {
-    backend::cpu on({backend::numeric::fast, nullptr});
+    backend::cpu on = fast_backend();
     packed_store store;
     const matrix_view fast = packed(on, w, store);
     EXPECT_EQ(fast.type == storage::packed, cpu::packs(type));
@@ -95,7 +101,7 @@ TEST(packed_matmul, largest_levels_and_scales_within_int32) {
   }
   const std::vector<float> x(256 * 3, 1.0f);
   for_each_target([&] {
-    backend::cpu on({backend::numeric::fast, nullptr});
+    backend::cpu on = fast_backend();
     packed_store store;
     const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
     ASSERT_TRUE(w.has_value());
@@ -114,8 +120,8 @@ TEST(packed_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any
     const random_matrix w(type, 300, 768);
     const std::vector<float> x = random_floats(29 * 768, 3);
     for_each_target([&] {
-      backend::cpu on({backend::numeric::fast, nullptr});
-      backend::cpu many({backend::numeric::fast, &threads});
+      backend::cpu on = fast_backend();
+      backend::cpu many = fast_backend(&threads);
       packed_store store;
       const matrix_view fast = packed(on, w, store);
       std::vector<float> together(29 * 300), pooled(29 * 300), alone(300);
@@ -133,14 +139,15 @@ TEST(packed_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any
 TEST(packed_matmul, the_file_s_bytes_back_from_the_panels) {
   for (const storage type : packed_storages) {
     const random_matrix w(type, 19, 512);
-    backend::cpu on({backend::numeric::fast, nullptr});
+    backend::cpu on = fast_backend();
     packed_store store;
     const matrix_view fast = packed(on, w, store);
+    const cpu::packed_weight& weight = cpu::weight_of(fast);
     const storage_facts facts = facts_of(type);
     std::vector<std::byte> block(facts.block_bytes);
     for (std::size_t r = 0; r < 19; ++r) {
       for (std::size_t b = 0; b < 512 / facts.block_elements; ++b) {
-        cpu::unpack_block(fast, type, r, b, block.data());
+        cpu::unpack_block(weight, r, b, block.data());
         ASSERT_EQ(0, std::memcmp(block.data(), w.view.row(r) + b * facts.block_bytes, facts.block_bytes))
             << facts.name << " row " << r;
       }
@@ -152,10 +159,129 @@ TEST(packed_matmul, the_file_s_bytes_back_from_the_panels) {
   }
 }
 
+TEST(packing, the_kernel_s_panels_are_those_of_its_definition) {
+  for (const storage type : packed_storages) {
+    const random_matrix w(type, 37, 512);
+    const std::size_t bytes = cpu::packed_panel_bytes(type, 512);
+    for_each_target([&] {
+      std::vector<std::byte> defined(3 * bytes), found(3 * bytes, std::byte{0x5a});
+      for (std::size_t p = 0; p < 3; ++p) cpu::pack_panel(w.view, p, defined.data() + p * bytes);
+      cpu::kernels::pack({w.view, 0, 1, found.data()});
+      cpu::kernels::pack({w.view, 1, 2, found.data() + bytes});
+      EXPECT_EQ(defined, found) << facts_of(type).name;
+    });
+  }
+}
+
+// What a `let_go` was told, in order.
+struct told {
+  std::vector<std::span<const std::byte>> stretches;
+  [[nodiscard]] let_go teller() {
+    return {this, [](const void* self, std::span<const std::byte> bytes) {
+              static_cast<told*>(const_cast<void*>(self))->stretches.push_back(bytes);
+            }};
+  }
+};
+
+TEST(packing, the_same_bits_while_a_weight_moves) {
+  thread_pool threads(3);
+  for (const storage type : packed_storages) {
+    SCOPED_TRACE(facts_of(type).name);
+    const random_matrix w(type, 16 * 60 + 5, 256);
+    for (const std::size_t tokens : {1u, 7u}) {
+      const std::vector<float> x = random_floats(tokens * 256, 6);
+      backend::cpu settled = fast_backend();
+      packed_store store;
+      std::vector<float> expected(tokens * w.view.rows), found(tokens * w.view.rows), row(256), stored(256);
+      settled.matmul(packed(settled, w, store), x.data(), tokens, expected.data());
+      for (pool* over : {static_cast<pool*>(nullptr), static_cast<pool*>(&threads)}) {
+        backend::cpu on({backend::numeric::fast, over});
+        told heard;
+        const result<matrix_view> moving = on.prepare(w.view, store, heard.teller());
+        ASSERT_TRUE(moving.has_value());
+        cpu::packed_weight& weight = cpu::weight_of(*moving);
+        weight.used = true;
+        for (const std::size_t moved : {0u, 1u, 30u, 60u, 61u}) {
+          // Some panels have moved; another session holds the weight, so that no more of them do.
+          for (std::size_t p = weight.moved; p < moved; ++p) {
+            cpu::pack_panel(w.view, p, weight.panels + p * cpu::packed_panel_bytes(type, 256));
+          }
+          weight.moved = moved;
+          weight.moving = true;
+          on.matmul(*moving, x.data(), tokens, found.data());
+          ASSERT_EQ(found, expected) << moved << " panels moved";
+          ASSERT_EQ(weight.moved, moved);
+          for (const std::size_t id : {std::size_t{0}, std::size_t{500}, w.view.rows - 1}) {
+            on.embed(*moving, id, 1.5f, row.data());
+            on.embed(w.view, id, 1.5f, stored.data());
+            ASSERT_EQ(row, stored) << moved << " panels moved, row " << id;
+          }
+        }
+        EXPECT_TRUE(heard.stretches.empty());
+      }
+    }
+  }
+}
+
+TEST(packing, nothing_moves_at_the_first_use_and_all_within_nine_more) {
+  const random_matrix w(storage::q4_0, 16 * 4096, 1024);  // 36 MB: an eighth is less than 16 MB
+  const std::vector<float> x = random_floats(1024, 7);
+  std::vector<float> y(w.view.rows), first(w.view.rows);
+  backend::cpu on({backend::numeric::fast, nullptr});
+  packed_store store;
+  told heard;
+  const result<matrix_view> moving = on.prepare(w.view, store, heard.teller());
+  ASSERT_TRUE(moving.has_value());
+  const cpu::packed_weight& weight = cpu::weight_of(*moving);
+  on.matmul(*moving, x.data(), 1, first.data());
+  EXPECT_EQ(weight.moved, 0u);
+  on.matmul(*moving, x.data(), 1, y.data());
+  EXPECT_EQ(first, y);
+  EXPECT_GT(weight.moved, 0u);
+  EXPECT_LT(weight.moved, weight.count());
+  for (int use = 0; use < 8; ++use) {
+    on.matmul(*moving, x.data(), 1, y.data());
+    EXPECT_EQ(first, y);
+  }
+  EXPECT_TRUE(weight.settled());
+  // Every byte of the file was let go once, in order.
+  const std::byte* next = w.view.data;
+  for (const std::span<const std::byte> bytes : heard.stretches) {
+    EXPECT_EQ(bytes.data(), next);
+    next = bytes.data() + bytes.size();
+  }
+  EXPECT_EQ(next, w.view.row(w.view.rows));
+}
+
+TEST(packing, sessions_of_two_threads_share_a_moving_weight) {
+  const random_matrix w(storage::q8_0, 16 * 512, 640);
+  const std::vector<float> x = random_floats(640, 8);
+  packed_store store;
+  backend::cpu loader({backend::numeric::fast, nullptr});
+  const result<matrix_view> moving = loader.prepare(w.view, store);
+  ASSERT_TRUE(moving.has_value());
+  std::vector<float> y[2];
+  const auto session = [&](std::size_t which) {
+    backend::cpu on({backend::numeric::fast, nullptr});
+    std::vector<float> again(w.view.rows);
+    y[which].resize(w.view.rows);
+    on.matmul(*moving, x.data(), 1, y[which].data());
+    for (int use = 0; use < 12; ++use) {
+      on.matmul(*moving, x.data(), 1, again.data());
+      EXPECT_EQ(again, y[which]);
+    }
+  };
+  std::thread other(session, 1);
+  session(0);
+  other.join();
+  EXPECT_EQ(y[0], y[1]);
+  EXPECT_TRUE(cpu::weight_of(*moving).settled());
+}
+
 TEST(packed_matmul, noughts_in_and_noughts_out) {
   const random_matrix w(storage::q4_k, 16, 256);
   const std::vector<float> x(256, 0.0f);
-  backend::cpu on({backend::numeric::fast, nullptr});
+  backend::cpu on = fast_backend();
   packed_store store;
   std::vector<float> y(16, 1.0f);
   on.matmul(packed(on, w, store), x.data(), 1, y.data());

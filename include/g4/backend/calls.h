@@ -29,9 +29,7 @@ struct matmul_call {
 /// Rows of weights that are turned into floats together when several tokens share them.
 inline constexpr std::size_t matmul_tile_rows = 4;
 
-[[nodiscard]] constexpr std::size_t matmul_scratch(const matrix_view& w) {
-  return matmul_tile_rows * (w.columns + 64);
-}
+[[nodiscard]] constexpr std::size_t matmul_scratch(const matrix_view& w) { return matmul_tile_rows * (w.columns + 64); }
 
 /// Activations in 16 bits: x ≈ levels · step, one step per block of 32 columns.
 ///
@@ -59,11 +57,19 @@ struct quantise_call {
   activations out;
 };
 
+/// Panels [first, first + count) of w in the kernels' order, one after the other in `out`.
+struct pack_call {
+  matrix_view w;
+  std::size_t first = 0;
+  std::size_t count = 0;
+  std::byte* out = nullptr;
+};
+
 /// Panels [first, first + count) of y = x · Wᵀ with 16-bit activations; a panel is 16 rows of W.
 ///
 /// scratch   `packed_scratch` bytes
 struct packed_call {
-  const std::byte* w = nullptr;
+  const std::byte* w = nullptr;  ///< panel `first`; of plain floats, its first row as stored
   storage origin = storage::f32;
   std::size_t rows = 0;
   std::size_t columns = 0;
@@ -172,6 +178,7 @@ struct kernels {
   static void matmul(const matmul_call& call);
   static void unpack(storage type, const std::byte* block, std::size_t n, float* y);
   static void quantise(const quantise_call& call);
+  static void pack(const pack_call& call);
   static void packed_matmul_32(const packed_call& call);  ///< blocks of 32, and plain floats
   static void packed_matmul_k(const packed_call& call);   ///< blocks of 256
   static void rms_norm(const norm_call& call);

@@ -2,7 +2,6 @@
 /// to link but Highway's headers; use one `-march` for the whole program.
 #pragma once
 
-
 #include "g4/backend/calls.h"
 #include "g4/backend/simd.h"
 #include "hwy/highway.h"
@@ -10,6 +9,7 @@
 #include "kernels/cpu/attend-inl.h"
 #include "kernels/cpu/gate-inl.h"
 #include "kernels/cpu/matmul-inl.h"
+#include "kernels/cpu/pack-inl.h"
 #include "kernels/cpu/packed_matmul-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 #include "kernels/cpu/rms_norm-inl.h"
@@ -26,6 +26,7 @@ struct inline_kernels {
     g4::HWY_NAMESPACE::unpack(type, block, n, y);
   }
   static void quantise(const quantise_call& call) { g4::HWY_NAMESPACE::quantise(call); }
+  static void pack(const pack_call& call) { g4::HWY_NAMESPACE::pack(call); }
   static void packed_matmul_32(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_32(call); }
   static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }

@@ -8,13 +8,15 @@
 ///     scales    [blocks, …, 16 rows]                see packed_scale_bytes
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <deque>
 #include <memory>
 #include <new>
 #include <vector>
 
+#include "g4/tensor/let_go.h"
 #include "g4/tensor/matrix.h"
 
 #if defined(__linux__)
@@ -23,10 +25,43 @@
 
 namespace g4 {
 
+namespace cpu {
+
+inline constexpr std::size_t panel_rows = 16;
+
+/// A weight on its way from the file's rows into the kernels' order. What is used once is multiplied panel by panel as it
+/// lies in the file; what is used again moves, some panels with each use, until all have. So a first token waits for
+/// no copy, and no later one for the whole of it.
+///
+/// Models of several sessions share their weights: one session at a time moves panels of a weight, the others go on
+/// with what has `moved` and with `stored`, which stays readable.
+struct packed_weight {
+  matrix_view stored;           ///< as in the file
+  std::byte* panels = nullptr;  ///< [panels, packed_panel_bytes]
+  let_go done_with;             ///< told of rows that have moved
+  std::atomic<bool> used{false};
+  std::atomic<bool> moving{false};
+  std::atomic<std::size_t> moved{0};  ///< panels [0, moved) can be read
+
+  packed_weight(const matrix_view& w, std::byte* memory, let_go told) : stored(w), panels(memory), done_with(told) {}
+
+  [[nodiscard]] std::size_t count() const { return (stored.rows + panel_rows - 1) / panel_rows; }
+  [[nodiscard]] bool has(std::size_t panel) const { return panel < moved.load(std::memory_order_acquire); }
+  [[nodiscard]] bool settled() const { return moved.load(std::memory_order_acquire) == count(); }
+};
+
+}  // namespace cpu
+
 /// Owns packed weights for as long as a model uses them. Grows in large pieces of which only what is written takes
 /// memory. Not for several threads at once.
 class packed_store {
  public:
+  /// A weight whose rows `w`, which outlive the store, will move into memory of the store: `bytes` bytes. Null when
+  /// memory has run out.
+  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, std::size_t bytes, let_go told) {
+    std::byte* memory = take(bytes);
+    return memory == nullptr ? nullptr : &weights_.emplace_back(w, memory, told);
+  }
   /// `bytes` bytes aligned to a cache line, or null when memory has run out.
   [[nodiscard]] std::byte* take(std::size_t bytes) {
     bytes = (bytes + 63) & ~std::size_t{63};
@@ -57,6 +92,7 @@ class packed_store {
     void operator()(std::byte* p) const { ::operator delete[](p, huge_page); }
   };
   std::vector<std::unique_ptr<std::byte[], release>> pieces_;
+  std::deque<cpu::packed_weight> weights_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;
   std::size_t bytes_ = 0;
@@ -64,13 +100,14 @@ class packed_store {
 
 namespace cpu {
 
-inline constexpr std::size_t panel_rows = 16;
-
-/// What a packed weight was made from; it stands in the 64 bytes before the first panel.
-struct packed_header {
-  storage origin;
-};
-inline constexpr std::size_t packed_header_bytes = 64;
+/// The weight behind a view of type `storage::packed`.
+[[nodiscard]] inline packed_weight& weight_of(const matrix_view& packed) {
+  return *reinterpret_cast<packed_weight*>(
+      const_cast<std::byte*>(packed.data));  // not const where `packed_store` has it
+}
+[[nodiscard]] inline matrix_view view_of(const packed_weight& weight) {
+  return {reinterpret_cast<const std::byte*>(&weight), weight.stored.rows, weight.stored.columns, storage::packed};
+}
 
 /// True for the storages `pack` rearranges. Plain floats stay where they are.
 [[nodiscard]] constexpr bool packs(storage s) { return facts_of(s).block_elements > 1; }
@@ -112,7 +149,7 @@ inline constexpr std::size_t packed_header_bytes = 64;
 }
 
 [[nodiscard]] constexpr std::size_t packed_bytes(const matrix_view& w) {
-  return packed_header_bytes + (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns);
+  return (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns);
 }
 
 /// Bit 4v + 2i + h of a Q5_0 or Q5_1 block's fifth bits goes to bit 2v + h of the i-th 16-bit half: the place its

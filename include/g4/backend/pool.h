@@ -132,8 +132,7 @@ class thread_pool final : public pool {
 template <class ParallelFor>
 class pool_of final : public pool {
  public:
-  pool_of(std::size_t workers, ParallelFor parallel_for)
-      : workers_(workers), parallel_for_(std::move(parallel_for)) {}
+  pool_of(std::size_t workers, ParallelFor parallel_for) : workers_(workers), parallel_for_(std::move(parallel_for)) {}
   [[nodiscard]] std::size_t workers() const override { return workers_; }
   void run_tasks(std::size_t tasks, task_function function, void* context) override {
     parallel_for_(tasks, [=](std::size_t task, std::size_t worker) { function(context, task, worker); });

@@ -22,7 +22,13 @@ namespace g4::backend {
 /// How exactly a backend computes.
 enum class numeric {
   exact,  ///< weights as stored, float32 activations and sums: ordinary float32 rounding against `reference<double>`
-  fast,   ///< weights repacked by `prepare`, activations rounded to 14 bits per block of 32 before each product
+  fast,   ///< weights repacked (`prepare`), activations rounded to 14 bits per block of 32 before each product
+};
+
+/// When a weight moves into the kernels' own order.
+enum class packing {
+  in_use,   ///< from its second use on, some of it with each: the first token comes soonest
+  at_load,  ///< at once: every token takes as long as the next
 };
 
 /// One of several products of the same input: y [T, w.rows] = x · wᵀ.
@@ -34,6 +40,7 @@ struct projection {
 struct simd_options {
   numeric mode = numeric::exact;
   g4::pool* pool = nullptr;  ///< the host's; null runs everything on the calling thread
+  packing pack = packing::in_use;
 };
 
 /// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have come from `reference<float>`.
@@ -48,53 +55,36 @@ class simd : public reference<float> {
   using weight_store = packed_store;
 
   simd() = default;
-  explicit simd(options choice) : mode_(choice.mode), pool_(choice.pool) {}
+  explicit simd(options choice) : mode_(choice.mode), pack_(choice.pack), pool_(choice.pool) {}
 
   [[nodiscard]] numeric mode() const { return mode_; }
   [[nodiscard]] std::size_t workers() const { return pool_ == nullptr ? 1 : pool_->workers(); }
 
-  /// The weight in the kernels' own order, in memory of `store`: what `matmul`, `matmuls` and `embed`
-  /// then take in its place. The bytes of `w` are no longer needed, unless the returned view still points at them:
-  /// plain floats, and every weight in `exact` mode, stay where they are.
+  /// The weight as `matmul`, `matmuls` and `embed` take it in place of `w`: on its way into the kernels' own order, in
+  /// memory of `store`. `w` outlives the store. Plain floats, and every weight in `exact` mode, stay as they are.
   ///
-  /// read   read(bytes) is called with each stretch of `w` as soon as it is no longer needed, so that a file's pages can be
-  ///        let go while the packed weight grows
-  template <class Read>
-  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store, Read&& read) {
+  /// told   told(bytes) is called with stretches of `w` that have moved, from the thread that uses the weight
+  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store, let_go told = {}) {
     if (mode_ == numeric::exact || !cpu::packs(w.type) || w.rows == 0) return w;
-    std::byte* out = store.take(cpu::packed_bytes(w));
-    if (out == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w), " bytes");
-    const cpu::packed_header header{w.type};
-    std::memcpy(out, &header, sizeof header);
-    const std::size_t panels = ceil_div(w.rows, cpu::panel_rows);
-    constexpr std::size_t stretch = std::size_t{8} << 20;  // large enough to share among workers, small next to a model
-    const std::size_t step = std::max<std::size_t>(1, stretch / (cpu::panel_rows * w.stride()));
-    for (std::size_t begin = 0; begin < panels; begin += step) {
-      const std::size_t n = std::min(step, panels - begin);
-      run(n, split(n, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
-        for (std::size_t p = begin + first; p < begin + first + count; ++p) cpu::pack_panel(w, p, out);
-      });
-      const std::size_t first_row = begin * cpu::panel_rows;
-      const std::size_t rows = std::min(n * cpu::panel_rows, w.rows - first_row);
-      read(std::span<const std::byte>(w.row(first_row), rows * w.stride()));
-    }
-    return matrix_view{out, w.rows, w.columns, storage::packed};
-  }
-  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store) {
-    return prepare(w, store, [](std::span<const std::byte>) {});
+    cpu::packed_weight* weight = store.add(w, cpu::packed_bytes(w), told);
+    if (weight == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w), " bytes");
+    if (pack_ == packing::at_load) move_panels(*weight, weight->count());
+    return cpu::view_of(*weight);
   }
 
   void embed(const matrix_view& table, std::size_t id, float scale, float* y) {
-    if (table.type == storage::packed) {
-      const storage s = cpu::origin_of(table);
+    const cpu::packed_weight* weight = table.type == storage::packed ? &cpu::weight_of(table) : nullptr;
+    if (weight != nullptr && weight->has(id / cpu::panel_rows)) {
+      const storage s = weight->stored.type;
       const std::size_t columns = facts_of(s).block_elements;
       std::byte block[256];
       for (std::size_t b = 0; b < table.columns / columns; ++b) {
-        cpu::unpack_block(table, s, id, b, block);
+        cpu::unpack_block(*weight, id, b, block);
         Kernels::unpack(s, block, columns, y + b * columns);
       }
     } else {
-      Kernels::unpack(table.type, table.row(id), table.columns, y);
+      const matrix_view& stored = weight != nullptr ? weight->stored : table;
+      Kernels::unpack(stored.type, stored.row(id), stored.columns, y);
     }
     for (std::size_t i = 0; i < table.columns; ++i) y[i] *= scale;
   }
@@ -111,14 +101,16 @@ class simd : public reference<float> {
     bool rounded = false;
     for (const projection& p : products) rounded = rounded || takes_rounded(p.w, tokens);
     const cpu::activations levels = rounded ? round(x, columns, tokens) : cpu::activations{};
+    for (const projection& p : products) {
+      if (p.w.type == storage::packed) move_some(cpu::weight_of(p.w));
+    }
 
     // Work is counted in panels of sixteen rows, whatever a product's storage.
     std::size_t panels = 0;
     std::size_t stride = 64;
     for (const projection& p : products) {
       panels += ceil_div(p.w.rows, cpu::panel_rows);
-      stride =
-          std::max(stride, takes_rounded(p.w, tokens) ? cpu::packed_scratch : sizeof(float) * cpu::matmul_scratch(p.w));
+      stride = std::max(stride, scratch_bytes(p.w, tokens));
     }
     stride = ceil_div(stride, 64) * 64;
     std::byte* scratch = scratch_.take<std::byte>(stride * workers());
@@ -305,34 +297,87 @@ class simd : public reference<float> {
     return out;
   }
 
+  /// Panels that are packed together into working memory while a weight has not moved: two are a tile of the kernel's.
+  [[nodiscard]] static std::size_t panels_at_once(const matrix_view& stored) {
+    return std::max<std::size_t>(
+        2, (std::size_t{32} << 10) / cpu::packed_panel_bytes(stored.type, stored.columns) / 2 * 2);
+  }
+
+  /// Bytes one worker needs for its panels of a product.
+  [[nodiscard]] std::size_t scratch_bytes(const matrix_view& w, std::size_t tokens) const {
+    if (!takes_rounded(w, tokens)) return sizeof(float) * cpu::matmul_scratch(w);
+    if (w.type != storage::packed || cpu::weight_of(w).settled()) return cpu::packed_scratch;
+    const matrix_view& stored = cpu::weight_of(w).stored;
+    return cpu::packed_scratch + panels_at_once(stored) * cpu::packed_panel_bytes(stored.type, stored.columns);
+  }
+
+  /// Panels [moved, moved + count) of a weight go where they belong. The caller alone moves this weight.
+  void move_panels(cpu::packed_weight& weight, std::size_t count) {
+    const matrix_view& w = weight.stored;
+    const std::size_t panel_bytes = cpu::packed_panel_bytes(w.type, w.columns);
+    constexpr std::size_t stretch = std::size_t{8} << 20;  // large enough to share among workers, small next to a model
+    const std::size_t step = std::max<std::size_t>(1, stretch / panel_bytes);
+    std::size_t begin = weight.moved.load(std::memory_order_relaxed);
+    for (const std::size_t end = begin + count; begin < end;) {
+      const std::size_t n = std::min(step, end - begin);
+      run(n, split(n, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t some, std::size_t) {
+        Kernels::pack({w, begin + first, some, weight.panels + (begin + first) * panel_bytes});
+      });
+      const std::size_t row = begin * cpu::panel_rows;
+      begin += n;
+      weight.moved.store(begin, std::memory_order_release);
+      weight.done_with({w.row(row), (std::min(begin * cpu::panel_rows, w.rows) - row) * w.stride()});
+    }
+  }
+
+  /// From its second use on a weight moves by an eighth, or by 16 MB if that is more.
+  void move_some(cpu::packed_weight& weight) {
+    if (weight.settled() || !weight.used.exchange(true, std::memory_order_relaxed)) return;
+    if (weight.moving.exchange(true, std::memory_order_acquire)) return;  // another session is at it
+    const std::size_t panel_bytes = cpu::packed_panel_bytes(weight.stored.type, weight.stored.columns);
+    const std::size_t share = std::max({std::size_t{1}, (std::size_t{16} << 20) / panel_bytes, weight.count() / 8});
+    const std::size_t left = weight.count() - weight.moved.load(std::memory_order_relaxed);
+    move_panels(weight, std::min(share, left));
+    weight.moving.store(false, std::memory_order_release);
+  }
+
   void panels_of(const projection& p, const float* x, const cpu::activations& levels, std::size_t tokens,
                  std::size_t first, std::size_t count, std::byte* scratch) {
     if (!takes_rounded(p.w, tokens)) {
       const std::size_t row = first * cpu::panel_rows;
       const std::size_t rows = std::min(count * cpu::panel_rows, p.w.rows - row);
       Kernels::matmul({p.w, x, tokens, p.y, row, rows, reinterpret_cast<float*>(scratch)});
-    } else {
-      const bool packed = p.w.type == storage::packed;
-      const storage origin = packed ? cpu::origin_of(p.w) : p.w.type;
-      const cpu::packed_call call{p.w.data + (packed ? cpu::packed_header_bytes : 0),
-                                  origin,
-                                  p.w.rows,
-                                  p.w.columns,
-                                  levels,
-                                  tokens,
-                                  p.y,
-                                  first,
-                                  count,
-                                  scratch};
-      if (packed && facts_of(origin).block_elements == 256) {
-        Kernels::packed_matmul_k(call);
-      } else {
-        Kernels::packed_matmul_32(call);
-      }
+      return;
+    }
+    cpu::packed_call call{nullptr, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch};
+    if (p.w.type != storage::packed) {
+      call.w = p.w.row(first * cpu::panel_rows);
+      return Kernels::packed_matmul_32(call);
+    }
+    const cpu::packed_weight& weight = cpu::weight_of(p.w);
+    const matrix_view& stored = weight.stored;
+    const std::size_t panel_bytes = cpu::packed_panel_bytes(stored.type, stored.columns);
+    const auto multiply = [&](const std::byte* panels, std::size_t from, std::size_t some) {
+      call.w = panels;
+      call.first = from;
+      call.count = some;
+      facts_of(stored.type).block_elements == 256 ? Kernels::packed_matmul_k(call) : Kernels::packed_matmul_32(call);
+    };
+    call.origin = stored.type;
+    const std::size_t end = first + count;
+    const std::size_t moved = std::clamp(weight.moved.load(std::memory_order_acquire), first, end);
+    if (first < moved) multiply(weight.panels + first * panel_bytes, first, moved - first);
+    for (std::size_t from = moved; from < end;) {
+      const std::size_t some = std::min(panels_at_once(stored), end - from);
+      std::byte* const panels = scratch + cpu::packed_scratch;
+      Kernels::pack({stored, from, some, panels});
+      multiply(panels, from, some);
+      from += some;
     }
   }
 
   numeric mode_ = numeric::exact;
+  packing pack_ = packing::in_use;
   g4::pool* pool_ = nullptr;
   working_memory scratch_;
   working_memory levels_;

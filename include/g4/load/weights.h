@@ -18,6 +18,7 @@
 #include "g4/load/names.h"
 #include "g4/model/weights.h"
 #include "g4/ops/dequantise.h"
+#include "g4/tensor/let_go.h"
 
 namespace g4::load {
 
@@ -309,8 +310,6 @@ class filler {
         refuse(std::move(sound.error()));
         return nullptr;
       }
-      // Looking at a large table brings all of it in; what is to be packed comes in again piece by piece.
-      if (prepares_weights<B> && t.as == role::matrix) file_.release(e);
       // A norm weight of zeros is meant where norms add one to it; biases may be zero.
       const bool matters = t.as == role::matrix || (t.as == role::norm_weight && !V::spec.one_plus_weight);
       if (auto filled = matters ? io::check_not_all_zero(file_, e) : result<void>{}; !filled) {
@@ -321,18 +320,22 @@ class filler {
     return &e;
   }
 
-  /// A weight in the backend's own order, where it has one. The file's pages are let go as they are read.
+  /// A weight on its way into the backend's own order, where it has one. The file's pages are let go as they are read.
   [[nodiscard]] matrix_view prepared(const matrix_view& raw, const io::tensor_entry* from) {
     if constexpr (prepares_weights<B>) {
-      auto made = on_.prepare(raw, *store_, [&](std::span<const std::byte> read) { release(*from, read); });
+      auto made = on_.prepare(raw, *store_, pages_of(*from));
       if (made) return *made;
       refuse(std::move(made.error()));
     }
     return raw;
   }
 
-  void release(const io::tensor_entry& t, std::span<const std::byte> read) const {
-    if (t.file < file_.files().size()) file_.files()[t.file]->release(read);
+  /// Lets go of a file's pages; the weights keep the file.
+  [[nodiscard]] let_go pages_of(const io::tensor_entry& t) const {
+    if (t.file >= file_.files().size()) return {};
+    return {file_.files()[t.file].get(), [](const void* self, std::span<const std::byte> bytes) {
+              static_cast<const io::mapped_file*>(self)->release(bytes);
+            }};
   }
 
   void advance(const io::tensor_entry& e) {

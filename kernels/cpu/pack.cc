@@ -1,0 +1,17 @@
+// kernels/cpu/pack.cc: g4::cpu::kernels::pack for every SIMD target.
+#include "kernels/cpu/targets.h"
+
+#include "g4/backend/calls.h"  // declares what is defined here
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/pack.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/cpu/pack-inl.h"  // after highway.h
+
+#if HWY_ONCE
+namespace g4 {
+HWY_EXPORT(pack);
+void cpu::kernels::pack(const pack_call& call) { HWY_DYNAMIC_DISPATCH(pack)(call); }
+}  // namespace g4
+#endif
