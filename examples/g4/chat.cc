@@ -150,7 +150,7 @@ g4::result<std::span<const token>> reuse(g4::any_session& session, const std::ve
 g4::result<int> chat(const settings& s) {
   auto sampling = sampling_of(s);
   if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
-  auto e = open_engine(s);
+  auto e = open_engine(s, deciding_logits(s));
   if (!e) return g4::unexpected(std::move(e.error()));
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
   const g4::generation family = g4::generation_of(e->spec);
@@ -158,7 +158,7 @@ g4::result<int> chat(const settings& s) {
   if (vocabulary.find(mark) == g4::text::no_token)
     return g4::fail(s.model, ": the vocabulary has no ", mark, ", which opens a turn of a conversation");
   if (s.think && family != g4::generation::gemma4) return g4::fail("--think: only Gemma 4 thinks before it answers");
-  auto session = e->model->session(options_of(s, s.context != 0 ? s.context : 8192));
+  auto session = e->model->session(options_of(s, s.context != 0 ? s.context : 8192, deciding_logits(s)));
   if (!session) return g4::unexpected(std::move(session.error()));
 
   const bool interactive = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);

@@ -10,7 +10,7 @@
 
 namespace program {
 
-g4::result<engine> open_engine(const settings& s, g4::backend::packing pack) {
+g4::result<engine> open_engine(const settings& s, std::size_t best_logits, g4::backend::packing pack) {
   const auto begun = std::chrono::steady_clock::now();
   engine e;
   e.path = s.model;
@@ -36,7 +36,8 @@ g4::result<engine> open_engine(const settings& s, g4::backend::packing pack) {
     const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
     const auto mode = s.mode == "exact" ? g4::backend::numeric::exact : g4::backend::numeric::fast;
-    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), pack});
+    const auto head = best_logits > 0 ? g4::backend::head_order::ranked : g4::backend::head_order::whole;
+    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), pack, head});
     opened = open_compiled(*from, *e.cpu, options);
   }
   if (!opened) return g4::unexpected(std::move(opened.error()));
@@ -49,7 +50,15 @@ std::size_t threads_of(const settings& s) {
   return s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency());
 }
 
-g4::session_options options_of(const settings& s, std::size_t context) {
+std::size_t deciding_logits(const settings& s) {
+  // A drafter's guesses are checked against the logits of several tokens at once.
+  if (s.head == "whole" || !s.draft.empty()) return 0;
+  const std::size_t deciding = g4::sample::logits_that_decide(s.sampling);
+  return s.head == "ranked" || deciding == 1 ? deciding
+                                             : 0;  // for the greatest alone it always won, for 64 it may lose
+}
+
+g4::session_options options_of(const settings& s, std::size_t context, std::size_t best_logits) {
   const auto type_of = [](const std::string& name) -> std::optional<g4::storage> {
     for (const auto& [known, type] : cache_types) {
       if (name == known) return type;
@@ -57,6 +66,7 @@ g4::session_options options_of(const settings& s, std::size_t context) {
     return {};
   };
   g4::session_options options{.context = context, .batch = s.batch};
+  options.best_logits = best_logits;
   options.cache.local = type_of(s.cache);
   options.cache.global = type_of(s.cache_global.empty() ? s.cache : s.cache_global);
   return options;

@@ -12,7 +12,8 @@ namespace {
 
 /// As much as the prompt and the answer need, at least 4096 unless something else was asked for.
 g4::session_options session_for(const settings& s, std::size_t prompt) {
-  return options_of(s, s.context != 0 ? s.context : std::max<std::size_t>(4096, prompt + s.max_tokens));
+  const std::size_t context = s.context != 0 ? s.context : std::max<std::size_t>(4096, prompt + s.max_tokens);
+  return options_of(s, context, deciding_logits(s));
 }
 
 nlohmann::ordered_json json_of(const settings& s, const engine& e, const g4::sample::sampler_options& sampling,
@@ -56,7 +57,7 @@ g4::result<int> generate(const settings& s) {
   if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
   if (!s.draft.empty() && sampling.temperature > 0)
     return g4::fail("--draft: guesses are checked against the likeliest token; leave out --temperature");
-  auto e = open_engine(s);
+  auto e = open_engine(s, deciding_logits(s));
   if (!e) return g4::unexpected(std::move(e.error()));
 
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();

@@ -27,8 +27,9 @@ struct settings {
   std::size_t threads = 0;  ///< 0: as many as the machine has
   std::size_t context = 0;  ///< 0: as much as the command needs
   std::size_t batch = 256;
-  std::string cache;         ///< what keys and values are kept as; empty: as the mode does
-  std::string cache_global;  ///< the same of full-attention layers; empty: as `cache`
+  std::string head = "auto";  ///< ranked: compute the logits that decide; whole: all; auto: ranked for greedy choice
+  std::string cache;          ///< what keys and values are kept as; empty: as the mode does
+  std::string cache_global;   ///< the same of full-attention layers; empty: as `cache`
   bool skip_checks = false;
   bool json = false;
   bool stats = false;
@@ -75,7 +76,9 @@ struct engine {
 };
 
 /// Opens the model that the settings ask for, with progress on a terminal.
-[[nodiscard]] g4::result<engine> open_engine(const settings& s,
+///
+/// best_logits   how many of the greatest logits the command needs; 0 is all
+[[nodiscard]] g4::result<engine> open_engine(const settings& s, std::size_t best_logits = 0,
                                              g4::backend::packing pack = g4::backend::packing::in_use);
 
 /// What --cache may say.
@@ -86,7 +89,10 @@ inline constexpr std::array<std::pair<const char*, g4::storage>, 3> cache_types{
 [[nodiscard]] std::size_t threads_of(const settings& s);
 
 /// A session's options for so many tokens.
-[[nodiscard]] g4::session_options options_of(const settings& s, std::size_t context);
+[[nodiscard]] g4::session_options options_of(const settings& s, std::size_t context, std::size_t best_logits = 0);
+
+/// How many of the greatest logits to compute for choosing a token, by --head and what is chosen from; 0 is all.
+[[nodiscard]] std::size_t deciding_logits(const settings& s);
 
 /// The text given on the command line, or stdin.
 [[nodiscard]] g4::result<std::string> text_or_stdin(const settings& s);

@@ -98,15 +98,98 @@ inline void pack_whole_panel(const matrix_view& w, size_t panel, std::byte* leve
   }
 }
 
+// A panel of Q8_0 words by nibbles, with the norms of what the upper ones leave out.
+inline void split_nibbles(const std::byte* words, size_t columns, const uint16_t* groups, std::byte* to) {
+  const word_lanes dw;
+  const hn::Repartition<int16_t, word_lanes> d16;
+  const int_lanes di;
+  const float_lanes df;
+  const hn::RebindToUnsigned<decltype(d16)> du16;
+  const cpu::nibble_panel at = cpu::nibble_panel_of(columns);
+  const size_t blocks = columns / 32;
+  std::memcpy(to + at.scales, words + blocks * 512, blocks * 32);
+  std::memset(to + at.norms, 0, at.lower - at.norms);
+  const auto high = hn::Set(dw, 0xf0f0f0f0u);
+  const auto low = hn::Set(dw, 0x0f0f0f0fu);
+  const auto eight = hn::Set(d16, int16_t{8});
+  const auto pair_of = [&](size_t group, size_t row) HWY_ATTR {  // the two words of eight columns
+    const auto* from = reinterpret_cast<const uint32_t*>(words + 128 * group + row);
+    return std::pair(hn::LoadU(dw, from), hn::LoadU(dw, from + cpu::panel_rows));
+  };
+  const auto lower_of = [&](const auto& pair) HWY_ATTR {
+    return hn::Or(hn::And(pair.first, low), hn::And(hn::ShiftLeft<4>(pair.second), high));
+  };
+  for (size_t i = 0; i < 4 * blocks; ++i) {
+    for (size_t row = 0; row < 64; row += lanes * sizeof(uint32_t)) {
+      hn::StoreU(lower_of(pair_of(groups[i], row)), dw, reinterpret_cast<uint32_t*>(to + at.lower + 64 * i + row));
+    }
+  }
+  for (size_t b = 0; b < blocks; ++b) {
+    for (size_t part = 0; part < cpu::panel_rows / lanes; ++part) {
+      auto squares = hn::Zero(di);
+      for (size_t w = 0; w < 4; ++w) {
+        const size_t row = part * lanes * sizeof(uint32_t);
+        const auto pair = pair_of(4 * b + w, row);
+        const words32 upper = hn::Or(hn::And(pair.first, high), hn::And(hn::ShiftRight<4>(pair.second), low));
+        hn::StoreU(upper, dw, reinterpret_cast<uint32_t*>(to + 256 * b + 64 * w + row));
+        const auto add_squares = [&](auto nibbles) HWY_ATTR {  // of one nibble in every 16 bits
+          const auto v = hn::Sub(hn::BitCast(d16, hn::And(nibbles, hn::Set(du16, uint16_t{15}))), eight);
+          squares = hn::Add(squares, hn::WidenMulPairwiseAdd(di, v, v));
+        };
+        const auto nibbles = hn::BitCast(du16, lower_of(pair));
+        add_squares(nibbles);
+        add_squares(hn::ShiftRight<4>(nibbles));
+        add_squares(hn::ShiftRight<8>(nibbles));
+        add_squares(hn::ShiftRight<12>(nibbles));
+      }
+      // A root that rounding made too small by one part in ten million is still rounded up.
+      const auto norm = hn::Mul(hn::Sqrt(hn::ConvertTo(df, squares)), hn::Set(df, cpu::norm_unit * 1.00001f));
+      const auto rounded_up = hn::DemoteTo(byte_lanes(), hn::ConvertTo(di, hn::Ceil(norm)));
+      hn::StoreU(rounded_up, byte_lanes(), reinterpret_cast<uint8_t*>(to + at.norms + 16 * b + part * lanes));
+    }
+  }
+}
+
+// And back.
+inline void join_nibbles(const std::byte* panel, size_t columns, const uint16_t* groups, std::byte* words) {
+  const word_lanes dw;
+  const cpu::nibble_panel at = cpu::nibble_panel_of(columns);
+  const size_t blocks = columns / 32;
+  const auto high = hn::Set(dw, 0xf0f0f0f0u);
+  const auto low = hn::Set(dw, 0x0f0f0f0fu);
+  for (size_t i = 0; i < 4 * blocks; ++i) {
+    for (size_t row = 0; row < 64; row += lanes * sizeof(uint32_t)) {
+      const words32 upper = hn::LoadU(dw, reinterpret_cast<const uint32_t*>(panel + 64 * groups[i] + row));
+      const words32 lower = hn::LoadU(dw, reinterpret_cast<const uint32_t*>(panel + at.lower + 64 * i + row));
+      auto* out = reinterpret_cast<uint32_t*>(words + 128 * groups[i] + row);
+      hn::StoreU(hn::Or(hn::And(upper, high), hn::And(lower, low)), dw, out);
+      hn::StoreU(hn::Or(hn::And(hn::ShiftLeft<4>(upper), high), hn::And(hn::ShiftRight<4>(lower), low)), dw,
+                 out + cpu::panel_rows);
+    }
+  }
+  std::memcpy(words + blocks * 512, panel + at.scales, blocks * 32);
+}
+
 inline void pack(const cpu::pack_call& call) {
-  const size_t panel_bytes = cpu::packed_panel_bytes(call.w.type, call.w.columns);
+  const size_t panel_bytes = cpu::packed_panel_bytes(call.w.type, call.w.columns, call.order);
   std::byte* out = call.out;
   for (size_t p = call.first; p < call.first + call.count; ++p, out += panel_bytes) {
+    std::byte* const words = call.order == cpu::panel_order::nibbles ? call.scratch : out;
     if ((p + 1) * cpu::panel_rows <= call.w.rows) {
-      pack_whole_panel(call.w, p, out);
+      pack_whole_panel(call.w, p, words);
     } else {
-      cpu::pack_panel(call.w, p, out);  // the last panel has rows missing
+      cpu::pack_panel(call.w, p, words);  // the last panel has rows missing
     }
+    if (call.order == cpu::panel_order::nibbles) split_nibbles(words, call.w.columns, call.groups, out);
+  }
+}
+
+// Panels in the order of nibbles → in the order of words.
+inline void as_words(const cpu::as_words_call& call) {
+  const size_t from_bytes = cpu::packed_panel_bytes(storage::q8_0, call.columns, cpu::panel_order::nibbles);
+  const size_t to_bytes = cpu::packed_panel_bytes(storage::q8_0, call.columns);
+  for (size_t p = 0; p < call.count; ++p) {
+    join_nibbles(call.panels + p * from_bytes, call.columns, call.groups, call.out + p * to_bytes);
   }
 }
 

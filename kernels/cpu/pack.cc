@@ -1,4 +1,4 @@
-// kernels/cpu/pack.cc: g4::cpu::kernels::pack for every SIMD target.
+// kernels/cpu/pack.cc: g4::cpu::kernels::pack and as_words for every SIMD target.
 #include "kernels/cpu/targets.h"
 
 #include "g4/backend/calls.h"  // declares what is defined here
@@ -12,6 +12,8 @@
 #if HWY_ONCE
 namespace g4 {
 HWY_EXPORT(pack);
+HWY_EXPORT(as_words);
 void cpu::kernels::pack(const pack_call& call) { HWY_DYNAMIC_DISPATCH(pack)(call); }
+void cpu::kernels::as_words(const as_words_call& call) { HWY_DYNAMIC_DISPATCH(as_words)(call); }
 }  // namespace g4
 #endif

@@ -51,6 +51,15 @@ HWY_INLINE void fetch_early(const std::byte* p) {
 #endif
 }
 
+// Into the first-level cache: for what is used within microseconds.
+HWY_INLINE void fetch_soon(const std::byte* p) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  __builtin_prefetch(p, 0, 3);
+#else
+  (void)p;
+#endif
+}
+
 HWY_INLINE float read_half(const std::byte* p) {
   uint16_t bits;
   std::memcpy(&bits, p, sizeof bits);  // rows of a mapped file are aligned to two bytes at best

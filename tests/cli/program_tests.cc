@@ -468,6 +468,27 @@ TEST(real_model, greedy_text_the_same_on_every_way) {
   EXPECT_EQ(with({"--draft", "lookup"}).out, fast.out);
 }
 
+TEST(real_model, a_ranked_head_chooses_the_same_tokens) {
+  if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
+  std::ifstream file(G4_SOURCE_DIR "/conformance/cases/real-270m/case.json");
+  const auto prompts = nlohmann::json::parse(file).at("prompts");
+  ASSERT_GE(prompts.size(), 4u);
+  for (const auto& prompt : prompts) {
+    for (const std::vector<std::string>& choice :
+         {std::vector<std::string>{}, {"--temperature", "1", "--top-k", "64", "--top-p", "0.95", "--seed", "7"}}) {
+      const auto with = [&](const std::string& head) {
+        std::vector<std::string> all{G4_REAL_PROGRAM, "generate", "-m", real_model(), "--max-tokens", "24", "--head", head};
+        all.insert(all.end(), choice.begin(), choice.end());
+        all.push_back(prompt.at("text"));
+        return cli_test::run_program(all);
+      };
+      const ended whole = with("whole");
+      EXPECT_EQ(whole.status, 0) << whole.err;
+      EXPECT_EQ(with("ranked").out, whole.out) << prompt.at("name");
+    }
+  }
+}
+
 TEST(real_model, another_variant_named_with_its_differences) {
   if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
   expect_refused(run({"generate", "-m", real_model(), "x"}),

@@ -3,9 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <vector>
+
 #include "g4/backend/cpu.h"
 #include "g4/backend/pool.h"
 #include "g4/backend/reference.h"
+#include "g4/ops/dequantise.h"
+#include "g4/ops/quantise.h"
 #include "tests/model/session_checks.h"
 
 namespace {
@@ -109,6 +117,57 @@ TYPED_TEST(every_decoder_on_cpu, threads_do_not_change_a_bit) {
   const auto expected = logits_of_all(b, ids);
   for (std::size_t t = 0; t < ids.size(); ++t) ASSERT_EQ(rows[t], expected[t]) << t;
 }
+
+struct wide_vocabulary
+    : transformer<shape{.layers = 3, .width = 64, .vocab = 3000}, embed::tied_scaled, norm::sandwich<one_plus_weight>,
+                  attention<heads{.query = 2, .key_value = 1}, qk_norm, scaled_by_root_of{32}>,
+                  repeat<times<1, global<head{32}, rope{.theta = 1e4f}>>>, feed::gated<gelu_tanh, hidden{64}>,
+                  logits::uncapped> {};
+
+/// The k greatest logits of a head by nibbles are those of a whole head, bit by bit, and the rest are −∞ or right.
+template <class V>
+void expect_the_greatest_logits(std::initializer_list<std::size_t> counts) {
+  const test::random_checkpoint checkpoint(V::spec);
+  backend::cpu whole({.mode = backend::numeric::fast});
+  weights<V> w = *checkpoint.template load<V>(whole);
+  const std::size_t width = w.embed.columns;
+  std::vector<std::byte> table(w.embed.rows * row_bytes(storage::q8_0, width));
+  std::vector<float> row(width);
+  for (std::size_t r = 0; r < w.embed.rows; ++r) {
+    dequantise(w.embed.type, w.embed.row(r), width, row.data());
+    ASSERT_TRUE(quantise(storage::q8_0, row.data(), width, table.data() + r * row_bytes(storage::q8_0, width)));
+  }
+  const matrix_view stored{table.data(), w.embed.rows, width, storage::q8_0};
+  packed_store store;
+  static_cast<matrix_view&>(w.head) = *whole.prepare(stored, store);
+  auto every = *session<V, backend::cpu>::make(w, whole, {.context = 60, .batch = 8});
+  const auto ids = some_ids(50, V::vocab);
+  const auto expected = logits_of_all(every, ids);
+
+  for (const std::size_t k : counts) {
+    backend::cpu on({.mode = backend::numeric::fast, .head = backend::head_order::ranked});
+    weights<V> ranked = w;
+    static_cast<matrix_view&>(ranked.head) = *on.prepare(stored, store, {}, weight_use::head);
+    auto few = *session<V, backend::cpu>::make(ranked, on, {.context = 60, .batch = 8, .best_logits = k});
+    std::size_t unknown = 0;
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+      const auto logits = *few.run(ids[t]);
+      std::vector<float> sorted = expected[t];
+      std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(k - 1), sorted.end(), std::greater<>());
+      for (std::size_t id = 0; id < logits.size(); ++id) {
+        if (expected[t][id] >= sorted[k - 1] || logits[id] > -std::numeric_limits<float>::infinity()) {
+          ASSERT_EQ(logits[id], expected[t][id]) << "token " << t << ", id " << id << ", k = " << k;
+        } else {
+          ++unknown;
+        }
+      }
+    }
+    EXPECT_GT(unknown, 0u);
+  }
+}
+
+TEST(ranked_head, the_greatest_logits_of_a_session) { expect_the_greatest_logits<wide_vocabulary>({1, 5, 64}); }
+TEST(ranked_head, the_greatest_logits_under_a_soft_cap) { expect_the_greatest_logits<test::tiny_3n>({1, 5}); }
 
 }  // namespace
 

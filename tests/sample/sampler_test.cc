@@ -142,6 +142,13 @@ TEST(sampler, same_ids_as_the_definition_with_the_same_random_number) {
   }
 }
 
+TEST(sampler, how_many_logits_decide) {
+  EXPECT_EQ(sample::logits_that_decide({}), 1u);
+  EXPECT_EQ(sample::logits_that_decide({.temperature = 1, .top_k = 64, .top_p = 0.95f}), 64u);
+  EXPECT_EQ(sample::logits_that_decide({.temperature = 1}), 0u);
+  EXPECT_EQ(sample::logits_that_decide({.repetition_penalty = 1.1f}), 0u);
+}
+
 TEST(sampler, the_same_ids_for_the_same_seed) {
   const std::vector<float> logits{0.1f, 0.7f, -0.3f, 0.2f, 1.1f, 0.0f};
   const auto draw = [&](std::uint64_t seed) {

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "g4/backend/packed.h"
+#include "g4/backend/rank.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 
@@ -58,9 +60,24 @@ struct quantise_call {
 };
 
 /// Panels [first, first + count) of w in the kernels' order, one after the other in `out`.
+///
+/// scratch   a panel in the order of words, where `order` is another
+/// groups    of a panel in the order of nibbles
 struct pack_call {
   matrix_view w;
   std::size_t first = 0;
+  std::size_t count = 0;
+  std::byte* out = nullptr;
+  panel_order order = panel_order::words;
+  std::byte* scratch = nullptr;
+  const std::uint16_t* groups = nullptr;
+};
+
+/// Panels of Q8_0 in the order of nibbles, in the order of words.
+struct as_words_call {
+  const std::byte* panels = nullptr;
+  const std::uint16_t* groups = nullptr;
+  std::size_t columns = 0;
   std::size_t count = 0;
   std::byte* out = nullptr;
 };
@@ -87,6 +104,33 @@ inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 128);
 
 /// Bytes a packed_call works in: two panels' pieces in 16 bits, with two floats per block and row.
 inline constexpr std::size_t packed_scratch = 2 * wide_bytes;
+
+/// Panels [first, first + count) of a weight in the order of nibbles times one token: the products that can be among the
+/// greatest, −∞ for rows that cannot. See `backend/rank.h`.
+///
+/// scratch   `rank_scratch` bytes
+struct rank_call {
+  const std::byte* panels = nullptr;  ///< panel 0
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  activations x;  ///< one token's
+  const rank_plan* plan = nullptr;
+  std::size_t first_check = 0;  ///< stages of lower nibbles read before a panel is first given up
+  float* y = nullptr;           ///< [rows]
+  std::size_t first = 0;
+  std::size_t count = 0;
+  best_rows* best = nullptr;  ///< its `checked` and `kept` grow by the panels that the first check saw and kept
+  std::byte* scratch = nullptr;
+};
+
+/// Panels whose sums are kept while others are begun, so that what they read next has time to arrive.
+[[nodiscard]] constexpr std::size_t rank_batch(std::size_t columns) {
+  const std::size_t fit = (std::size_t{128} << 10) / (columns / 32 * 64);  // in the second-level cache
+  return fit < 4 ? 4 : fit > 64 ? 64 : fit;
+}
+[[nodiscard]] constexpr std::size_t rank_scratch(std::size_t columns) {
+  return rank_batch(columns) * (columns / 32 * 64);
+}
 
 struct norm_call {
   const float* x = nullptr;
@@ -179,6 +223,8 @@ struct kernels {
   static void unpack(storage type, const std::byte* block, std::size_t n, float* y);
   static void quantise(const quantise_call& call);
   static void pack(const pack_call& call);
+  static void as_words(const as_words_call& call);
+  static void rank(const rank_call& call);
   static void packed_matmul_32(const packed_call& call);  ///< blocks of 32, and plain floats
   static void packed_matmul_k(const packed_call& call);   ///< blocks of 256
   static void rms_norm(const norm_call& call);

@@ -11,7 +11,9 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
@@ -21,11 +23,13 @@ namespace g4 {
 template <class B>
 concept Backend = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const matrix_view w,
                            const cache_view cache, const attention_call<typename B::scalar>& call, const float* scale,
-                           std::size_t n, position at, float number) {
+                           std::size_t n, position at, float number, std::vector<std::int32_t>& guess) {
   /// y [rows-of-w wide] = scale · row `id` of the table.
   on.embed(w, n /*id*/, number /*scale*/, y);
   /// y [T, w.rows] = x [T, w.columns] · wᵀ
   on.matmul(w, x, n /*T*/, y);
+  /// The same for one token, where only the k greatest of y are wanted: any other may be −∞.
+  on.best_products(w, x, n /*k*/, number /*soft cap*/, y, guess);
   /// y = x · (mean(x²) + eps)^(-½) · scale, row by row; `scale` null means no weight. y may be x.
   on.rms_norm(x, scale, n /*T*/, n /*width*/, number /*eps*/, y);
   /// x += rms_norm(delta) · scale: the closing half of a sandwich norm. delta is left undefined.

@@ -12,6 +12,7 @@
 #include "kernels/cpu/pack-inl.h"
 #include "kernels/cpu/packed_matmul-inl.h"
 #include "kernels/cpu/quantise-inl.h"
+#include "kernels/cpu/rank-inl.h"
 #include "kernels/cpu/rms_norm-inl.h"
 #include "kernels/cpu/rope-inl.h"
 #include "kernels/cpu/soft_cap-inl.h"
@@ -27,6 +28,8 @@ struct inline_kernels {
   }
   static void quantise(const quantise_call& call) { g4::HWY_NAMESPACE::quantise(call); }
   static void pack(const pack_call& call) { g4::HWY_NAMESPACE::pack(call); }
+  static void as_words(const as_words_call& call) { g4::HWY_NAMESPACE::as_words(call); }
+  static void rank(const rank_call& call) { g4::HWY_NAMESPACE::rank(call); }
   static void packed_matmul_32(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_32(call); }
   static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }

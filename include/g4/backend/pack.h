@@ -111,13 +111,31 @@ inline void pack_panel(const matrix_view& w, std::size_t panel, std::byte* out) 
   }
 }
 
+/// Block `block` of row r of a panel in the order of nibbles, as in a Q8_0 file.
+inline void join_nibbles(const std::byte* panel, std::size_t columns, const std::vector<std::uint16_t>& groups,
+                         std::size_t r, std::size_t block, std::byte* to) {
+  const nibble_panel at = nibble_panel_of(columns);
+  std::memcpy(to, panel + at.scales + 32 * block + 2 * r, 2);
+  for (std::size_t w = 0; w < 4; ++w) {
+    std::uint32_t upper, lower;
+    std::memcpy(&upper, panel + 256 * block + 64 * w + 4 * r, 4);
+    const auto place = std::find(groups.begin(), groups.end(), 4 * block + w) - groups.begin();
+    std::memcpy(&lower, panel + at.lower + 64 * static_cast<std::size_t>(place) + 4 * r, 4);
+    const std::uint32_t even = (upper & 0xf0f0f0f0u) | (lower & 0x0f0f0f0fu);
+    const std::uint32_t odd = ((upper << 4) & 0xf0f0f0f0u) | ((lower >> 4) & 0x0f0f0f0fu);
+    std::memcpy(to + 2 + 8 * w, &even, 4);
+    std::memcpy(to + 6 + 8 * w, &odd, 4);
+  }
+}
+
 /// Row `row` of a weight whose panel has moved, in the file's form again: block `block` to `to`.
 inline void unpack_block(const packed_weight& weight, std::size_t row, std::size_t block, std::byte* to) {
   const storage s = weight.stored.type;
   const std::size_t columns = weight.stored.columns;
   const std::size_t blocks = columns / facts_of(s).block_elements;
   const std::size_t r = row % panel_rows;
-  const std::byte* panel = weight.panels + row / panel_rows * packed_panel_bytes(s, columns);
+  const std::byte* panel = weight.panels + row / panel_rows * weight.panel_bytes();
+  if (weight.order == panel_order::nibbles) return join_nibbles(panel, columns, weight.groups, r, block, to);
   const std::byte* levels = panel + block * panel_rows * packed_level_bytes(s) + 4 * r;
   const std::byte* scales =
       panel + blocks * panel_rows * packed_level_bytes(s) + block * panel_rows * packed_scale_bytes(s);

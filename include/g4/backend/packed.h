@@ -6,6 +6,15 @@
 ///
 ///     levels    [blocks, words per block, 16 rows] of 32 bits
 ///     scales    [blocks, …, 16 rows]                see packed_scale_bytes
+///
+/// A Q8_0 weight whose rows are to be ranked (a head) is kept by nibbles instead: what is needed to say roughly how large a
+/// row's product is comes first, the rest of the levels after it.
+///
+///     upper     [blocks, 4 words, 16 rows]   word w: the upper nibbles of words 2w and, moved down, of 2w + 1
+///     scales    [blocks, 16 rows]            half floats
+///     norms     [blocks, 16 rows]            bytes: ‖lower nibbles − 8‖ · norm_unit, rounded up
+///     lower     [groups, 16 rows]            a group is eight columns, the word with their lower nibbles; which group stands
+///                                            where is `packed_weight::groups`: those with large activations first
 #pragma once
 
 #include <atomic>
@@ -29,6 +38,73 @@ namespace cpu {
 
 inline constexpr std::size_t panel_rows = 16;
 
+/// True for the storages `pack` rearranges. Plain floats stay where they are.
+[[nodiscard]] constexpr bool packs(storage s) { return facts_of(s).block_elements > 1; }
+
+/// Bytes of one block's levels (interleaved words) of a single row.
+[[nodiscard]] constexpr std::size_t packed_level_bytes(storage s) {
+  switch (s) {
+    case storage::q4_0:
+    case storage::q4_1: return 16;
+    case storage::q5_0:
+    case storage::q5_1: return 20;  // fifth bits last
+    case storage::q8_0: return 32;
+    case storage::q4_k: return 128;
+    case storage::q5_k: return 160;  // nibbles, then fifth bits
+    case storage::q6_k: return 192;  // nibbles, then upper pairs
+    default: return 0;
+  }
+}
+
+/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or 16 scales.
+[[nodiscard]] constexpr std::size_t packed_scale_bytes(storage s) {
+  switch (s) {
+    case storage::q4_0:
+    case storage::q5_0:
+    case storage::q8_0: return 2;
+    case storage::q4_1:
+    case storage::q5_1: return 4;
+    case storage::q4_k:
+    case storage::q5_k: return 20;
+    case storage::q6_k: return 18;
+    default: return 0;
+  }
+}
+
+/// How a panel holds its levels.
+enum class panel_order : std::uint8_t { words, nibbles };
+
+/// Where the parts of a panel in the order of nibbles begin, and how long it is, in bytes.
+struct nibble_panel {
+  std::size_t scales;
+  std::size_t norms;
+  std::size_t lower;
+  std::size_t bytes;
+};
+
+[[nodiscard]] constexpr nibble_panel nibble_panel_of(std::size_t columns) {
+  const std::size_t blocks = columns / 32;
+  const std::size_t scales = 256 * blocks;
+  const std::size_t norms = scales + 32 * blocks;
+  const std::size_t lower = (norms + 16 * blocks + 63) & ~std::size_t{63};
+  return {scales, norms, lower, lower + 256 * blocks};
+}
+
+/// Norms of lower nibbles, 8·√32 at most, fill a byte.
+inline constexpr float norm_unit = 5.5f;
+
+/// Bytes from one panel to the next.
+[[nodiscard]] constexpr std::size_t packed_panel_bytes(storage s, std::size_t columns,
+                                                       panel_order order = panel_order::words) {
+  if (order == panel_order::nibbles) return nibble_panel_of(columns).bytes;
+  const std::size_t blocks = columns / facts_of(s).block_elements;
+  return (blocks * panel_rows * (packed_level_bytes(s) + packed_scale_bytes(s)) + 63) & ~std::size_t{63};
+}
+
+[[nodiscard]] constexpr std::size_t packed_bytes(const matrix_view& w, panel_order order) {
+  return (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns, order);
+}
+
 /// A weight on its way from the file's rows into the kernels' order. What is used once is multiplied panel by panel as it
 /// lies in the file; what is used again moves, some panels with each use, until all have. So a first token waits for
 /// no copy, and no later one for the whole of it.
@@ -36,15 +112,22 @@ inline constexpr std::size_t panel_rows = 16;
 /// Models of several sessions share their weights: one session at a time moves panels of a weight, the others go on
 /// with what has `moved` and with `stored`, which stays readable.
 struct packed_weight {
-  matrix_view stored;           ///< as in the file
-  std::byte* panels = nullptr;  ///< [panels, packed_panel_bytes]
-  let_go done_with;             ///< told of rows that have moved
+  matrix_view stored;  ///< as in the file
+  panel_order order;
+  std::byte* panels = nullptr;        ///< [panels, panel_bytes()]
+  let_go done_with;                   ///< told of rows that have moved
+  std::vector<std::uint16_t> groups;  ///< order of a panel's lower nibbles; written by who moves, before any panel has
   std::atomic<bool> used{false};
   std::atomic<bool> moving{false};
   std::atomic<std::size_t> moved{0};  ///< panels [0, moved) can be read
 
-  packed_weight(const matrix_view& w, std::byte* memory, let_go told) : stored(w), panels(memory), done_with(told) {}
+  packed_weight(const matrix_view& w, panel_order as, std::byte* memory, let_go told)
+      : stored(w), order(as), panels(memory), done_with(told) {
+    if (as == panel_order::nibbles) groups.resize(w.columns / 8);
+    for (std::size_t g = 0; g < groups.size(); ++g) groups[g] = static_cast<std::uint16_t>(g);
+  }
 
+  [[nodiscard]] std::size_t panel_bytes() const { return packed_panel_bytes(stored.type, stored.columns, order); }
   [[nodiscard]] std::size_t count() const { return (stored.rows + panel_rows - 1) / panel_rows; }
   [[nodiscard]] bool has(std::size_t panel) const { return panel < moved.load(std::memory_order_acquire); }
   [[nodiscard]] bool settled() const { return moved.load(std::memory_order_acquire) == count(); }
@@ -56,11 +139,10 @@ struct packed_weight {
 /// memory. Not for several threads at once.
 class packed_store {
  public:
-  /// A weight whose rows `w`, which outlive the store, will move into memory of the store: `bytes` bytes. Null when
-  /// memory has run out.
-  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, std::size_t bytes, let_go told) {
-    std::byte* memory = take(bytes);
-    return memory == nullptr ? nullptr : &weights_.emplace_back(w, memory, told);
+  /// A weight whose rows `w`, which outlive the store, will move into memory of the store. Null when memory has run out.
+  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, cpu::panel_order order, let_go told) {
+    std::byte* memory = take(cpu::packed_bytes(w, order));
+    return memory == nullptr ? nullptr : &weights_.emplace_back(w, order, memory, told);
   }
   /// `bytes` bytes aligned to a cache line, or null when memory has run out.
   [[nodiscard]] std::byte* take(std::size_t bytes) {
@@ -107,49 +189,6 @@ namespace cpu {
 }
 [[nodiscard]] inline matrix_view view_of(const packed_weight& weight) {
   return {reinterpret_cast<const std::byte*>(&weight), weight.stored.rows, weight.stored.columns, storage::packed};
-}
-
-/// True for the storages `pack` rearranges. Plain floats stay where they are.
-[[nodiscard]] constexpr bool packs(storage s) { return facts_of(s).block_elements > 1; }
-
-/// Bytes of one block's levels (interleaved words) of a single row.
-[[nodiscard]] constexpr std::size_t packed_level_bytes(storage s) {
-  switch (s) {
-    case storage::q4_0:
-    case storage::q4_1: return 16;
-    case storage::q5_0:
-    case storage::q5_1: return 20;  // fifth bits last
-    case storage::q8_0: return 32;
-    case storage::q4_k: return 128;
-    case storage::q5_k: return 160;  // nibbles, then fifth bits
-    case storage::q6_k: return 192;  // nibbles, then upper pairs
-    default: return 0;
-  }
-}
-
-/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or 16 scales.
-[[nodiscard]] constexpr std::size_t packed_scale_bytes(storage s) {
-  switch (s) {
-    case storage::q4_0:
-    case storage::q5_0:
-    case storage::q8_0: return 2;
-    case storage::q4_1:
-    case storage::q5_1: return 4;
-    case storage::q4_k:
-    case storage::q5_k: return 20;
-    case storage::q6_k: return 18;
-    default: return 0;
-  }
-}
-
-/// Bytes from one panel to the next.
-[[nodiscard]] constexpr std::size_t packed_panel_bytes(storage s, std::size_t columns) {
-  const std::size_t blocks = columns / facts_of(s).block_elements;
-  return (blocks * panel_rows * (packed_level_bytes(s) + packed_scale_bytes(s)) + 63) & ~std::size_t{63};
-}
-
-[[nodiscard]] constexpr std::size_t packed_bytes(const matrix_view& w) {
-  return (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns);
 }
 
 /// Bit 4v + 2i + h of a Q5_0 or Q5_1 block's fifth bits goes to bit 2v + h of the i-th 16-bit half: the place its

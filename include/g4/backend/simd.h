@@ -5,14 +5,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <new>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "g4/backend/calls.h"
 #include "g4/backend/concept.h"
 #include "g4/backend/pack.h"
 #include "g4/backend/packed.h"
 #include "g4/backend/pool.h"
+#include "g4/backend/rank.h"
 #include "g4/backend/reference.h"
 #include "g4/backend/working_memory.h"
 #include "g4/core/result.h"
@@ -37,10 +41,17 @@ struct projection {
   float* y = nullptr;
 };
 
+/// How the weight of a head is kept in `fast` mode, where it is Q8_0; of other storages there is one way.
+enum class head_order {
+  whole,   ///< like every other weight: all logits cost the same
+  ranked,  ///< so that the k greatest logits take less reading (`best_products`), and all of them somewhat more work
+};
+
 struct simd_options {
   numeric mode = numeric::exact;
   g4::pool* pool = nullptr;  ///< the host's; null runs everything on the calling thread
   packing pack = packing::in_use;
+  head_order head = head_order::whole;
 };
 
 /// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have come from `reference<float>`.
@@ -55,7 +66,7 @@ class simd : public reference<float> {
   using weight_store = packed_store;
 
   simd() = default;
-  explicit simd(options choice) : mode_(choice.mode), pack_(choice.pack), pool_(choice.pool) {}
+  explicit simd(options choice) : mode_(choice.mode), pack_(choice.pack), head_(choice.head), pool_(choice.pool) {}
 
   [[nodiscard]] numeric mode() const { return mode_; }
   [[nodiscard]] std::size_t workers() const { return pool_ == nullptr ? 1 : pool_->workers(); }
@@ -64,11 +75,15 @@ class simd : public reference<float> {
   /// memory of `store`. `w` outlives the store. Plain floats, and every weight in `exact` mode, stay as they are.
   ///
   /// told   told(bytes) is called with stretches of `w` that have moved, from the thread that uses the weight
-  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store, let_go told = {}) {
+  /// use    what the weight is for
+  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store, let_go told = {},
+                                            weight_use use = weight_use::layer) {
     if (mode_ == numeric::exact || !cpu::packs(w.type) || w.rows == 0) return w;
-    cpu::packed_weight* weight = store.add(w, cpu::packed_bytes(w), told);
-    if (weight == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w), " bytes");
-    if (pack_ == packing::at_load) move_panels(*weight, weight->count());
+    const bool by_nibbles = use == weight_use::head && head_ == head_order::ranked && w.type == storage::q8_0;
+    const auto order = by_nibbles ? cpu::panel_order::nibbles : cpu::panel_order::words;
+    cpu::packed_weight* weight = store.add(w, order, told);
+    if (weight == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w, order), " bytes");
+    if (pack_ == packing::at_load && !by_nibbles) move_panels(*weight, weight->count());  // nibbles: in a token's order
     return cpu::view_of(*weight);
   }
 
@@ -124,6 +139,77 @@ class simd : public reference<float> {
         if (from < to) panels_of(p, x, levels, tokens, from - begin, to - from, scratch + worker * stride);
         begin = end;
       }
+    });
+  }
+
+  /// As `reference::best_products`, without reading all of a weight that is kept by nibbles. The same bits, and the same
+  /// rows, whatever the pool.
+  void best_products(const matrix_view& w, const float* x, std::size_t k, float cap, float* y,
+                     std::vector<std::int32_t>& guess) {
+    cpu::packed_weight* weight = w.type == storage::packed ? &cpu::weight_of(w) : nullptr;
+    if (weight == nullptr || weight->order != cpu::panel_order::nibbles || k == 0 || k > cpu::best_rows::most) {
+      return matmul(w, x, 1, y);
+    }
+    if (!weight->settled()) {
+      if (!weight->used && !weight->moving.exchange(true, std::memory_order_acquire)) {
+        if (!weight->has(0)) cpu::order_by_energy(x, weight->groups);
+        weight->moving.store(false, std::memory_order_release);
+      }
+      return matmul(w, x, 1, y);
+    }
+    const cpu::activations levels = round(x, w.columns, 1);
+    const std::size_t plan_bytes = ceil_div(cpu::rank_plan::bytes(w.columns), 64) * 64;
+    const std::size_t stride = ceil_div(cpu::rank_scratch(w.columns) + sizeof(cpu::best_rows), 64) * 64;
+    std::byte* const memory = scratch_.take<std::byte>(plan_bytes + stride * workers());
+    cpu::rank_plan plan;
+    plan.make(levels.levels, levels.step, w.columns, weight->groups.data(), memory);
+    const auto best_of = [&](std::size_t worker) {
+      return reinterpret_cast<cpu::best_rows*>(memory + plan_bytes + worker * stride);
+    };
+    const auto rank = [&](std::size_t first, std::size_t count, std::size_t worker) {
+      std::byte* const mine = memory + plan_bytes + worker * stride;
+      Kernels::rank({weight->panels, w.rows, w.columns, levels, &plan, unasked_, y, first, count, best_of(worker),
+                     mine + ceil_div(sizeof(cpu::best_rows), 64) * 64});
+    };
+
+    // Rows that were among the greatest for the last token make a floor to begin with.
+    constexpr float lowest = -std::numeric_limits<float>::infinity();
+    cpu::best_rows& first_best = *new (best_of(0)) cpu::best_rows;
+    first_best.begin(k, cap, lowest);
+    for (std::int32_t& row : guess) row /= static_cast<std::int32_t>(cpu::panel_rows);
+    std::sort(guess.begin(), guess.end());
+    guess.erase(std::unique(guess.begin(), guess.end()), guess.end());
+    for (const std::int32_t panel : guess) {
+      if (static_cast<std::size_t>(panel) < weight->count()) rank(static_cast<std::size_t>(panel), 1, 0);
+    }
+    const float floor = first_best.floor;
+    for (std::size_t worker = 0; worker < workers(); ++worker) {
+      (new (best_of(worker)) cpu::best_rows)->begin(k, cap, floor);
+    }
+    const std::size_t batch = cpu::rank_batch(w.columns);
+    const std::size_t panels = weight->count();
+    run(panels, split(panels, cpu::panel_rows * w.columns, batch), rank);
+
+    // Every worker knows its own greatest; all together know the k greatest.
+    cpu::best_rows all;
+    all.begin(k, cap, lowest);
+    for (std::size_t worker = 0; worker < workers(); ++worker) {
+      const cpu::best_rows& some = *best_of(worker);
+      for (std::size_t i = 0; i < some.count; ++i) all.add(some.entries[i].value, some.entries[i].row);
+    }
+    std::size_t checked = 0, kept = 0;
+    for (std::size_t worker = 0; worker < workers(); ++worker) {
+      checked += best_of(worker)->checked;
+      kept += best_of(worker)->kept;
+    }
+    // A check costs as much as reading two stages' nibbles in passing: it is worth making where most panels are given up.
+    if (2 * kept > checked && unasked_ < cpu::rank_plan::stages - 1) ++unasked_;
+    if (8 * kept < checked && unasked_ > 0) --unasked_;
+    guess.clear();
+    for (std::size_t i = 0; i < all.count; ++i) guess.push_back(all.entries[i].row);
+    // What was finished and is not among them depends on who came first.
+    run(w.rows, split(w.rows, 1, 64), [&](std::size_t first, std::size_t count, std::size_t) {
+      for (std::size_t r = first; r < first + count; ++r) y[r] = y[r] < all.floor ? lowest : y[r];
     });
   }
 
@@ -306,22 +392,27 @@ class simd : public reference<float> {
   /// Bytes one worker needs for its panels of a product.
   [[nodiscard]] std::size_t scratch_bytes(const matrix_view& w, std::size_t tokens) const {
     if (!takes_rounded(w, tokens)) return sizeof(float) * cpu::matmul_scratch(w);
-    if (w.type != storage::packed || cpu::weight_of(w).settled()) return cpu::packed_scratch;
-    const matrix_view& stored = cpu::weight_of(w).stored;
+    if (w.type != storage::packed) return cpu::packed_scratch;
+    const cpu::packed_weight& weight = cpu::weight_of(w);
+    if (weight.settled() && weight.order == cpu::panel_order::words) return cpu::packed_scratch;
+    const matrix_view& stored = weight.stored;
     return cpu::packed_scratch + panels_at_once(stored) * cpu::packed_panel_bytes(stored.type, stored.columns);
   }
 
   /// Panels [moved, moved + count) of a weight go where they belong. The caller alone moves this weight.
   void move_panels(cpu::packed_weight& weight, std::size_t count) {
     const matrix_view& w = weight.stored;
-    const std::size_t panel_bytes = cpu::packed_panel_bytes(w.type, w.columns);
+    const std::size_t panel_bytes = weight.panel_bytes();
+    const std::size_t scratch_bytes = cpu::packed_panel_bytes(w.type, w.columns);
+    std::byte* const scratch = pack_scratch_.take<std::byte>(scratch_bytes * workers());
     constexpr std::size_t stretch = std::size_t{8} << 20;  // large enough to share among workers, small next to a model
     const std::size_t step = std::max<std::size_t>(1, stretch / panel_bytes);
     std::size_t begin = weight.moved.load(std::memory_order_relaxed);
     for (const std::size_t end = begin + count; begin < end;) {
       const std::size_t n = std::min(step, end - begin);
-      run(n, split(n, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t some, std::size_t) {
-        Kernels::pack({w, begin + first, some, weight.panels + (begin + first) * panel_bytes});
+      run(n, split(n, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t some, std::size_t worker) {
+        Kernels::pack({w, begin + first, some, weight.panels + (begin + first) * panel_bytes, weight.order,
+                       scratch + worker * scratch_bytes, weight.groups.data()});
       });
       const std::size_t row = begin * cpu::panel_rows;
       begin += n;
@@ -334,7 +425,7 @@ class simd : public reference<float> {
   void move_some(cpu::packed_weight& weight) {
     if (weight.settled() || !weight.used.exchange(true, std::memory_order_relaxed)) return;
     if (weight.moving.exchange(true, std::memory_order_acquire)) return;  // another session is at it
-    const std::size_t panel_bytes = cpu::packed_panel_bytes(weight.stored.type, weight.stored.columns);
+    const std::size_t panel_bytes = weight.panel_bytes();
     const std::size_t share = std::max({std::size_t{1}, (std::size_t{16} << 20) / panel_bytes, weight.count() / 8});
     const std::size_t left = weight.count() - weight.moved.load(std::memory_order_relaxed);
     move_panels(weight, std::min(share, left));
@@ -356,7 +447,7 @@ class simd : public reference<float> {
     }
     const cpu::packed_weight& weight = cpu::weight_of(p.w);
     const matrix_view& stored = weight.stored;
-    const std::size_t panel_bytes = cpu::packed_panel_bytes(stored.type, stored.columns);
+    const std::size_t panel_bytes = weight.panel_bytes();
     const auto multiply = [&](const std::byte* panels, std::size_t from, std::size_t some) {
       call.w = panels;
       call.first = from;
@@ -366,11 +457,19 @@ class simd : public reference<float> {
     call.origin = stored.type;
     const std::size_t end = first + count;
     const std::size_t moved = std::clamp(weight.moved.load(std::memory_order_acquire), first, end);
-    if (first < moved) multiply(weight.panels + first * panel_bytes, first, moved - first);
-    for (std::size_t from = moved; from < end;) {
-      const std::size_t some = std::min(panels_at_once(stored), end - from);
-      std::byte* const panels = scratch + cpu::packed_scratch;
-      Kernels::pack({stored, from, some, panels});
+    std::size_t from = first;
+    if (weight.order == cpu::panel_order::words && first < moved) {
+      multiply(weight.panels + first * panel_bytes, first, moved - first);
+      from = moved;
+    }
+    std::byte* const panels = scratch + cpu::packed_scratch;
+    while (from < end) {
+      const std::size_t some = std::min(panels_at_once(stored), (from < moved ? moved : end) - from);
+      if (from < moved) {
+        Kernels::as_words({weight.panels + from * panel_bytes, weight.groups.data(), stored.columns, some, panels});
+      } else {
+        Kernels::pack({stored, from, some, panels});
+      }
       multiply(panels, from, some);
       from += some;
     }
@@ -378,9 +477,12 @@ class simd : public reference<float> {
 
   numeric mode_ = numeric::exact;
   packing pack_ = packing::in_use;
+  head_order head_ = head_order::whole;
+  std::size_t unasked_ = 2;  // stages of lower nibbles that are read of every row (`rank_call::first_check`)
   g4::pool* pool_ = nullptr;
   working_memory scratch_;
   working_memory levels_;
+  working_memory pack_scratch_;
 };
 
 }  // namespace g4::backend

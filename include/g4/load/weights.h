@@ -198,7 +198,7 @@ class filler {
     if (failed_) return unexpected(std::move(*failed_));
     if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
     if (V::spec.tied_head) {
-      static_cast<matrix_view&>(w->head) = prepared(w->embed, table_);
+      static_cast<matrix_view&>(w->head) = prepared(w->embed, table_, weight_use::head);
       // Rows are then read from the backend's own table: a page of the file for every token would come back and stay.
       // A drafter cuts single rows out, which only the file's order allows.
       if constexpr (!V::spec.is_drafter()) static_cast<matrix_view&>(w->embed) = w->head;
@@ -253,7 +253,8 @@ class filler {
     const matrix_view raw{found->bytes.data(), found->dims.elements() / In, In, *found->type.weights};
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.what == part::embed || t.what == part::per_layer_embed;
-    static_cast<matrix_view&>(m) = table ? raw : prepared(raw, found);
+    const weight_use use = t.what == part::head ? weight_use::head : weight_use::layer;
+    static_cast<matrix_view&>(m) = table ? raw : prepared(raw, found, use);
     if (t.what == part::embed) table_ = found;
     advance(*found);
   }
@@ -321,9 +322,10 @@ class filler {
   }
 
   /// A weight on its way into the backend's own order, where it has one. The file's pages are let go as they are read.
-  [[nodiscard]] matrix_view prepared(const matrix_view& raw, const io::tensor_entry* from) {
+  [[nodiscard]] matrix_view prepared(const matrix_view& raw, const io::tensor_entry* from,
+                                     weight_use use = weight_use::layer) {
     if constexpr (prepares_weights<B>) {
-      auto made = on_.prepare(raw, *store_, pages_of(*from));
+      auto made = on_.prepare(raw, *store_, pages_of(*from), use);
       if (made) return *made;
       refuse(std::move(made.error()));
     }

@@ -182,6 +182,7 @@ class session {
       at += 2 * half;
     }
     ranges_.resize(2 * options_.batch);
+    guess_.reserve(std::min<std::size_t>(options_.best_logits, static_cast<std::size_t>(spec.vocab)));
     chosen_.resize(options_.batch * static_cast<std::size_t>(spec.experts_chosen));
     for (int r = 0; r < ropes.count; ++r) {
       const auto index = static_cast<std::size_t>(r);
@@ -347,8 +348,26 @@ class session {
     if constexpr (spec.logit_cap != 0)
       on_->soft_cap(logits.data, logits.count * static_cast<std::size_t>(spec.vocab), spec.logit_cap);
   }
+  /// The greatest of the last row's logits, and −∞ for what need not be known.
+  void compute_best_logits() {
+    scalar* const logits = memory() + layout_.logits;
+    on_->best_products(w_->head, memory() + layout_.hidden, options_.best_logits, spec.logit_cap, logits, guess_);
+    std::fill(logits + w_->head.rows, logits + spec.vocab, std::numeric_limits<scalar>::lowest());
+    // A soft cap goes over a stretch at a time of what is known: −∞ would become −cap.
+    const auto unknown = [](scalar logit) { return logit == -std::numeric_limits<scalar>::infinity(); };
+    scalar* const end = logits + (spec.logit_cap == 0 ? 0 : spec.vocab);
+    for (scalar* at = logits; at != end;) {
+      scalar* const known = std::find_if_not(at, end, unknown);
+      at = std::find_if(known, end, unknown);
+      if (known != at) on_->soft_cap(known, static_cast<std::size_t>(at - known), spec.logit_cap);
+    }
+  }
   std::span<const scalar> last_logits() {
-    compute_logits(rows<spec.width, scalar>{memory() + layout_.hidden, 1});
+    if (options_.best_logits > 0) {
+      compute_best_logits();
+    } else {
+      compute_logits(rows<spec.width, scalar>{memory() + layout_.hidden, 1});
+    }
     return {memory() + layout_.logits, static_cast<std::size_t>(spec.vocab)};
   }
 
@@ -367,6 +386,7 @@ class session {
   std::vector<key_range> ranges_;
   std::vector<std::int32_t> chosen_;
   std::array<std::vector<double>, max_layers> frequencies_;
+  std::vector<std::int32_t> guess_;  // which logits were the greatest last time
   tap<scalar> see_;
 };
 

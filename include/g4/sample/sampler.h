@@ -29,6 +29,13 @@ struct sampler_options {
   std::uint64_t seed = 0;             ///< the same seed and logits give the same ids
 };
 
+/// How many of the greatest logits decide: what a session's `best_logits` may be for these options. 0: all of them.
+[[nodiscard]] constexpr std::size_t logits_that_decide(const sampler_options& o) {
+  if (o.repetition_penalty != 1) return 0;  // a lesser one may be the greatest once others are made less
+  if (o.temperature == 0) return 1;
+  return o.top_k > 0 ? static_cast<std::size_t>(o.top_k) : 0;
+}
+
 /// Chooses ids; one per session. Allocates on construction only, or at the first choice where the size of the
 /// vocabulary was not known before.
 class sampler {

@@ -26,6 +26,9 @@ struct matrix_view {
   }
 };
 
+/// What a weight is for, where a backend keeps heads in another way than the rest.
+enum class weight_use : std::uint8_t { layer, head };
+
 /// A weight whose extents are part of its type: y [Out] = W [Out, In] · x [In].
 template <int Out, int In>
 struct matrix : matrix_view {
