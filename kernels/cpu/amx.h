@@ -1,12 +1,14 @@
 /// The tile unit of x86 (AMX; Sapphire Rapids and later), and whether this process may use it.
 ///
-/// The environment variable G4_AMX=0 turns it off; results are the same bits with and without.
+/// The environment variable G4_AMX=0 turns it off; results are the same bits with and without. That is for programs with
+/// small alternate signal stacks: Linux refuses tiles to a process that has stacks too small to hold them (then vectors
+/// multiply), and refuses such stacks to a process that has tiles.
 #pragma once
 
 #include "kernels/cpu/tiles.h"
 
 // The processor's state of tiles has to be asked for, which is known here for Linux only. Older compilers know no tiles.
-#if defined(__x86_64__) && defined(__linux__) && \
+#if defined(__x86_64__) && defined(__LP64__) && defined(__linux__) && \
     ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 11))
 #define G4_AMX_TILES 1
 

@@ -32,6 +32,7 @@ using matmul_tiles = cpu::amx_tiles;
 using matmul_tiles = cpu::no_tiles;
 #endif
 
+// Fewer tokens would leave rows of a tile empty, and weights be split for little: those are multiplied by vectors.
 inline constexpr size_t amx_tokens = cpu::tile_rows;
 static_assert(cpu::panel_rows == cpu::tile_row_bytes / 4);
 
