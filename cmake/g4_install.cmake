@@ -5,7 +5,7 @@ set(g4_config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/g4")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/g4" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
 if(G4_KERNELS)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/kernels" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/g4-kernels"
-          FILES_MATCHING PATTERN "*-inl.h")
+          FILES_MATCHING PATTERN "*.h")
   get_target_property(g4_highway_is_imported hwy::hwy IMPORTED)
   if(NOT g4_highway_is_imported)                        # fetched: it goes along as g4::hwy
     list(APPEND g4_libraries hwy)

@@ -135,6 +135,13 @@ HWY_INLINE floats minimum(const std::byte* scales, size_t part) {
   return m;
 }
 
+// A piece of a panel widened to 16 bits: levels with nothing left to add or to scale but `scale` (and `minimum`).
+struct wide_panel {
+  int16_t* levels;  // [blocks of 32, 16 pairs, 16 rows, 2]
+  float* scale;     // [blocks, 16 rows]
+  float* minimum;   // [blocks, 16 rows]
+};
+
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif  // G4_KERNELS_CPU_PACKED_INL_H_

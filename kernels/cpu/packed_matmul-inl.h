@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "g4/backend/calls.h"
+#include "kernels/cpu/amx_matmul-inl.h"
 #include "kernels/cpu/packed-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 
@@ -85,13 +86,6 @@ inline void panel_times_vector(const cpu::packed_call& call, const std::byte* pa
 }
 
 // ---- Many tokens: panels are widened to 16 bits once and stay in the second-level cache ------------------------------
-
-// A piece of a widened panel: levels with nothing left to add or to scale but `scale` (and `minimum`).
-struct wide_panel {
-  int16_t* levels;  // [blocks of 32, 16 pairs, 16 rows, 2]
-  float* scale;     // [blocks, 16 rows]
-  float* minimum;   // [blocks, 16 rows]
-};
 
 HWY_INLINE wide_panel wide_panel_in(std::byte* scratch) {
   auto* levels = reinterpret_cast<int16_t*>(scratch);
@@ -316,13 +310,17 @@ inline void panels_times_matrix(const cpu::packed_call& call, const wide_panel (
   for (; token < end; ++token) panels_times_tokens<1, Minimum>(call, wide, panel, panels, token, first, count);
 }
 
-// Widen is called as widen(call, panel, first block, blocks, out).
-template <bool Minimum, class Widen>
-HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece) {
+// Widen is called as widen(call, panel, first block, blocks, out). Where there are tiles they take sixteen tokens at a
+// time, and vectors the rest: both give the same bits.
+template <bool Minimum, bool Bytes, class Widen, class Tiles>
+HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece, Tiles& unit) {
   const size_t blocks = call.x.blocks;
   // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
   // of 512 KB or more. Rounding plain floats costs more than reading activations from further away.
-  const size_t batch = cpu::packs(call.origin) ? 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks)) / 12 * 12 : 512;
+  size_t unit_tokens = 12;
+  if constexpr (Tiles::possible) unit_tokens = unit.on() ? amx_tokens : 12;
+  const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
+  const size_t batch = cpu::packs(call.origin) ? fit / unit_tokens * unit_tokens : 512;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
@@ -332,7 +330,16 @@ HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece) 
         wide_panel wide[neighbours];
         for (size_t i = 0; i < neighbours; ++i) wide[i] = wide_panel_in(call.scratch + i * cpu::wide_bytes);
         for (size_t i = 0; i < panels; ++i) widen_piece(call, p + i, first, count, wide[i]);
-        panels_times_matrix<Minimum>(call, wide, p, panels, token, tokens, first, count);
+        size_t done = 0;
+        if constexpr (Tiles::possible) {
+          if (unit.on()) {
+            done = tokens / amx_tokens * amx_tokens;
+            for (size_t i = 0; i < panels; ++i) {
+              panel_times_tiles<Minimum, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
+            }
+          }
+        }
+        panels_times_matrix<Minimum>(call, wide, p, panels, token + done, tokens - done, first, count);
       }
     }
   }
@@ -340,7 +347,10 @@ HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece) 
 
 template <storage S>
 inline void packed_matmul_of(const cpu::packed_call& call) {
-  if (call.tokens > 1) return blocked_matmul<packed_facts<S>::has_minimum>(call, widen<S>);
+  if (call.tokens > 1) {
+    matmul_tiles unit(call.tokens >= amx_tokens);
+    return blocked_matmul<packed_facts<S>::has_minimum, levels_are_bytes<S>>(call, widen<S>, unit);
+  }
   const size_t panel_bytes = cpu::packed_panel_bytes(S, call.columns);
   for (size_t p = call.first; p < call.first + call.count; ++p) {
     const size_t row = p * cpu::panel_rows;
@@ -362,6 +372,11 @@ inline void packed_matmul_k(const cpu::packed_call& call) {
   }
 }
 
+inline void packed_matmul_floats(const cpu::packed_call& call) {
+  matmul_tiles unit(call.tokens >= amx_tokens);
+  blocked_matmul<false, false>(call, widen_floats, unit);
+}
+
 inline void packed_matmul_32(const cpu::packed_call& call) {
   switch (call.origin) {
     case storage::q4_0: return packed_matmul_of<storage::q4_0>(call);
@@ -369,7 +384,7 @@ inline void packed_matmul_32(const cpu::packed_call& call) {
     case storage::q5_0: return packed_matmul_of<storage::q5_0>(call);
     case storage::q5_1: return packed_matmul_of<storage::q5_1>(call);
     case storage::q8_0: return packed_matmul_of<storage::q8_0>(call);
-    default: return blocked_matmul<false>(call, widen_floats);
+    default: return packed_matmul_floats(call);
   }
 }
 

@@ -102,8 +102,11 @@ struct packed_call {
 inline constexpr std::size_t wide_blocks = 64;
 inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 128);
 
-/// Bytes a packed_call works in: two panels' pieces in 16 bits, with two floats per block and row.
-inline constexpr std::size_t packed_scratch = 2 * wide_bytes;
+/// Bytes that products by tiles work in: levels split into tiles, and the sums of two blocks.
+inline constexpr std::size_t amx_scratch = 16 * 1024 + 2 * 3 * 1024;
+
+/// Bytes a packed_call works in: two panels' pieces in 16 bits, with two floats per block and row; then `amx_scratch`.
+inline constexpr std::size_t packed_scratch = 2 * wide_bytes + amx_scratch;
 
 /// Panels [first, first + count) of a weight in the order of nibbles times one token: the products that can be among the
 /// greatest, −∞ for rows that cannot. See `backend/rank.h`.
