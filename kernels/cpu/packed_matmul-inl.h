@@ -362,15 +362,13 @@ inline void packed_matmul_of(const cpu::packed_call& call) {
   }
 }
 
-// Blocks of 256, and everything else: two files compile them (packed_matmul.cc, packed_matmul_k.cc), since each storage
-// unrolls into a kernel of its own and all together took a compiler more than a minute.
+// Blocks of 256, and everything else: a file each compiles them (packed_matmul*.cc), since each storage unrolls into a
+// kernel of its own and all together took a compiler more than a minute.
 inline void packed_matmul_k(const cpu::packed_call& call) {
-  switch (call.origin) {
-    case storage::q4_k: return packed_matmul_of<storage::q4_k>(call);
-    case storage::q5_k: return packed_matmul_of<storage::q5_k>(call);
-    default: return packed_matmul_of<storage::q6_k>(call);
-  }
+  return call.origin == storage::q4_k ? packed_matmul_of<storage::q4_k>(call) : packed_matmul_of<storage::q5_k>(call);
 }
+
+inline void packed_matmul_q6_k(const cpu::packed_call& call) { packed_matmul_of<storage::q6_k>(call); }
 
 inline void packed_matmul_floats(const cpu::packed_call& call) {
   matmul_tiles unit(call.tokens >= amx_tokens);

@@ -124,10 +124,7 @@ class product {
   }
 
  private:
-  static void kernel(const cpu::packed_call& call) {
-    const bool k = facts_of(call.origin).block_elements == 256;
-    k ? cpu::kernels::packed_matmul_k(call) : cpu::kernels::packed_matmul_32(call);
-  }
+  static void kernel(const cpu::packed_call& call) { cpu::packed_matmul<cpu::kernels>(call); }
 
   std::size_t rows_;
   packed_store store_;

@@ -229,7 +229,8 @@ struct kernels {
   static void as_words(const as_words_call& call);
   static void rank(const rank_call& call);
   static void packed_matmul_32(const packed_call& call);  ///< blocks of 32, and plain floats
-  static void packed_matmul_k(const packed_call& call);   ///< blocks of 256
+  static void packed_matmul_k(const packed_call& call);   ///< blocks of 256: Q4_K, Q5_K
+  static void packed_matmul_q6_k(const packed_call& call);
   static void rms_norm(const norm_call& call);
   static void rope(const rope_call& call);
   static void store(const store_call& call);
@@ -238,5 +239,16 @@ struct kernels {
   static void gelu_gate(float* gate, const float* up, std::size_t n);
   static void soft_cap(float* x, std::size_t n, float cap);
 };
+
+/// The kernel for the call's storage.
+template <class Kernels>
+void packed_matmul(const packed_call& call) {
+  switch (call.origin) {
+    case storage::q4_k:
+    case storage::q5_k: return Kernels::packed_matmul_k(call);
+    case storage::q6_k: return Kernels::packed_matmul_q6_k(call);
+    default: return Kernels::packed_matmul_32(call);
+  }
+}
 
 }  // namespace g4::cpu

@@ -32,6 +32,7 @@ struct inline_kernels {
   static void rank(const rank_call& call) { g4::HWY_NAMESPACE::rank(call); }
   static void packed_matmul_32(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_32(call); }
   static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
+  static void packed_matmul_q6_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_q6_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
   static void store(const store_call& call) { g4::HWY_NAMESPACE::store(call); }

@@ -443,7 +443,7 @@ class simd : public reference<float> {
     cpu::packed_call call{nullptr, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch};
     if (p.w.type != storage::packed) {
       call.w = p.w.row(first * cpu::panel_rows);
-      return Kernels::packed_matmul_32(call);
+      return cpu::packed_matmul<Kernels>(call);
     }
     const cpu::packed_weight& weight = cpu::weight_of(p.w);
     const matrix_view& stored = weight.stored;
@@ -452,7 +452,7 @@ class simd : public reference<float> {
       call.w = panels;
       call.first = from;
       call.count = some;
-      facts_of(stored.type).block_elements == 256 ? Kernels::packed_matmul_k(call) : Kernels::packed_matmul_32(call);
+      cpu::packed_matmul<Kernels>(call);
     };
     call.origin = stored.type;
     const std::size_t end = first + count;
