@@ -311,12 +311,16 @@ class simd : public reference<float> {
  protected:
   [[nodiscard]] static constexpr std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
-  /// Items per task: all of them for short work, otherwise some four tasks per worker, in multiples of `unit`.
-  /// `cost` is the work of one item in multiplications; waking a worker is worth about 32768 of them.
+  /// Items per task, in multiples of `unit`: all of them for short work, otherwise four tasks per worker or more.
+  ///
+  /// `cost` is the work of one item in multiplications. Waking a worker is worth about 32768 of them. Two million take some
+  /// 50 µs, which is long beside handing a task out, and short beside waiting for one that began last, or for a worker that
+  /// was taken off its CPU.
   [[nodiscard]] std::size_t split(std::size_t items, std::size_t cost, std::size_t unit) const {
     if (workers() == 1 || items * cost < 65536) return items;
     const std::size_t least = ceil_div(32768, cost);
-    const std::size_t share = ceil_div(items, 4 * workers());
+    const std::size_t enough = ceil_div(std::size_t{1} << 21, cost);
+    const std::size_t share = std::min(ceil_div(items, 4 * workers()), enough);
     return ceil_div(std::max(least, share), unit) * unit;
   }
 
