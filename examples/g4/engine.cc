@@ -35,7 +35,9 @@ g4::result<engine> open_engine(const settings& s, std::size_t best_logits, g4::b
   } else {
     const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
-    const auto mode = s.mode == "exact" ? g4::backend::numeric::exact : g4::backend::numeric::fast;
+    const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
+                      : s.mode == "fast8" ? g4::backend::numeric::fast8
+                                          : g4::backend::numeric::fast;
     const auto head = best_logits > 0 ? g4::backend::head_order::ranked : g4::backend::head_order::whole;
     e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), pack, head});
     opened = open_compiled(*from, *e.cpu, options);

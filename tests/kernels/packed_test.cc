@@ -21,7 +21,7 @@ matrix_view packed(backend::cpu& on, const random_matrix& w, packed_store& store
 }
 
 // What the kernel should give but for float32 rounding of the sums: activations rounded as documented in calls.h.
-std::vector<double> rounded_by_block(const std::vector<float>& x, std::size_t columns) {
+std::vector<double> rounded_by_block(const std::vector<float>& x, std::size_t columns, int most = cpu::activation_top) {
   std::vector<double> out(x.begin(), x.end());
   for (std::size_t row = 0; row < x.size(); row += columns) {
     for (std::size_t b = 0; b < columns; b += 32) {
@@ -29,7 +29,7 @@ std::vector<double> rounded_by_block(const std::vector<float>& x, std::size_t co
       double top = 0;
       for (std::size_t i = 0; i < n; ++i) top = std::max(top, std::abs(out[row + b + i]));
       for (std::size_t i = 0; i < n && top > 0; ++i) {
-        out[row + b + i] = std::round(out[row + b + i] * cpu::activation_top / top) * top / cpu::activation_top;
+        out[row + b + i] = std::round(out[row + b + i] * most / top) * top / most;
       }
     }
   }
@@ -309,6 +309,76 @@ TEST(matmuls, several_products_as_if_one_by_one) {
       for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i], alone[i]);
     }
   }
+}
+
+TEST(fast8_mode, products_of_activations_in_8_bits_for_every_storage) {
+  thread_pool threads(3);
+  for (const storage type : packed_storages) {
+    for (const std::size_t tokens : {16u, 29u}) {
+      for (const std::size_t columns : {std::size_t{256}, std::size_t{tokens == 16 ? 2304u : 512u}}) {
+        SCOPED_TRACE(std::string(facts_of(type).name) + ", " + std::to_string(tokens) + " tokens");
+        const random_matrix w(type, 53, columns);
+        const std::vector<float> x = random_floats(tokens * columns, 9);
+        const std::vector<double> rounded = rounded_by_block(x, columns, 127);
+        for_each_target([&] {
+          backend::cpu on({backend::numeric::fast8, nullptr}), many({backend::numeric::fast8, &threads});
+          packed_store store;
+          const matrix_view packed_w = packed(on, w, store);
+          std::vector<float> y(tokens * 53, 1e9f), pooled(tokens * 53);
+          on.matmul(packed_w, x.data(), tokens, y.data());
+          many.matmul(packed_w, x.data(), tokens, pooled.data());
+          EXPECT_EQ(y, pooled);
+          for (std::size_t r = 0; r < 53; ++r) {
+            const std::vector<float> row = w.row(r);
+            for (std::size_t t = 0; t < tokens; ++t) {
+              double expected = 0, size = 0;
+              for (std::size_t i = 0; i < columns; ++i) {
+                const double product = static_cast<double>(row[i]) * rounded[t * columns + i];
+                expected += product;
+                size += std::abs(product);
+              }
+              // A level half-way between two may be rounded either way.
+              ASSERT_NEAR(static_cast<double>(y[t * 53 + r]), expected, 1e-4 * size) << "row " << r << ", token " << t;
+            }
+          }
+        });
+      }
+    }
+  }
+}
+
+TEST(fast8_mode, few_tokens_as_in_fast_mode) {
+  const random_matrix w(storage::q4_k, 40, 512);
+  const std::vector<float> x = random_floats(15 * 512, 5);
+  backend::cpu fast({backend::numeric::fast, nullptr}), fast8({backend::numeric::fast8, nullptr});
+  packed_store store;
+  const matrix_view packed_w = packed(fast, w, store);
+  std::vector<float> y(15 * 40), expected(15 * 40);
+  fast.matmul(packed_w, x.data(), 15, expected.data());
+  fast8.matmul(packed_w, x.data(), 15, y.data());
+  EXPECT_EQ(y, expected);
+}
+
+TEST(fast8_mode, largest_levels_within_int32_and_noughts) {
+  exact_bytes bytes(16 * 210);
+  for (std::size_t r = 0; r < 16; ++r) {
+    std::byte* p = bytes.data() + 210 * r;
+    std::memset(p, 0, 192);
+    std::memset(p + 192, 0x80, 16);
+    const std::uint16_t one = f16_from_float(1.0f);
+    std::memcpy(p + 208, &one, 2);
+  }
+  std::vector<float> x(256 * 17, 1.0f);
+  std::fill(x.begin() + 256 * 16, x.end(), 0.0f);
+  for_each_target([&] {
+    backend::cpu on({backend::numeric::fast8, nullptr});
+    packed_store store;
+    const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
+    ASSERT_TRUE(w.has_value());
+    std::vector<float> y(16 * 17);
+    on.matmul(*w, x.data(), 17, y.data());
+    for (std::size_t i = 0; i < y.size(); ++i) ASSERT_FLOAT_EQ(y[i], i < 256 ? 256.0f * 4096.0f : 0.0f);
+  });
 }
 
 TEST(fast_mode, blocks_that_were_not_prepared_as_in_exact_mode) {

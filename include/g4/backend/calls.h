@@ -51,6 +51,23 @@ struct activations {
 /// products with ±8191 still sum inside an int32.
 inline constexpr int activation_top = 8191;
 
+/// Activations in 8 bits: x ≈ levels · step, |level| ≤ 127, otherwise as `activations`, but columns in their own order.
+struct byte_activations {
+  std::int8_t* levels = nullptr;
+  float* step = nullptr;
+  std::int32_t* sum = nullptr;
+  float* total = nullptr;
+  std::size_t blocks = 0;
+};
+
+struct quantise_bytes_call {
+  const float* x = nullptr;  ///< [tokens, columns]
+  std::size_t columns = 0;
+  std::size_t first = 0;  ///< tokens [first, first + count) are done by this call
+  std::size_t count = 0;
+  byte_activations out;
+};
+
 struct quantise_call {
   const float* x = nullptr;  ///< [tokens, columns]
   std::size_t columns = 0;
@@ -96,6 +113,7 @@ struct packed_call {
   std::size_t first = 0;
   std::size_t count = 0;
   std::byte* scratch = nullptr;
+  byte_activations bytes;  ///< in place of `x` where its levels are not null
 };
 
 /// Blocks of 32 columns that are widened at a time: 64 KB for a panel. A whole number of 256-column blocks.
@@ -231,6 +249,9 @@ struct kernels {
   static void packed_matmul_32(const packed_call& call);  ///< blocks of 32, and plain floats
   static void packed_matmul_k(const packed_call& call);   ///< blocks of 256: Q4_K, Q5_K
   static void packed_matmul_q6_k(const packed_call& call);
+  static void quantise_bytes(const quantise_bytes_call& call);
+  static void packed_matmul_bytes(const packed_call& call);    ///< 8-bit activations, blocks of 32
+  static void packed_matmul_bytes_k(const packed_call& call);  ///< and of 256
   static void rms_norm(const norm_call& call);
   static void rope(const rope_call& call);
   static void store(const store_call& call);
@@ -243,6 +264,10 @@ struct kernels {
 /// The kernel for the call's storage.
 template <class Kernels>
 void packed_matmul(const packed_call& call) {
+  if (call.bytes.levels != nullptr) {
+    return facts_of(call.origin).block_elements == 256 ? Kernels::packed_matmul_bytes_k(call)
+                                                       : Kernels::packed_matmul_bytes(call);
+  }
   switch (call.origin) {
     case storage::q4_k:
     case storage::q5_k: return Kernels::packed_matmul_k(call);

@@ -11,6 +11,7 @@
 #include "kernels/cpu/matmul-inl.h"
 #include "kernels/cpu/pack-inl.h"
 #include "kernels/cpu/packed_matmul-inl.h"
+#include "kernels/cpu/packed_matmul_bytes-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 #include "kernels/cpu/rank-inl.h"
 #include "kernels/cpu/rms_norm-inl.h"
@@ -33,6 +34,9 @@ struct inline_kernels {
   static void packed_matmul_32(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_32(call); }
   static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
   static void packed_matmul_q6_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_q6_k(call); }
+  static void quantise_bytes(const quantise_bytes_call& call) { g4::HWY_NAMESPACE::quantise_bytes(call); }
+  static void packed_matmul_bytes(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_bytes(call); }
+  static void packed_matmul_bytes_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_bytes_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
   static void store(const store_call& call) { g4::HWY_NAMESPACE::store(call); }

@@ -27,6 +27,7 @@ namespace g4::backend {
 enum class numeric {
   exact,  ///< weights as stored, float32 activations and sums: ordinary float32 rounding against `reference<double>`
   fast,   ///< weights repacked (`prepare`), activations rounded to 14 bits per block of 32 before each product
+  fast8,  ///< as `fast`, but of 16 tokens and more at once to 8 bits: a prompt is read faster, with another engine's error
 };
 
 /// When a weight moves into the kernels' own order.
@@ -114,8 +115,13 @@ class simd : public reference<float> {
     if (products.empty() || tokens == 0) return;
     const std::size_t columns = products.front().w.columns;
     bool rounded = false;
-    for (const projection& p : products) rounded = rounded || takes_rounded(p.w, tokens);
+    bool bytes = false;
+    for (const projection& p : products) {
+      bytes = bytes || takes_bytes(p.w, tokens);
+      rounded = rounded || (takes_rounded(p.w, tokens) && !takes_bytes(p.w, tokens));
+    }
     const cpu::activations levels = rounded ? round(x, columns, tokens) : cpu::activations{};
+    const cpu::byte_activations byte_levels = bytes ? round_to_bytes(x, columns, tokens) : cpu::byte_activations{};
     for (const projection& p : products) {
       if (p.w.type == storage::packed) move_some(cpu::weight_of(p.w));
     }
@@ -136,7 +142,9 @@ class simd : public reference<float> {
         const std::size_t end = begin + ceil_div(p.w.rows, cpu::panel_rows);
         const std::size_t from = std::max(first, begin);
         const std::size_t to = std::min(first + count, end);
-        if (from < to) panels_of(p, x, levels, tokens, from - begin, to - from, scratch + worker * stride);
+        if (from < to) {
+          panels_of(p, x, levels, byte_levels, tokens, from - begin, to - from, scratch + worker * stride);
+        }
         begin = end;
       }
     });
@@ -227,7 +235,7 @@ class simd : public reference<float> {
   }
 
   /// What keys and values are kept as unless a session says otherwise.
-  [[nodiscard]] storage cache_storage() const { return mode_ == numeric::fast ? storage::i16 : storage::f32; }
+  [[nodiscard]] storage cache_storage() const { return mode_ == numeric::exact ? storage::f32 : storage::i16; }
 
   [[nodiscard]] bool caches(storage type) const { return type == storage::i16 || reference<float>::caches(type); }
 
@@ -368,7 +376,28 @@ class simd : public reference<float> {
   /// few, reading the weights costs more than multiplying them).
   [[nodiscard]] bool takes_rounded(const matrix_view& w, std::size_t tokens) const {
     return w.type == storage::packed ||
-           (mode_ == numeric::fast && tokens >= 16 && facts_of(w.type).block_elements == 1 && w.type != storage::f64);
+           (mode_ != numeric::exact && tokens >= 16 && facts_of(w.type).block_elements == 1 && w.type != storage::f64);
+  }
+
+  /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
+  [[nodiscard]] bool takes_bytes(const matrix_view& w, std::size_t tokens) const {
+    return mode_ == numeric::fast8 && tokens >= 16 && w.type == storage::packed;
+  }
+
+  [[nodiscard]] cpu::byte_activations round_to_bytes(const float* x, std::size_t columns, std::size_t tokens) {
+    const std::size_t blocks = columns / 32;
+    const std::size_t level_bytes = ceil_div(tokens * blocks * 32, 64) * 64;
+    const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
+    std::byte* memory = byte_levels_.take<std::byte>(level_bytes + 4 * step_bytes);
+    const auto floats_at = [&](std::size_t n) {
+      return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes);
+    };
+    const cpu::byte_activations out{reinterpret_cast<std::int8_t*>(memory), floats_at(0),
+                                    reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
+    run(tokens, split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
+      Kernels::quantise_bytes({x, columns, first, count, out});
+    });
+    return out;
   }
 
   [[nodiscard]] cpu::activations round(const float* x, std::size_t columns, std::size_t tokens) {
@@ -436,15 +465,17 @@ class simd : public reference<float> {
     weight.moving.store(false, std::memory_order_release);
   }
 
-  void panels_of(const projection& p, const float* x, const cpu::activations& levels, std::size_t tokens,
-                 std::size_t first, std::size_t count, std::byte* scratch) {
+  void panels_of(const projection& p, const float* x, const cpu::activations& levels,
+                 const cpu::byte_activations& byte_levels, std::size_t tokens, std::size_t first, std::size_t count,
+                 std::byte* scratch) {
     if (!takes_rounded(p.w, tokens)) {
       const std::size_t row = first * cpu::panel_rows;
       const std::size_t rows = std::min(count * cpu::panel_rows, p.w.rows - row);
       Kernels::matmul({p.w, x, tokens, p.y, row, rows, reinterpret_cast<float*>(scratch)});
       return;
     }
-    cpu::packed_call call{nullptr, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch};
+    cpu::packed_call call{nullptr, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch, {}};
+    if (takes_bytes(p.w, tokens)) call.bytes = byte_levels;
     if (p.w.type != storage::packed) {
       call.w = p.w.row(first * cpu::panel_rows);
       return cpu::packed_matmul<Kernels>(call);
@@ -486,6 +517,7 @@ class simd : public reference<float> {
   g4::pool* pool_ = nullptr;
   working_memory scratch_;
   working_memory levels_;
+  working_memory byte_levels_;
   working_memory pack_scratch_;
 };
 
