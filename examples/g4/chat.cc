@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,12 @@ class line_reader {
         held_.erase(0, at + 1);
         return end::line;
       }
+      // Ctrl-C just before the wait would not end it, nor one that another thread is told of: it is looked for as well.
+      pollfd input{STDIN_FILENO, POLLIN, 0};
+      while (::poll(&input, 1, 100) == 0) {
+        if (interrupt_guard::pressed()) return end::interrupted;
+      }
+      if (interrupt_guard::pressed()) return end::interrupted;
       char buffer[4096];
       const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
       if (count < 0 && errno == EINTR) return end::interrupted;
@@ -175,6 +182,7 @@ g4::result<int> chat(const settings& s) {
         e->model->variant()));
   }
   for (std::string said; !out.broken();) {
+    guard.forget();
     if (interactive) out.write(said.empty() ? "\n> " : "  ");
     std::string line;
     const line_reader::end got = lines.next(line);
@@ -183,7 +191,6 @@ g4::result<int> chat(const settings& s) {
       break;
     }
     if (got == line_reader::end::interrupted) {
-      guard.forget();
       said.clear();
       continue;
     }

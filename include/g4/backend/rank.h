@@ -21,6 +21,8 @@
 #include <limits>
 #include <vector>
 
+#include "g4/backend/packed.h"
+
 namespace g4::cpu {
 
 /// The greatest products found so far, and the rows they are of.
