@@ -65,6 +65,19 @@ void check_fast(storage type, std::size_t rows, std::size_t columns, std::size_t
   });
 }
 
+// Sixteen rows of 256 at their extremes, which activations at their largest meet: level −32 (all bits nought), scale −128.
+exact_bytes extreme_q6_k() {
+  exact_bytes bytes(16 * 210);
+  for (std::size_t r = 0; r < 16; ++r) {
+    std::byte* p = bytes.data() + 210 * r;
+    std::memset(p, 0, 192);
+    std::memset(p + 192, 0x80, 16);
+    const std::uint16_t one = f16_from_float(1.0f);
+    std::memcpy(p + 208, &one, 2);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 TEST(packed_matmul, products_of_rounded_activations_for_every_storage) {
@@ -90,15 +103,7 @@ TEST(packed_matmul, plain_floats_of_any_width_for_many_tokens) {
 }
 
 TEST(packed_matmul, largest_levels_and_scales_within_int32) {
-  // Q6_K at its extremes: level −32 (all bits nought), scale −128, activations all at their largest.
-  exact_bytes bytes(16 * 210);
-  for (std::size_t r = 0; r < 16; ++r) {
-    std::byte* p = bytes.data() + 210 * r;
-    std::memset(p, 0, 192);
-    std::memset(p + 192, 0x80, 16);
-    const std::uint16_t one = f16_from_float(1.0f);
-    std::memcpy(p + 208, &one, 2);
-  }
+  const exact_bytes bytes = extreme_q6_k();
   const std::vector<float> x(256 * 3, 1.0f);
   for_each_target([&] {
     backend::cpu on = fast_backend();
@@ -360,14 +365,7 @@ TEST(fast8_mode, few_tokens_as_in_fast_mode) {
 }
 
 TEST(fast8_mode, largest_levels_within_int32_and_noughts) {
-  exact_bytes bytes(16 * 210);
-  for (std::size_t r = 0; r < 16; ++r) {
-    std::byte* p = bytes.data() + 210 * r;
-    std::memset(p, 0, 192);
-    std::memset(p + 192, 0x80, 16);
-    const std::uint16_t one = f16_from_float(1.0f);
-    std::memcpy(p + 208, &one, 2);
-  }
+  const exact_bytes bytes = extreme_q6_k();
   std::vector<float> x(256 * 17, 1.0f);
   std::fill(x.begin() + 256 * 16, x.end(), 0.0f);
   for_each_target([&] {

@@ -33,48 +33,37 @@ inline constexpr std::size_t matmul_tile_rows = 4;
 
 [[nodiscard]] constexpr std::size_t matmul_scratch(const matrix_view& w) { return matmul_tile_rows * (w.columns + 64); }
 
-/// Activations in 16 bits: x ≈ levels · step, one step per block of 32 columns.
+/// Activations as integers: x ≈ levels · step, one step per block of 32 columns.
 ///
-/// levels   [tokens, blocks, 32]    |level| ≤ activation_top; columns beyond the row's end are nought
+/// levels   [tokens, blocks, 32]    columns beyond the row's end are nought
 /// step     [tokens, blocks]
 /// sum      [tokens, blocks, 2]     sums of the block's first and last 16 levels
 /// total    [tokens, blocks]        step · (both sums): what a weight's minimum is multiplied with
-struct activations {
-  std::int16_t* levels = nullptr;
+template <class Level>
+struct rounded_activations {
+  Level* levels = nullptr;
   float* step = nullptr;
   std::int32_t* sum = nullptr;
   float* total = nullptr;
   std::size_t blocks = 0;
 };
+using activations = rounded_activations<std::int16_t>;  ///< |level| ≤ activation_top; see `quantise` for their order
+using byte_activations = rounded_activations<std::int8_t>;  ///< |level| ≤ 127
 
 /// 14 bits and a sign are not all used: a weight's level times its sub-block's scale reaches ±4096 (Q6_K), and 32 such
 /// products with ±8191 still sum inside an int32.
 inline constexpr int activation_top = 8191;
 
-/// Activations in 8 bits: x ≈ levels · step, |level| ≤ 127, otherwise as `activations`, but columns in their own order.
-struct byte_activations {
-  std::int8_t* levels = nullptr;
-  float* step = nullptr;
-  std::int32_t* sum = nullptr;
-  float* total = nullptr;
-  std::size_t blocks = 0;
-};
-
-struct quantise_bytes_call {
+template <class Level>
+struct rounding_call {
   const float* x = nullptr;  ///< [tokens, columns]
   std::size_t columns = 0;
   std::size_t first = 0;  ///< tokens [first, first + count) are done by this call
   std::size_t count = 0;
-  byte_activations out;
+  rounded_activations<Level> out;
 };
-
-struct quantise_call {
-  const float* x = nullptr;  ///< [tokens, columns]
-  std::size_t columns = 0;
-  std::size_t first = 0;  ///< tokens [first, first + count) are done by this call
-  std::size_t count = 0;
-  activations out;
-};
+using quantise_call = rounding_call<std::int16_t>;
+using quantise_bytes_call = rounding_call<std::int8_t>;
 
 /// Panels [first, first + count) of w in the kernels' order, one after the other in `out`.
 ///

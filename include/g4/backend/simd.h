@@ -384,36 +384,29 @@ class simd : public reference<float> {
     return mode_ == numeric::fast8 && tokens >= 16 && w.type == storage::packed;
   }
 
-  [[nodiscard]] cpu::byte_activations round_to_bytes(const float* x, std::size_t columns, std::size_t tokens) {
-    const std::size_t blocks = columns / 32;
-    const std::size_t level_bytes = ceil_div(tokens * blocks * 32, 64) * 64;
+  template <class Level>
+  [[nodiscard]] cpu::rounded_activations<Level> round_into(working_memory& room, const float* x, std::size_t columns,
+                                                           std::size_t tokens,
+                                                           void (*quantise)(const cpu::rounding_call<Level>&)) {
+    const std::size_t blocks = ceil_div(columns, 32);
+    const std::size_t level_bytes = ceil_div(tokens * blocks * 32 * sizeof(Level), 64) * 64;
     const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
-    std::byte* memory = byte_levels_.take<std::byte>(level_bytes + 4 * step_bytes);
+    std::byte* memory = room.take<std::byte>(level_bytes + 4 * step_bytes);
     const auto floats_at = [&](std::size_t n) {
       return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes);
     };
-    const cpu::byte_activations out{reinterpret_cast<std::int8_t*>(memory), floats_at(0),
-                                    reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
+    const cpu::rounded_activations<Level> out{reinterpret_cast<Level*>(memory), floats_at(0),
+                                              reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
     run(tokens, split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
-      Kernels::quantise_bytes({x, columns, first, count, out});
+      quantise({x, columns, first, count, out});
     });
     return out;
   }
-
   [[nodiscard]] cpu::activations round(const float* x, std::size_t columns, std::size_t tokens) {
-    const std::size_t blocks = ceil_div(columns, 32);
-    const std::size_t level_bytes = ceil_div(tokens * blocks * 64, 64) * 64;
-    const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
-    std::byte* memory = levels_.take<std::byte>(level_bytes + 4 * step_bytes);
-    const auto floats_at = [&](std::size_t n) {
-      return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes);
-    };
-    const cpu::activations out{reinterpret_cast<std::int16_t*>(memory), floats_at(0),
-                               reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
-    run(tokens, split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
-      Kernels::quantise({x, columns, first, count, out});
-    });
-    return out;
+    return round_into<std::int16_t>(levels_, x, columns, tokens, Kernels::quantise);
+  }
+  [[nodiscard]] cpu::byte_activations round_to_bytes(const float* x, std::size_t columns, std::size_t tokens) {
+    return round_into<std::int8_t>(byte_levels_, x, columns, tokens, Kernels::quantise_bytes);
   }
 
   /// Panels that are packed together into working memory while a weight has not moved: two are a tile of the kernel's.
