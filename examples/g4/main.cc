@@ -66,12 +66,12 @@ void add_running(CLI::App& command, settings& s) {
                    "Do not look every weight over for infinities and zeros while loading");
 }
 
-void add_head(CLI::App& command, settings& s) {
+void add_head(CLI::App& command, settings& s, const char* otherwise) {
   command
       .add_option(
           "--head", s.head,
-          "ranked: compute only the logits that decide, for the same tokens; whole: all of them (default: ranked for "
-          "greedy choice)")
+          std::string("ranked: compute only the logits that decide, for the same tokens; whole: all of them (default: ") +
+              otherwise + ")")
       ->check(CLI::IsMember({"auto", "ranked", "whole"}))
       ->type_name("HOW");
 }
@@ -139,7 +139,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* generate = add_command("generate", "Continue a text", program::generate);
   add_running(*generate, s);
-  add_head(*generate, s);
+  add_head(*generate, s, "ranked for greedy choice");
   add_context(*generate, s);
   add_sampling(*generate, s);
   add_report(*generate, s, true);
@@ -164,7 +164,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* chat = add_command("chat", "Talk with an instruction-tuned model", program::chat);
   add_running(*chat, s);
-  add_head(*chat, s);
+  add_head(*chat, s, "ranked for greedy choice");
   add_context(*chat, s);
   add_sampling(*chat, s);
   add_report(*chat, s, false);
@@ -241,7 +241,7 @@ int guarded_main(int argc, char** argv) {
 
   CLI::App* bench = add_command("bench", "Measure tokens per second", program::bench);
   add_running(*bench, s);
-  add_head(*bench, s);
+  add_head(*bench, s, "whole");
   bench->add_flag("--json", s.json, "Write a JSON array, one object per test");
   bench->add_option("-p,--prompt", s.prompt_tokens, "Tokens of the prompt test; 0: none (default 512)")
       ->check(small)

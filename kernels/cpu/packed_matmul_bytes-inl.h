@@ -109,7 +109,7 @@ inline void bytes_of_panel(const cpu::packed_call& call, size_t panel, size_t fi
   }
 }
 
-// Words [0, 4·Quarters) of one block: sums[t][v] += token t times vector v of rows.
+// Words [First, First + 4) of one block: sums[t][v] += token t times vector v of rows.
 template <size_t First, size_t Tokens, size_t Vectors>
 HWY_INLINE void dot_words(const std::byte* const (&levels)[Vectors], const int8_t* x, size_t x_stride,
                           sums32 (&sums)[Tokens][Vectors]) {

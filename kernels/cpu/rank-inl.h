@@ -103,7 +103,7 @@ inline bool can_matter(const cpu::rank_call& call, const std::byte* panel, size_
   return false;
 }
 
-inline void rank_batch(const cpu::rank_call& call, size_t first, size_t count) {
+inline void rank_panels(const cpu::rank_call& call, size_t first, size_t count) {
   const float_lanes df;
   const size_t blocks = call.columns / 32;
   const cpu::nibble_panel at = cpu::nibble_panel_of(call.columns);
@@ -128,7 +128,7 @@ inline void rank_batch(const cpu::rank_call& call, size_t first, size_t count) {
     std::fill(y, y + rows_of(i), -std::numeric_limits<float>::infinity());
   };
   const size_t unasked = call.first_check == 0 ? 0 : plan.end(call.first_check - 1);
-  size_t alive[64];
+  size_t alive[cpu::rank_batch_most];
   size_t living = 0;
   for (size_t i = 0; i < count; ++i) {
     int32_t* const mine = sums + i * blocks * 16;
@@ -173,7 +173,7 @@ inline void rank_batch(const cpu::rank_call& call, size_t first, size_t count) {
 inline void rank(const cpu::rank_call& call) {
   const size_t batch = cpu::rank_batch(call.columns);
   for (size_t p = call.first; p < call.first + call.count; p += batch) {
-    rank_batch(call, p, std::min(batch, call.first + call.count - p));
+    rank_panels(call, p, std::min(batch, call.first + call.count - p));
   }
 }
 

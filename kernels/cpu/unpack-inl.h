@@ -43,22 +43,14 @@ inline constexpr size_t lanes = hn::MaxLanes(float_lanes());
 // GB/s without, 16 at 2 KB, 18 at 8 KB, 24 at 32 KB, 23 beyond; into the first-level cache it gains nothing.
 inline constexpr size_t early = 32768;
 
-HWY_INLINE void fetch_early(const std::byte* p) {
 #if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  __builtin_prefetch(p, 0, 2);
-#else
-  (void)p;
-#endif
-}
-
+HWY_INLINE void fetch_early(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
 // Into the first-level cache: for what is used within microseconds.
-HWY_INLINE void fetch_soon(const std::byte* p) {
-#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  __builtin_prefetch(p, 0, 3);
+HWY_INLINE void fetch_soon(const std::byte* p) { __builtin_prefetch(p, 0, 3); }
 #else
-  (void)p;
+HWY_INLINE void fetch_early(const std::byte*) {}
+HWY_INLINE void fetch_soon(const std::byte*) {}
 #endif
-}
 
 HWY_INLINE float read_half(const std::byte* p) {
   uint16_t bits;
@@ -70,9 +62,7 @@ HWY_INLINE const uint8_t* as_bytes(const std::byte* p) { return reinterpret_cast
 
 HWY_INLINE bytes load_bytes(const std::byte* p) { return hn::LoadU(byte_lanes(), as_bytes(p)); }
 
-HWY_INLINE floats to_floats(bytes v) {
-  return hn::ConvertTo(float_lanes(), hn::PromoteTo(int_lanes(), v));
-}
+HWY_INLINE floats to_floats(bytes v) { return hn::ConvertTo(float_lanes(), hn::PromoteTo(int_lanes(), v)); }
 
 // bfloat16 bits sit in the upper half of a float32.
 HWY_INLINE floats floats_from_bf16(const std::byte* p) {

@@ -134,9 +134,10 @@ struct rank_call {
 };
 
 /// Panels whose sums are kept while others are begun, so that what they read next has time to arrive.
+inline constexpr std::size_t rank_batch_most = 64;
 [[nodiscard]] constexpr std::size_t rank_batch(std::size_t columns) {
   const std::size_t fit = (std::size_t{128} << 10) / (columns / 32 * 64);  // in the second-level cache
-  return fit < 4 ? 4 : fit > 64 ? 64 : fit;
+  return fit < 4 ? 4 : fit > rank_batch_most ? rank_batch_most : fit;
 }
 [[nodiscard]] constexpr std::size_t rank_scratch(std::size_t columns) {
   return rank_batch(columns) * (columns / 32 * 64);

@@ -204,15 +204,12 @@ class simd : public reference<float> {
     for (std::size_t worker = 0; worker < workers(); ++worker) {
       const cpu::best_rows& some = *best_of(worker);
       for (std::size_t i = 0; i < some.count; ++i) all.add(some.entries[i].value, some.entries[i].row);
-    }
-    std::size_t checked = 0, kept = 0;
-    for (std::size_t worker = 0; worker < workers(); ++worker) {
-      checked += best_of(worker)->checked;
-      kept += best_of(worker)->kept;
+      all.checked += some.checked;
+      all.kept += some.kept;
     }
     // A check costs as much as reading two stages' nibbles in passing: it is worth making where most panels are given up.
-    if (2 * kept > checked && unasked_ < cpu::rank_plan::stages - 1) ++unasked_;
-    if (8 * kept < checked && unasked_ > 0) --unasked_;
+    if (2 * all.kept > all.checked && unasked_ < cpu::rank_plan::stages - 1) ++unasked_;
+    if (8 * all.kept < all.checked && unasked_ > 0) --unasked_;
     guess.clear();
     for (std::size_t i = 0; i < all.count; ++i) guess.push_back(all.entries[i].row);
     // What was finished and is not among them depends on who came first.
@@ -429,8 +426,10 @@ class simd : public reference<float> {
   void move_panels(cpu::packed_weight& weight, std::size_t count) {
     const matrix_view& w = weight.stored;
     const std::size_t panel_bytes = weight.panel_bytes();
-    const std::size_t scratch_bytes = cpu::packed_panel_bytes(w.type, w.columns);
-    std::byte* const scratch = pack_scratch_.take<std::byte>(scratch_bytes * workers());
+    // Nibbles are split from a panel of words.
+    const std::size_t words =
+        weight.order == cpu::panel_order::nibbles ? cpu::packed_panel_bytes(w.type, w.columns) : 0;
+    std::byte* const scratch = pack_scratch_.take<std::byte>(words * workers());
     constexpr std::size_t stretch = std::size_t{8} << 20;  // large enough to share among workers, small next to a model
     const std::size_t step = std::max<std::size_t>(1, stretch / panel_bytes);
     std::size_t begin = weight.moved.load(std::memory_order_relaxed);
@@ -438,7 +437,7 @@ class simd : public reference<float> {
       const std::size_t n = std::min(step, end - begin);
       run(n, split(n, cpu::panel_rows * w.columns, 1), [&](std::size_t first, std::size_t some, std::size_t worker) {
         Kernels::pack({w, begin + first, some, weight.panels + (begin + first) * panel_bytes, weight.order,
-                       scratch + worker * scratch_bytes, weight.groups.data()});
+                       scratch + worker * words, weight.groups.data()});
       });
       const std::size_t row = begin * cpu::panel_rows;
       begin += n;

@@ -337,7 +337,7 @@ class quantiser {
       if (auto written = out.write(step.plan.name, std::span(bytes_).first(count * out_bytes)); !written)
         return written;
       const auto read = e.bytes.subspan(first * in_bytes, count * in_bytes);
-      if (e.file < from_.tensors.files().size()) from_.tensors.files()[e.file]->release(read);
+      from_.tensors.pages_of(e)(read);
       if (auto going_on = advance(read.size()); !going_on) return going_on;
     }
     return {};

@@ -15,6 +15,7 @@
 
 #include "g4/core/result.h"
 #include "g4/io/mapped_file.h"
+#include "g4/tensor/let_go.h"
 #include "g4/tensor/storage.h"
 
 namespace g4::io {
@@ -173,9 +174,12 @@ class tensor_file {
     return tensor.file < files_.size() ? files_[tensor.file]->path() : name_;
   }
 
-  /// Lets go of the pages of a tensor that nobody will read again soon.
-  void release(const tensor_entry& tensor) const {
-    if (tensor.file < files_.size()) files_[tensor.file]->release(tensor.bytes);
+  /// To be told which bytes of a tensor nobody will read again soon: lets go of their pages. Good while the file is.
+  [[nodiscard]] let_go pages_of(const tensor_entry& tensor) const {
+    if (tensor.file >= files_.size()) return {};
+    return {files_[tensor.file].get(), [](const void* self, std::span<const std::byte> bytes) {
+              static_cast<const mapped_file*>(self)->release(bytes);
+            }};
   }
 
  private:

@@ -18,7 +18,6 @@
 #include "g4/load/names.h"
 #include "g4/model/weights.h"
 #include "g4/ops/dequantise.h"
-#include "g4/tensor/let_go.h"
 
 namespace g4::load {
 
@@ -321,23 +320,16 @@ class filler {
     return &e;
   }
 
-  /// A weight on its way into the backend's own order, where it has one. The file's pages are let go as they are read.
+  /// A weight on its way into the backend's own order, where it has one. The file, which the
+  /// weights keep, lets go of pages as they move.
   [[nodiscard]] matrix_view prepared(const matrix_view& raw, const io::tensor_entry* from,
                                      weight_use use = weight_use::layer) {
     if constexpr (prepares_weights<B>) {
-      auto made = on_.prepare(raw, *store_, pages_of(*from), use);
+      auto made = on_.prepare(raw, *store_, file_.pages_of(*from), use);
       if (made) return *made;
       refuse(std::move(made.error()));
     }
     return raw;
-  }
-
-  /// Lets go of a file's pages; the weights keep the file.
-  [[nodiscard]] let_go pages_of(const io::tensor_entry& t) const {
-    if (t.file >= file_.files().size()) return {};
-    return {file_.files()[t.file].get(), [](const void* self, std::span<const std::byte> bytes) {
-              static_cast<const io::mapped_file*>(self)->release(bytes);
-            }};
   }
 
   void advance(const io::tensor_entry& e) {
