@@ -11,12 +11,14 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 
 #include "g4/io/mapped_file.h"
 #include "g4/io/safetensors_writer.h"
 #include "g4/load/config.h"
+#include "g4/ops/kl_divergence.h"
 #include "tests/cli/run_program.h"
 #include "tests/support/random_checkpoint.h"
 
@@ -496,6 +498,41 @@ TEST(real_model, a_ranked_head_chooses_the_same_tokens) {
     }
     if (sanitized) break;
   }
+}
+
+TEST(real_model, kl_divergence_of_each_mode_within_its_budget) {
+  if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
+  if (sanitized) GTEST_SKIP() << "hundreds of tokens in float32 take minutes under a sanitizer";
+  std::stringstream text;
+  text << std::ifstream(G4_SOURCE_DIR "/bench/compare/texts/prose.txt").rdbuf();
+  const ended tokens = cli_test::run_program({G4_REAL_PROGRAM, "tokenize", "-m", real_model(), "--json", "-"}, text.str());
+  ASSERT_EQ(tokens.status, 0) << tokens.err;
+  auto ids = json::parse(tokens.out)["ids"].get<std::vector<std::int32_t>>();
+  ASSERT_GE(ids.size(), 128u);
+  ids.resize(128);
+  const std::string path = tiny() + "/real";
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(ids.data()), 128 * sizeof ids[0]);
+  const auto logits = [&](const std::string& mode) {
+    const std::string out = path + "." + mode;
+    const ended e = cli_test::run_program(
+        {G4_REAL_PROGRAM, "logits", "-m", real_model(), "--mode", mode, "--ids", path, "--out", out});
+    EXPECT_EQ(e.status, 0) << e.err;
+    std::vector<float> rows = floats_of(out);
+    fs::remove(out);
+    return rows;
+  };
+  const std::vector<float> exact = logits("exact");
+  const std::size_t vocab = exact.size() / ids.size();
+  const auto mean_kl = [&](const std::vector<float>& found) {
+    double sum = 0;
+    for (std::size_t i = 0; i < exact.size(); i += vocab)
+      sum += g4::ops::kl_divergence(exact.data() + i, found.data() + i, vocab);
+    return sum / static_cast<double>(ids.size());
+  };
+  EXPECT_LT(mean_kl(logits("fast")), 1e-5);
+  const double fast8 = mean_kl(logits("fast8"));
+  EXPECT_LT(fast8, 5e-3);
+  EXPECT_GT(fast8, 1e-4);  // it is another arithmetic
 }
 
 TEST(real_model, another_variant_named_with_its_differences) {
