@@ -8,8 +8,9 @@
 #include "kernels/cpu/amx.h"
 
 int main(int count, char** words) {
-  std::printf("SIMD target %s%s\n\n| threads | read GB/s | f32 Gop/s | bf16 | int16 | int8 |\n|---|---|---|---|---|---|\n",
-              g4::bench::simd_target(), g4::cpu::amx_is_usable() ? ", AMX tiles" : "");
+  std::printf(
+      "SIMD target %s%s\n\n| threads | read GB/s | f32 Gop/s | bf16 | int16 | int8 |\n|---|---|---|---|---|---|\n",
+      g4::bench::simd_target(), g4::cpu::amx_is_usable() ? ", AMX tiles" : "");
   const char* usual[] = {"1", "2"};
   const int n = count > 1 ? count - 1 : 2;
   for (int i = 0; i < n; ++i) {

@@ -13,7 +13,9 @@ struct heads {
   std::size_t d, query, key_value;
 };
 
-constexpr heads shapes[] = {{"gemma3_270m", 256, 4, 1}, {"gemma4_e2b.local", 256, 8, 1}, {"gemma4_e2b.global", 512, 8, 1},
+constexpr heads shapes[] = {{"gemma3_270m", 256, 4, 1},
+                            {"gemma4_e2b.local", 256, 8, 1},
+                            {"gemma4_e2b.global", 512, 8, 1},
                             {"gemma4_26b_a4b.local", 256, 16, 8}};
 
 /// The version ladder: the definition, float32 kernels, 16-bit kernels.
@@ -27,7 +29,8 @@ struct layers {
   std::vector<cache_view> cache;
 
   layers(const heads& h, std::size_t slots, storage type, std::size_t least_bytes)
-      : half(cached_bytes(type, h.key_value, slots, h.d)), count(std::max<std::size_t>(1, least_bytes / (2 * half))),
+      : half(cached_bytes(type, h.key_value, slots, h.d)),
+        count(std::max<std::size_t>(1, least_bytes / (2 * half))),
         memory(count * 2 * half) {
     for (std::size_t i = 0; i < count; ++i) {
       std::byte* at = memory.data() + 2 * i * half;

@@ -26,11 +26,16 @@ struct real_shape {
 };
 
 inline constexpr real_shape real_shapes[] = {
-    {"gemma3_270m.head", storage::q8_0, 262144, 640},     {"gemma3_270m.query", storage::q5_0, 1024, 640},
-    {"gemma3_270m.gate", storage::q5_0, 2048, 640},       {"gemma3_270m.output", storage::q4_k, 640, 1024},
-    {"gemma3_270m.down_q6", storage::q6_k, 640, 2048},    {"gemma3_270m.down_q4", storage::q4_k, 640, 2048},
-    {"gemma4_e2b.gate_q4_0", storage::q4_0, 6144, 1536},  {"gemma4_e2b.down_q4_0", storage::q4_0, 1536, 6144},
-    {"gemma4_e2b.wide_gate_q4_k", storage::q4_k, 12288, 1536}, {"gemma4_e2b.wide_down_q4_k", storage::q4_k, 1536, 12288},
+    {"gemma3_270m.head", storage::q8_0, 262144, 640},
+    {"gemma3_270m.query", storage::q5_0, 1024, 640},
+    {"gemma3_270m.gate", storage::q5_0, 2048, 640},
+    {"gemma3_270m.output", storage::q4_k, 640, 1024},
+    {"gemma3_270m.down_q6", storage::q6_k, 640, 2048},
+    {"gemma3_270m.down_q4", storage::q4_k, 640, 2048},
+    {"gemma4_e2b.gate_q4_0", storage::q4_0, 6144, 1536},
+    {"gemma4_e2b.down_q4_0", storage::q4_0, 1536, 6144},
+    {"gemma4_e2b.wide_gate_q4_k", storage::q4_k, 12288, 1536},
+    {"gemma4_e2b.wide_down_q4_k", storage::q4_k, 1536, 12288},
     {"gemma4_e2b.gate_bf16", storage::bf16, 6144, 1536},
 };
 

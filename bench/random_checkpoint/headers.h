@@ -51,7 +51,8 @@ using load::trained_context;
   text["num_key_value_heads"] = local.key_value_heads;
   text["head_dim"] = local.head_size;
   text["attention_bias"] = m.attention_bias;
-  text["layer_types"] = each([](const layer_kind& k) { return k.sees == reach::local ? "sliding_attention" : "full_attention"; });
+  text["layer_types"] =
+      each([](const layer_kind& k) { return k.sees == reach::local ? "sliding_attention" : "full_attention"; });
   const bool encoder = m.sees == visibility::everything;
   const int ahead = local.keys.ahead;
   text["sliding_window"] = !encoder ? local.keys.back + 1 : g == generation::gemma4 ? 2 * (ahead - 1) : 2 * ahead;
@@ -70,7 +71,8 @@ using load::trained_context;
     if (m.logit_cap != 0) text["final_logit_softcapping"] = static_cast<double>(m.logit_cap);
     if (encoder) text["use_bidirectional_attention"] = true;
   } else {
-    text["final_logit_softcapping"] = m.logit_cap != 0 ? ordered_json(static_cast<double>(m.logit_cap)) : ordered_json();
+    text["final_logit_softcapping"] =
+        m.logit_cap != 0 ? ordered_json(static_cast<double>(m.logit_cap)) : ordered_json();
     text["num_kv_shared_layers"] = m.shared_layers;
     text["hidden_size_per_layer_input"] = m.per_layer_width;
     if (m.per_layer_width > 0) text["vocab_size_per_layer_input"] = m.per_layer_vocab;

@@ -88,7 +88,8 @@ int run(int argc, char** argv) {
   // What was written must read as what was asked for.
   const auto from = g4::open_checkpoint(path);
   if (!from) return refuse(from.error().message);
-  for (const std::string& line : g4::load::differences(from->spec, *spec, words[0], from->unsaid)) return refuse(path + ": " + line);
+  for (const std::string& line : g4::load::differences(from->spec, *spec, words[0], from->unsaid))
+    return refuse(path + ": " + line);
   return 0;
 }
 

@@ -78,8 +78,10 @@ struct random_tensor {
     if (t.needed == need::skippable && m.is_drafter()) return;
     random_tensor r = spread(m, t, less_one);
     r.plan.type = io::element_of(gguf ? load::storage_in_gguf(t, m, base) : storage::bf16);
-    if (t.as == role::integers) r.plan.type = gguf ? io::element_type{"I32", 1, 4, {}} : io::element_type{"I64", 1, 8, {}};
-    for (int i = 0; i < t.rank; ++i) r.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
+    if (t.as == role::integers)
+      r.plan.type = gguf ? io::element_type{"I32", 1, 4, {}} : io::element_type{"I64", 1, 8, {}};
+    for (int i = 0; i < t.rank; ++i)
+      r.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
     if (!gguf && load::names_of(t.what).safetensors.find('#') != std::string_view::npos) {
       const io::extents one{r.plan.dims[1], r.plan.dims[2]};
       for (int j = 0; j < t.extents[0]; ++j) {
@@ -139,8 +141,8 @@ struct random_tensor {
 }  // namespace detail
 
 /// Writes a GGUF file. `type` is one of `load::file_types`; every tensor gets what llama.cpp's quantiser would give it.
-[[nodiscard]] inline result<void> write_random_gguf(const std::string& path, const model_spec& m, const load::file_type& type,
-                                                    const random_options& options = {}) {
+[[nodiscard]] inline result<void> write_random_gguf(const std::string& path, const model_spec& m,
+                                                    const load::file_type& type, const random_options& options = {}) {
   if (m.sees == visibility::everything) return fail(path, ": text embedders are written as safetensors only");
   io::gguf_keys keys = load::gguf_header(m, "random weights", type.id, load::trained_context(m));
   if (options.vocabulary.empty()) {

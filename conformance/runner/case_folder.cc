@@ -15,12 +15,12 @@ namespace {
 
 /// Where a tensor stands in the flow of data: (stage, layer, place within the layer).
 std::tuple<int, int, int, std::string> place_of(const std::string& name) {
-  static constexpr std::array in_layer{"altup.#.predicted", "laurel.#.out",  "attn.#.query",     "attn.#.key",
-                                       "attn.#.value",      "attn.#.out",    "mlp.#.out",        "moe.#.dense",
-                                       "router.#.weight",   "router.#.index", "moe.#.experts",   "altup.#.corrected",
+  static constexpr std::array in_layer{"altup.#.predicted", "laurel.#.out",   "attn.#.query",  "attn.#.key",
+                                       "attn.#.value",      "attn.#.out",     "mlp.#.out",     "moe.#.dense",
+                                       "router.#.weight",   "router.#.index", "moe.#.experts", "altup.#.corrected",
                                        "ple.#.out",         "hidden.#"};
-  static constexpr std::array after{"final_norm", "pooled",        "dense.0",       "dense.1", "embedding",
-                                    "logits",     "greedy_logits", "greedy_ids"};
+  static constexpr std::array after{"final_norm", "pooled", "dense.0",       "dense.1",
+                                    "embedding",  "logits", "greedy_logits", "greedy_ids"};
   const auto starts = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
   if (starts("vision.") || starts("audio.")) return {0, 0, 0, name};
   if (name == "per_layer_inputs") return {1, 0, 0, name};

@@ -11,9 +11,11 @@
 namespace g4::conformance {
 
 /// The tensors of a folder (`inside` the case's, or the case's own when empty).
-[[nodiscard]] inline result<io::tensor_file> open_checkpoint(const case_folder& folder, const std::string& inside = "") {
+[[nodiscard]] inline result<io::tensor_file> open_checkpoint(const case_folder& folder,
+                                                             const std::string& inside = "") {
   const std::string prefix = inside.empty() ? "" : inside + "/";
-  if (folder.has_file(prefix + "model.safetensors")) return io::open_safetensors(folder.file(prefix + "model.safetensors"));
+  if (folder.has_file(prefix + "model.safetensors"))
+    return io::open_safetensors(folder.file(prefix + "model.safetensors"));
   return io::open_safetensors(folder.file(prefix));
 }
 

@@ -49,9 +49,14 @@ class drafter_check {
     std::vector<double> verified;
     for (std::size_t r = 0; r < rounds; ++r) {
       const auto n = static_cast<std::size_t>(positions[r]);
-      if (n < at || n >= text.size()) return fail("round ", r, " starts at position ", n, " of a text of ", text.size());
+      if (n < at || n >= text.size())
+        return fail("round ", r, " starts at position ", n, " of a text of ", text.size());
       if (n > at) {
-        const auto ran = (*target)->run(prompt{{text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(n)}, {}, {}, {}});
+        const auto ran = (*target)->run(
+            prompt{{text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(n)},
+                   {},
+                   {},
+                   {}});
         if (!ran) return unexpected(ran.error());
         at = n;
       }
@@ -60,7 +65,8 @@ class drafter_check {
 
       // The target sees the case's drafts, so that one wrong guess of ours spoils nothing else.
       std::vector<std::int32_t> tried{first_ids[r]};
-      tried.insert(tried.end(), drafts.begin() + static_cast<std::ptrdiff_t>(r * per_round_), drafts.begin() + static_cast<std::ptrdiff_t>((r + 1) * per_round_));
+      tried.insert(tried.end(), drafts.begin() + static_cast<std::ptrdiff_t>(r * per_round_),
+                   drafts.begin() + static_cast<std::ptrdiff_t>((r + 1) * per_round_));
       std::vector<std::int32_t> choices;
       const auto ran = (*target)->run_all(prompt{tried, {}, {}, {}}, [&](std::size_t, std::span<const double> row) {
         verified.insert(verified.end(), row.begin(), row.end());
@@ -93,7 +99,8 @@ class drafter_check {
     const std::vector<double> whole = folder_.numbers("speculative_ids");
     if (!whole.empty() && static_cast<std::size_t>(positions.front()) == prompt_tokens) {
       speculative.resize(std::min(speculative.size(), whole.size()));
-      compare_ids("speculative_ids", {speculative.begin(), speculative.end()}, {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(speculative.size())});
+      compare_ids("speculative_ids", {speculative.begin(), speculative.end()},
+                  {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(speculative.size())});
     }
     return {};
   }
@@ -111,7 +118,9 @@ class drafter_check {
     if (!limit) return out_.failed(name, "case.json gives no atol");
     out_.compared(name, largest_error(found, expected), *limit);
   }
-  void compare_ids(const std::string& name, const std::vector<double>& found) { compare_ids(name, found, folder_.numbers(name)); }
+  void compare_ids(const std::string& name, const std::vector<double>& found) {
+    compare_ids(name, found, folder_.numbers(name));
+  }
   void compare_ids(const std::string& name, const std::vector<double>& found, const std::vector<double>& expected) {
     if (on_.fast) return out_.skipped(name, "choices near a tie may differ in fast mode");
     std::size_t wrong = found.size() == expected.size() ? 0 : expected.size();
@@ -132,7 +141,8 @@ result<void> check_drafter(const case_folder& folder, const running_on& on, repo
   if (!model) return unexpected(model.error());
   const auto file = open_checkpoint(folder, "assistant");
   if (!file) return unexpected(file.error());
-  if (auto loaded = (*model)->load_drafter(*file, load::format::safetensors); !loaded) return unexpected(loaded.error());
+  if (auto loaded = (*model)->load_drafter(*file, load::format::safetensors); !loaded)
+    return unexpected(loaded.error());
   return drafter_check(folder, on, out).run(**model);
 }
 

@@ -11,7 +11,8 @@ namespace g4::conformance {
 
 namespace {
 
-void compare(const case_folder& folder, const running_on& on, report& out, const std::string& name, std::span<const double> found) {
+void compare(const case_folder& folder, const running_on& on, report& out, const std::string& name,
+             std::span<const double> found) {
   if (!folder.has(name)) return;
   const std::vector<double> expected = folder.numbers(name);
   const auto limit = limit_for(folder, name, expected, on.fast);
@@ -20,13 +21,15 @@ void compare(const case_folder& folder, const running_on& on, report& out, const
 }
 
 /// prefix   "" for the case's own text, "short." for the second one
-result<void> compare_text(const case_folder& folder, const running_on& on, loaded_model& model, const std::string& prefix, report& out) {
+result<void> compare_text(const case_folder& folder, const running_on& on, loaded_model& model,
+                          const std::string& prefix, report& out) {
   const std::vector<std::int32_t> ids = folder.integers(prefix + "input_ids");
   if (ids.empty()) return {};
   const auto made = model.embed(folder.file(""), ids);
   if (!made) return unexpected(made.error());
   compare(folder, on, out, prefix + "pooled", made->pooled);
-  for (std::size_t i = 0; i < made->dense.size(); ++i) compare(folder, on, out, prefix + "dense." + std::to_string(i), made->dense[i]);
+  for (std::size_t i = 0; i < made->dense.size(); ++i)
+    compare(folder, on, out, prefix + "dense." + std::to_string(i), made->dense[i]);
   compare(folder, on, out, prefix + "embedding", made->unit);
   return {};
 }

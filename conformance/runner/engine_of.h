@@ -111,7 +111,8 @@ class loaded_model_of final : public loaded_model {
  public:
   explicit loaded_model_of(bool fast) : on_(make_backend(fast)) {}
 
-  [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format, bool fast) {
+  [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
+                                                                  bool fast) {
     auto model = std::make_unique<loaded_model_of>(fast);
     auto weights = load::make_weights<V>(file, format, model->on_);
     if (!weights) return unexpected(weights.error());
@@ -140,7 +141,9 @@ class loaded_model_of final : public loaded_model {
   }
 #else
   result<void> load_drafter(const io::tensor_file&, load::format) override { return fail("this model has no drafter"); }
-  result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override { return fail("this model has no drafter"); }
+  result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override {
+    return fail("this model has no drafter");
+  }
 #endif
 
 #ifdef G4_CASE_EMBEDDER
@@ -154,7 +157,9 @@ class loaded_model_of final : public loaded_model {
     return out;
   }
 #else
-  result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override { return fail("this model is no embedder"); }
+  result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override {
+    return fail("this model is no embedder");
+  }
 #endif
 
  private:

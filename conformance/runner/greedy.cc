@@ -13,7 +13,8 @@ result<void> check_greedy(const case_folder& folder, const running_on& on, loade
   const std::vector<double> expected = folder.numbers("greedy_logits");
   if (ids.empty() || expected.empty()) return {};
   const auto vocab = static_cast<std::size_t>(on.spec.vocab);
-  if (expected.size() != ids.size() * vocab) return fail("greedy_logits has ", expected.size(), " numbers for ", ids.size(), " ids");
+  if (expected.size() != ids.size() * vocab)
+    return fail("greedy_logits has ", expected.size(), " numbers for ", ids.size(), " ids");
   const auto limit = limit_for(folder, "greedy_logits", expected, on.fast);
   if (!limit) return fail("case.json gives no atol for greedy_logits");
 

@@ -73,7 +73,8 @@ result<void> whole_prompt(const case_folder& folder, const running_on& on, loade
 result<void> far_away(const case_folder& folder, const running_on& on, loaded_model& model, report& out) {
   const prompt what{folder.integers("offset.input_ids"), {}, {}, {}};
   const std::vector<std::int32_t> positions = folder.integers("offset.position_ids");
-  if (what.ids.empty() || positions.size() != what.ids.size()) return fail("offset.input_ids and offset.position_ids do not match");
+  if (what.ids.empty() || positions.size() != what.ids.size())
+    return fail("offset.input_ids and offset.position_ids do not match");
   const std::size_t T = what.ids.size();
   auto text = model.start({.context = T, .batch = 64, .first_position = positions.front()});
   if (!text) return unexpected(text.error());

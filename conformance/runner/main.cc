@@ -65,7 +65,8 @@ kind kind_of(const case_folder& folder) {
   return kind::unknown;
 }
 
-result<void> check_on(kind what, const case_folder& folder, const running_on& on, const check_options& options, report& out) {
+result<void> check_on(kind what, const case_folder& folder, const running_on& on, const check_options& options,
+                      report& out) {
   switch (what) {
     case kind::long_model: return check_long(folder, on, out);
     case kind::real: return check_real(folder, on, options, out);
@@ -113,9 +114,13 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     case kind::prompts: return alone("-", [&](report& out) { return check_prompts(folder, args.options, out); });
     case kind::tokenizer: return alone("-", [&](report& out) { return check_tokenizer(folder, args.options, out); });
     case kind::images:
-      return alone("-", [&](report& out) { return out.skipped("(the case)", "image preprocessing: not in this build"), result<void>{}; });
+      return alone("-", [&](report& out) {
+        return out.skipped("(the case)", "image preprocessing: not in this build"), result<void>{};
+      });
     case kind::sound:
-      return alone("-", [&](report& out) { return out.skipped("(the case)", "sound preprocessing: not in this build"), result<void>{}; });
+      return alone("-", [&](report& out) {
+        return out.skipped("(the case)", "sound preprocessing: not in this build"), result<void>{};
+      });
     case kind::unknown:
       return alone("-", [&](report&) -> result<void> {
         return fail("this is no kind of case that g4 knows: no config.json, cases.json, prompts, flavours or messages");

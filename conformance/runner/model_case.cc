@@ -46,11 +46,11 @@ class model_check {
 
  private:
   [[nodiscard]] std::size_t tokens() const { return prompt_.what.ids.size(); }
-  [[nodiscard]] bool sees_images() const {
-    return !prompt_.what.image_run.empty() && on_.spec.sees_images();
-  }
+  [[nodiscard]] bool sees_images() const { return !prompt_.what.image_run.empty() && on_.spec.sees_images(); }
   /// Tokens that must be run together.
-  [[nodiscard]] std::size_t least_batch() const { return sees_images() ? std::max<std::size_t>(1, prompt_.longest_image) : 1; }
+  [[nodiscard]] std::size_t least_batch() const {
+    return sees_images() ? std::max<std::size_t>(1, prompt_.longest_image) : 1;
+  }
 
   void compare(const std::string& label, const std::string& tensor, std::span<const double> found,
                std::span<const double> expected) {
@@ -104,7 +104,8 @@ class model_check {
     const std::vector<double> expected = folder_.numbers(name);
     if (on_.fast) return out_.skipped(name, "choices near a tie may differ in fast mode");
     std::size_t wrong = found.size() == expected.size() ? 0 : expected.size();
-    for (std::size_t i = 0; i < expected.size() && wrong < expected.size(); ++i) wrong += found[i] != expected[i] ? 1 : 0;
+    for (std::size_t i = 0; i < expected.size() && wrong < expected.size(); ++i)
+      wrong += found[i] != expected[i] ? 1 : 0;
     out_.exact(name, wrong, expected.size());
   }
 
@@ -126,7 +127,9 @@ class model_check {
       if (k.sees == reach::local && k.keys.back != key_span::unbounded) window = k.keys.back + 1;
     }
     std::set<std::size_t> sizes{1, 2, 7};
-    if (window > 1) sizes.insert({static_cast<std::size_t>(window - 1), static_cast<std::size_t>(window), static_cast<std::size_t>(window + 1)});
+    if (window > 1)
+      sizes.insert({static_cast<std::size_t>(window - 1), static_cast<std::size_t>(window),
+                    static_cast<std::size_t>(window + 1)});
     if (sees_images()) sizes.insert(least_batch());
     const std::vector<double> expected = folder_.numbers("logits");
     for (const std::size_t size : sizes) {

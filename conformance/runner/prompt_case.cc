@@ -57,9 +57,9 @@ result<text::prompt> prompt_of_row(bool gemma4, const io::json& row) {
     if (!read) return unexpected(read.error());
     tools = std::move(*read);
   }
-  return text::gemma4_prompt(*messages, {.generation_prompt = generation,
-                                         .thinking = options.value("enable_thinking", false),
-                                         .tools = tools});
+  return text::gemma4_prompt(
+      *messages,
+      {.generation_prompt = generation, .thinking = options.value("enable_thinking", false), .tools = tools});
 }
 
 /// What the row's media amount to; for Gemma 3 an image for every mark.
@@ -67,7 +67,8 @@ result<std::vector<text::medium>> media_of_row(bool gemma4, const io::json& row)
   std::vector<text::medium> media;
   if (!gemma4) {
     const auto prompt = row.at("prompt").get<std::string>();
-    for (std::size_t at = prompt.find("<start_of_image>"); at != std::string::npos; at = prompt.find("<start_of_image>", at + 1)) {
+    for (std::size_t at = prompt.find("<start_of_image>"); at != std::string::npos;
+         at = prompt.find("<start_of_image>", at + 1)) {
       media.emplace_back();
     }
     return media;
@@ -82,14 +83,16 @@ result<std::vector<text::medium>> media_of_row(bool gemma4, const io::json& row)
     } else {
       const bool video = m.contains("fps");
       const std::size_t budget = video ? text::gemma4_video_budget : row.value("image_budget", std::size_t{280});
-      const auto size = text::gemma4_image_size(m.at("height").get<std::size_t>(), m.at("width").get<std::size_t>(), budget);
+      const auto size =
+          text::gemma4_image_size(m.at("height").get<std::size_t>(), m.at("width").get<std::size_t>(), budget);
       if (!size) return unexpected(size.error());
       next.soft_tokens = size->soft_tokens;
       if (video) {
         next.is = text::medium::kind::video;
         const auto frames = text::gemma4_video_sample(m.at("total_frames").get<std::size_t>(),
                                                       m.value("sampled", text::gemma4_video_frames));
-        for (const std::size_t frame : frames) next.seconds.push_back(static_cast<double>(frame) / m.at("fps").get<double>());
+        for (const std::size_t frame : frames)
+          next.seconds.push_back(static_cast<double>(frame) / m.at("fps").get<double>());
       }
     }
     media.push_back(std::move(next));
@@ -161,17 +164,20 @@ result<void> check_prompts(const case_folder& folder, const check_options& optio
     if (!opened) return unexpected(opened.error());
     vocabulary = std::move(*opened);
   }
-  for (const char* family : {"gemma4", "gemma3"}) check_family(folder, family, vocabulary ? &*vocabulary : nullptr, out);
+  for (const char* family : {"gemma4", "gemma3"})
+    check_family(folder, family, vocabulary ? &*vocabulary : nullptr, out);
   check_counts(folder, "image_token_counts", out, [](const io::json& row) {
     const auto size = text::gemma4_image_size(row.at("height").get<std::size_t>(), row.at("width").get<std::size_t>(),
                                               row.at("budget").get<std::size_t>());
     return size && size->soft_tokens == row.at("soft_tokens").get<std::size_t>() &&
-           size->height == row.at("resized").at(0).get<std::size_t>() && size->width == row.at("resized").at(1).get<std::size_t>();
+           size->height == row.at("resized").at(0).get<std::size_t>() &&
+           size->width == row.at("resized").at(1).get<std::size_t>();
   });
   check_counts(folder, "audio_token_counts", out, [](const io::json& row) {
     const auto size = text::gemma4_audio_size(row.at("samples").get<std::size_t>());
     return size && size->soft_tokens == row.at("soft_tokens").get<std::size_t>() &&
-           size->frames == row.at("frames").get<std::size_t>() && size->valid_frames == row.at("valid_frames").get<std::size_t>();
+           size->frames == row.at("frames").get<std::size_t>() &&
+           size->valid_frames == row.at("valid_frames").get<std::size_t>();
   });
   return {};
 }

@@ -21,7 +21,12 @@ constexpr std::size_t long_enough = 650;
 class prompt_check {
  public:
   prompt_check(const case_folder& folder, const running_on& on, loaded_model& model, const io::json& facts, report& out)
-      : folder_(folder), on_(on), model_(model), facts_(facts), out_(out), prefix_(std::to_string(facts.at("index").get<int>()) + ".") {
+      : folder_(folder),
+        on_(on),
+        model_(model),
+        facts_(facts),
+        out_(out),
+        prefix_(std::to_string(facts.at("index").get<int>()) + ".") {
     const io::json& tolerance = folder.about().at("suggested_tolerance");
     logits_atol_ = tolerance.at("logits_atol").get<double>();
     hidden_rtol_ = on.fast ? fast_relative : tolerance.at("hidden_rtol_of_max_abs").get<double>();
@@ -35,7 +40,11 @@ class prompt_check {
     auto text = model_.start({.context = next.ids.size() + steps, .batch = 256});
     if (!text) return unexpected(text.error());
 
-    recorder seen([](const std::string& name) { return name == "embed" || name == "final_norm" || name.rfind("hidden.", 0) == 0; }, true);
+    recorder seen(
+        [](const std::string& name) {
+          return name == "embed" || name == "final_norm" || name.rfind("hidden.", 0) == 0;
+        },
+        true);
     (*text)->watch(&seen);
     std::size_t wrong = 0;
     double worst_top5 = 0;
@@ -103,16 +112,16 @@ class prompt_check {
     for (std::size_t i = 0; i < ids.size() && i < top.size(); ++i) {
       worst = std::max(worst, std::abs(logits.at(static_cast<std::size_t>(ids[i])) - top[i]));
       // Its place in the order, where neighbours are further apart than two errors.
-      const auto above = static_cast<std::size_t>(std::count_if(logits.begin(), logits.end(), [&](double l) {
-        return l > top[i] + 2 * logits_atol_;
-      }));
+      const auto above = static_cast<std::size_t>(
+          std::count_if(logits.begin(), logits.end(), [&](double l) { return l > top[i] + 2 * logits_atol_; }));
       misplaced += above > i ? 1 : 0;
     }
     out_.compared(prefix_ + "top_logits", worst, logits_atol_);
     out_.exact(prefix_ + "top_ids", misplaced, ids.size());
     std::vector<double> sampled;
     for (std::size_t i = 0; i < logits.size(); i += 64) sampled.push_back(logits[i]);
-    out_.compared(prefix_ + "logits_every_64", largest_error(sampled, folder_.numbers(prefix_ + "logits_every_64")), logits_atol_);
+    out_.compared(prefix_ + "logits_every_64", largest_error(sampled, folder_.numbers(prefix_ + "logits_every_64")),
+                  logits_atol_);
   }
 
   [[nodiscard]] double top5_error(std::size_t step, const std::vector<double>& logits) const {
@@ -155,13 +164,17 @@ result<void> check_divergence(const case_folder& folder, const running_on& on, c
       const auto end = static_cast<std::ptrdiff_t>(std::min(T, first + piece));
       const prompt part{{what.ids.begin() + static_cast<std::ptrdiff_t>(first), what.ids.begin() + end}, {}, {}, {}};
       std::vector<std::vector<double>> rows;
-      if (auto ran = (*a)->run_all(part, [&](std::size_t, std::span<const double> row) { rows.emplace_back(row.begin(), row.end()); }); !ran) {
+      if (auto ran = (*a)->run_all(
+              part, [&](std::size_t, std::span<const double> row) { rows.emplace_back(row.begin(), row.end()); });
+          !ran) {
         return unexpected(ran.error());
       }
-      if (auto ran = (*b)->run_all(part, [&](std::size_t t, std::span<const double> row) {
-            kl.push_back(kl_divergence(rows[t], row));
-            same_top += index_of_largest(rows[t]) == index_of_largest(row) ? 1 : 0;
-          }); !ran) {
+      if (auto ran = (*b)->run_all(part,
+                                   [&](std::size_t t, std::span<const double> row) {
+                                     kl.push_back(kl_divergence(rows[t], row));
+                                     same_top += index_of_largest(rows[t]) == index_of_largest(row) ? 1 : 0;
+                                   });
+          !ran) {
         return unexpected(ran.error());
       }
     }

@@ -6,7 +6,8 @@ namespace g4::conformance {
 
 void report::line(std::string_view tensor, std::string_view figures, std::string_view verdict) {
   std::printf("%-20s %-11s %-32.*s %-25.*s %.*s\n", case_.c_str(), backend_.c_str(), static_cast<int>(tensor.size()),
-              tensor.data(), static_cast<int>(figures.size()), figures.data(), static_cast<int>(verdict.size()), verdict.data());
+              tensor.data(), static_cast<int>(figures.size()), figures.data(), static_cast<int>(verdict.size()),
+              verdict.data());
 }
 
 void report::note_failure(std::string_view tensor) {

@@ -43,7 +43,8 @@ class flavour_check {
   flavour_check(const case_folder& folder, const std::string& name, const io::json& facts, report& out)
       : folder_(folder), name_(name), out_(out), positions_(folder.integers("positions")) {
     d_ = facts.at("head_dim").get<int>();
-    const rope_spec rope{facts.at("theta").get<float>(), facts.value("factor", 1.0f), facts.value("partial_rotary_factor", 1.0f)};
+    const rope_spec rope{facts.at("theta").get<float>(), facts.value("factor", 1.0f),
+                         facts.value("partial_rotary_factor", 1.0f)};
     frequencies_ = rope_frequencies(rope, d_);
     off_exact_ = facts.at("max_abs_cos_or_sin_difference_from_exact_by_position").get<std::vector<double>>();
     off_exact_.resize(positions_.size());

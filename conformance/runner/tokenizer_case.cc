@@ -13,7 +13,8 @@ namespace {
 
 std::string bytes_of_hex(const std::string& hex) {
   std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   return bytes;
 }
 
@@ -83,7 +84,8 @@ result<void> check_tokenizer(const case_folder& folder, const check_options& opt
   }
   write(out, "encode bytes that are not UTF-8", odd);
   write(out, "decode bytes that are not UTF-8", odd_back);
-  if (contested > 0) out.skipped("contested strings", "implementations disagree about " + std::to_string(contested) + " strings");
+  if (contested > 0)
+    out.skipped("contested strings", "implementations disagree about " + std::to_string(contested) + " strings");
   return {};
 }
 

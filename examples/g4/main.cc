@@ -70,7 +70,8 @@ void add_head(CLI::App& command, settings& s, const char* otherwise) {
   command
       .add_option(
           "--head", s.head,
-          std::string("ranked: compute only the logits that decide, for the same tokens; whole: all of them (default: ") +
+          std::string(
+              "ranked: compute only the logits that decide, for the same tokens; whole: all of them (default: ") +
               otherwise + ")")
       ->check(CLI::IsMember({"auto", "ranked", "whole"}))
       ->type_name("HOW");

@@ -487,7 +487,8 @@ TEST(real_model, a_ranked_head_chooses_the_same_tokens) {
     for (const std::vector<std::string>& choice :
          {std::vector<std::string>{}, {"--temperature", "1", "--top-k", "64", "--top-p", "0.95", "--seed", "7"}}) {
       const auto with = [&](const std::string& head) {
-        std::vector<std::string> all{G4_REAL_PROGRAM, "generate", "-m", real_model(), "--max-tokens", "24", "--head", head};
+        std::vector<std::string> all{G4_REAL_PROGRAM, "generate", "-m",     real_model(),
+                                     "--max-tokens",  "24",       "--head", head};
         all.insert(all.end(), choice.begin(), choice.end());
         all.push_back(prompt.at("text"));
         return cli_test::run_program(all);
@@ -505,7 +506,8 @@ TEST(real_model, kl_divergence_of_each_mode_within_its_budget) {
   if (sanitized) GTEST_SKIP() << "hundreds of tokens in float32 take minutes under a sanitizer";
   std::stringstream text;
   text << std::ifstream(G4_SOURCE_DIR "/bench/compare/texts/prose.txt").rdbuf();
-  const ended tokens = cli_test::run_program({G4_REAL_PROGRAM, "tokenize", "-m", real_model(), "--json", "-"}, text.str());
+  const ended tokens =
+      cli_test::run_program({G4_REAL_PROGRAM, "tokenize", "-m", real_model(), "--json", "-"}, text.str());
   ASSERT_EQ(tokens.status, 0) << tokens.err;
   auto ids = json::parse(tokens.out)["ids"].get<std::vector<std::int32_t>>();
   ASSERT_GE(ids.size(), 128u);

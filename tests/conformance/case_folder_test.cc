@@ -44,7 +44,8 @@ TEST(case_folder, limits_and_numbers_of_its_tensors) {
 TEST(case_folder, a_sentence_for_what_is_no_case) {
   const auto folder = case_folder::open(cases);
   ASSERT_FALSE(folder);
-  EXPECT_NE(folder.error().message.find("holds neither case.json nor cases.json"), std::string::npos) << folder.error().message;
+  EXPECT_NE(folder.error().message.find("holds neither case.json nor cases.json"), std::string::npos)
+      << folder.error().message;
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <cctype>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <initializer_list>
+#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>
@@ -29,7 +29,7 @@ const std::map<std::string, words, std::less<>> allowed = {
     {"policy", {"core", "tensor", "ops", "rule", "backend/concept.h"}},
     {"model", {"core", "tensor", "ops", "rule", "policy", "backend/concept.h"}},
     {"variants", {"rule", "policy", "model"}},
-    {"io", {"core", "tensor", "ops/dequantise.h"}},        // what stored bytes mean, to tell good numbers from bad
+    {"io", {"core", "tensor", "ops/dequantise.h"}},  // what stored bytes mean, to tell good numbers from bad
     {"text", {"core"}},
     {"sample", {"core", "tensor"}},
     {"interop", {"core", "tensor"}},
@@ -39,7 +39,8 @@ const std::map<std::string, words, std::less<>> allowed = {
 };
 const words kernels_may_see = {"core", "tensor", "ops", "backend"};
 const words slow_headers = {"iostream", "regex", "filesystem", "functional", "ranges"};
-const words forbidden_words = {"throw", "abort", "terminate", "exit", "printf", "fprintf", "puts", "cout", "cerr", "assert"};
+const words forbidden_words = {"throw",   "abort", "terminate", "exit", "printf",
+                               "fprintf", "puts",  "cout",      "cerr", "assert"};
 
 std::string read(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -60,7 +61,8 @@ std::string code_of(std::string_view text) {
                                                       text.begin() + static_cast<std::ptrdiff_t>(end), '\n')),
                   '\n');
       i = end + 1;
-    } else if (text[i] == '"' || (text[i] == '\'' && !(i > 0 && std::isalnum(static_cast<unsigned char>(text[i - 1]))))) {
+    } else if (text[i] == '"' ||
+               (text[i] == '\'' && !(i > 0 && std::isalnum(static_cast<unsigned char>(text[i - 1]))))) {
       const char quote = text[i];
       for (++i; i < text.size() && text[i] != quote && text[i] != '\n'; ++i) i += text[i] == '\\' ? 1 : 0;
       code.append(2, quote);
@@ -119,7 +121,7 @@ bool has_function_body(std::string_view code) {
   for (std::size_t at = code.find('{'); at != std::string_view::npos; at = code.find('{', at + 1)) {
     std::size_t start = at;
     while (start > 0 && std::string_view("(){};,=").find(code[start - 1]) == std::string_view::npos) --start;
-    const auto between = code.substr(start, at - start);      // "> " closes a template's arguments: no body then
+    const auto between = code.substr(start, at - start);  // "> " closes a template's arguments: no body then
     const bool closes = between.find('>') != std::string_view::npos && between.find("->") == std::string_view::npos;
     if (start > 0 && code[start - 1] == ')' && !closes) return true;
   }

@@ -89,7 +89,10 @@ struct random_matrix {
         case storage::q5_0:
         case storage::q8_0: put(p, d); break;
         case storage::q4_k:
-        case storage::q5_k: put(p, f16_from_float(scale(random) / 16)); put(p + 2, f16_from_float(scale(random) / 4)); break;
+        case storage::q5_k:
+          put(p, f16_from_float(scale(random) / 16));
+          put(p + 2, f16_from_float(scale(random) / 4));
+          break;
         case storage::q6_k: put(p + 208, f16_from_float(scale(random) / 64)); break;
         case storage::f64:
         case storage::i16:

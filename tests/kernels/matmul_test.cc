@@ -22,7 +22,8 @@ void expect_close_to_double(const random_matrix& w, const std::vector<float>& x,
         expected += product;
         size += std::abs(product);
       }
-      ASSERT_NEAR(static_cast<double>(y[t * w.view.rows + r]), expected, limit * size) << "row " << r << ", token " << t;
+      ASSERT_NEAR(static_cast<double>(y[t * w.view.rows + r]), expected, limit * size)
+          << "row " << r << ", token " << t;
     }
   }
 }
@@ -106,7 +107,8 @@ TEST(embed, a_scaled_row_of_every_storage) {
       on.embed(table.view, 4, 25.25f, y.data());
       const std::vector<float> row = table.row(4);
       for (std::size_t i = 0; i < 512; ++i) {
-        ASSERT_NEAR(y[i], row[i] * 25.25f, 3e-7f * (std::abs(row[i] * 25.25f) + 1.0f)) << facts_of(type).name << " " << i;
+        ASSERT_NEAR(y[i], row[i] * 25.25f, 3e-7f * (std::abs(row[i] * 25.25f) + 1.0f))
+            << facts_of(type).name << " " << i;
       }
     });
   }

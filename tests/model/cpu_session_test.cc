@@ -153,7 +153,8 @@ void expect_the_greatest_logits(std::initializer_list<std::size_t> counts) {
     for (std::size_t t = 0; t < ids.size(); ++t) {
       const auto logits = *few.run(ids[t]);
       std::vector<float> sorted = expected[t];
-      std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(k - 1), sorted.end(), std::greater<>());
+      std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(k - 1), sorted.end(),
+                       std::greater<>());
       for (std::size_t id = 0; id < logits.size(); ++id) {
         if (expected[t][id] >= sorted[k - 1] || logits[id] > -std::numeric_limits<float>::infinity()) {
           ASSERT_EQ(logits[id], expected[t][id]) << "token " << t << ", id " << id << ", k = " << k;

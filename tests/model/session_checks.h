@@ -19,7 +19,8 @@ constexpr std::size_t window = 8;  // of every tiny variant's local layers
 
 inline std::vector<token_id> some_ids(std::size_t count, int vocab) {
   std::vector<token_id> ids(count);
-  for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<token_id>((i * 37 + i * i * 11 + 5) % static_cast<std::size_t>(vocab));
+  for (std::size_t i = 0; i < count; ++i)
+    ids[i] = static_cast<token_id>((i * 37 + i * i * 11 + 5) % static_cast<std::size_t>(vocab));
   return ids;
 }
 
@@ -57,12 +58,14 @@ void expect_cutting_does_not_matter(B& on, float limit, const cache_choice& cach
       auto chunked = *session<V, B>::make(*w, on, {.context = 40, .batch = batch, .cache = cache});
       const auto rows = logits_of_all(chunked, ids);
       for (std::size_t t = 0; t < length; ++t) {
-        ASSERT_LE(largest_difference(rows[t], expected[t]), limit) << "length " << length << ", batch " << batch << ", token " << t;
+        ASSERT_LE(largest_difference(rows[t], expected[t]), limit)
+            << "length " << length << ", batch " << batch << ", token " << t;
       }
       // Only the last logits wanted: layers that share keys and values then run for one row.
       auto last = *session<V, B>::make(*w, on, {.context = 40, .batch = batch, .cache = cache});
       const auto logits = *last.run(ids);
-      ASSERT_LE(largest_difference({logits.begin(), logits.end()}, expected.back()), limit) << "length " << length << ", batch " << batch;
+      ASSERT_LE(largest_difference({logits.begin(), logits.end()}, expected.back()), limit)
+          << "length " << length << ", batch " << batch;
     }
     auto decoded = *session<V, B>::make(*w, on, {.context = 40, .batch = 16, .cache = cache});
     for (std::size_t t = 0; t < length; ++t) {

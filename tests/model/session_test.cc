@@ -54,7 +54,8 @@ TYPED_TEST(every_decoder, rewinding_leaves_no_trace) {
   const auto expected = logits_of_all(straight, ids);
   auto winding = *session<V, backend::reference<float>>::make(*w, on, {.context = 40, .batch = 6});
   for (std::size_t t = 0; t < ids.size(); t += 2) {
-    std::vector<token_id> wrong(ids.begin() + static_cast<std::ptrdiff_t>(t), ids.begin() + static_cast<std::ptrdiff_t>(t + 2));
+    std::vector<token_id> wrong(ids.begin() + static_cast<std::ptrdiff_t>(t),
+                                ids.begin() + static_cast<std::ptrdiff_t>(t + 2));
     wrong.insert(wrong.end(), {1, 2, 3, 4});
     const auto rows = logits_of_all(winding, wrong);
     ASSERT_LE(largest_difference(rows[1], expected[t + 1]), 2e-4f) << "token " << t + 1;
@@ -158,7 +159,8 @@ TEST(session, says_what_it_refuses) {
   EXPECT_EQ(s.run(token_id{-1}).error().message, "session: token id -1 is outside the vocabulary of 97");
   EXPECT_EQ(s.run(std::span<const token_id>{}).error().message, "session: there is nothing to run");
   ASSERT_TRUE(s.run(some_ids(3, 97)));
-  EXPECT_EQ(s.run(some_ids(2, 97)).error().message, "session: the context of 4 tokens is full: 3 are in it and 2 more were given");
+  EXPECT_EQ(s.run(some_ids(2, 97)).error().message,
+            "session: the context of 4 tokens is full: 3 are in it and 2 more were given");
   EXPECT_EQ(s.size(), 3u);
   EXPECT_EQ(s.rewind(0).value(), 0u);
   EXPECT_EQ(s.rewind(1).error().message, "session: cannot rewind to 1 tokens, only 0 have been run");

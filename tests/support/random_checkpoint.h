@@ -31,20 +31,25 @@ class random_checkpoint {
         const auto uniform = static_cast<float>(random() >> 8) * 0x1p-24f;  // the same on every machine
         x = middle + spread * (2 * uniform - 1);
       }
-      entries.push_back({name, io::element_of(storage::f32), dims,
-                         {reinterpret_cast<const std::byte*>(numbers->data()), numbers->size() * sizeof(float)}, 0});
+      entries.push_back({name,
+                         io::element_of(storage::f32),
+                         dims,
+                         {reinterpret_cast<const std::byte*>(numbers->data()), numbers->size() * sizeof(float)},
+                         0});
       buffers_.push_back(std::move(numbers));
     };
     each_tensor(m, [&](const tensor_entry& t) {
       if (t.needed != need::required) return;
       io::extents dims;
       for (int i = 0; i < t.rank; ++i) dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
-      if (t.as == role::integers) return add_ordering(load::name_in(load::format::safetensors, "model.", t.what, t.layer), dims, random, entries);
+      if (t.as == role::integers)
+        return add_ordering(load::name_in(load::format::safetensors, "model.", t.what, t.layer), dims, random, entries);
       const float spread = t.as == role::matrix ? std::sqrt(3.0f / static_cast<float>(dims.columns())) : 0.4f;
       const float middle = t.as == role::matrix || m.one_plus_weight ? 0.0f : 1.0f;
       if (t.what == part::altup_projections || t.what == part::altup_unembed_projections) {
         for (int j = 0; j < t.extents[0]; ++j) {
-          add(load::name_in(load::format::safetensors, "model.", t.what, t.layer, j), {dims[1], dims[2]}, spread, middle);
+          add(load::name_in(load::format::safetensors, "model.", t.what, t.layer, j), {dims[1], dims[2]}, spread,
+              middle);
         }
         return;
       }
@@ -64,13 +69,18 @@ class random_checkpoint {
   }
 
  private:
-  void add_ordering(const std::string& name, io::extents dims, std::mt19937& random, std::vector<io::tensor_entry>& entries) {
+  void add_ordering(const std::string& name, io::extents dims, std::mt19937& random,
+                    std::vector<io::tensor_entry>& entries) {
     auto ids = std::make_unique<std::vector<float>>(dims.elements());
     std::vector<std::int32_t> order(dims.elements());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
     for (std::size_t i = order.size(); i-- > 1;) std::swap(order[i], order[random() % (i + 1)]);
     std::memcpy(ids->data(), order.data(), order.size() * 4);
-    entries.push_back({name, {"I32", 1, 4, std::nullopt}, dims, {reinterpret_cast<const std::byte*>(ids->data()), ids->size() * 4}, 0});
+    entries.push_back({name,
+                       {"I32", 1, 4, std::nullopt},
+                       dims,
+                       {reinterpret_cast<const std::byte*>(ids->data()), ids->size() * 4},
+                       0});
     buffers_.push_back(std::move(ids));
   }
 

@@ -45,8 +45,8 @@ class typed_drafter final : public any_drafter {
 /// Fills drafter D from an opened checkpoint and binds it to `target`, which must outlive it.
 /// Fails as `open` does, and when `target` is a session of another model or backend.
 template <Drafter D, Backend B>
-[[nodiscard]] result<std::unique_ptr<any_drafter>> open_drafter_as(const checkpoint& from, const any_session& target, B& on,
-                                                                   const open_options& options) {
+[[nodiscard]] result<std::unique_ptr<any_drafter>> open_drafter_as(const checkpoint& from, const any_session& target,
+                                                                   B& on, const open_options& options) {
   constexpr std::string_view name = load::variant_name<D>();
   const auto* const session = target.as<g4::session<typename D::target, B>>();
   if (session == nullptr) {
@@ -57,13 +57,14 @@ template <Drafter D, Backend B>
   if (!weights) return unexpected(std::move(weights.error()));
   auto drafts = draft_session<D, B>::make(**weights, *session);
   if (!drafts) return unexpected(std::move(drafts.error()));
-  return std::unique_ptr<any_drafter>(std::make_unique<detail::typed_drafter<D, B>>(std::move(*weights), std::move(*drafts)));
+  return std::unique_ptr<any_drafter>(
+      std::make_unique<detail::typed_drafter<D, B>>(std::move(*weights), std::move(*drafts)));
 }
 
 /// Opens a checkpoint that is any of the listed drafters, for a session that is running.
 template <class Drafters, Backend B>
-[[nodiscard]] result<std::unique_ptr<any_drafter>> open_any_drafter(const checkpoint& from, const any_session& target, B& on,
-                                                                    const open_options& options = {}) {
+[[nodiscard]] result<std::unique_ptr<any_drafter>> open_any_drafter(const checkpoint& from, const any_session& target,
+                                                                    B& on, const open_options& options = {}) {
   return [&]<class... D>(one_of<D...>) -> result<std::unique_ptr<any_drafter>> {
     result<std::unique_ptr<any_drafter>> opened = std::unique_ptr<any_drafter>();
     const bool found = ((load::differences(from.spec, D::spec, "", from.unsaid).empty() &&
@@ -74,7 +75,8 @@ template <class Drafters, Backend B>
       return fail(from.path, ": this program knows no drafters");
     } else {
       const load::nearest_variant near = load::nearest<D...>(from.spec, from.unsaid);
-      return unexpected(not_the_variant(from, "any drafter of this program; the nearest is " + std::string(near.name), near.differences));
+      return unexpected(not_the_variant(from, "any drafter of this program; the nearest is " + std::string(near.name),
+                                        near.differences));
     }
   }(Drafters{});
 }

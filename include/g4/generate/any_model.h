@@ -139,7 +139,8 @@ class typed_model final : public any_model {
 /// `kernels/variants/`, so that programs that link `g4::variants` compile none of it.
 template <Variant V, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_model>> open_as(const checkpoint& from, B& on, const open_options& options) {
-  static_assert(std::is_same_v<typename B::scalar, float>, "g4: any_model is for float backends; use open<V> with others.");
+  static_assert(std::is_same_v<typename B::scalar, float>,
+                "g4: any_model is for float backends; use open<V> with others.");
   auto opened = open<V>(from, on, options);
   if (!opened) return unexpected(std::move(opened.error()));
   return std::unique_ptr<any_model>(std::make_unique<detail::typed_model<V, B>>(std::move(*opened), on));
@@ -151,7 +152,8 @@ template <Variant V, Backend B>
 ///
 /// Fails as `open` does; when no variant fits, the sentence gives the differences from the nearest.
 template <class Variants, Backend B>
-[[nodiscard]] result<std::unique_ptr<any_model>> open_any(const checkpoint& from, B& on, const open_options& options = {}) {
+[[nodiscard]] result<std::unique_ptr<any_model>> open_any(const checkpoint& from, B& on,
+                                                          const open_options& options = {}) {
   return [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_model>> {
     result<std::unique_ptr<any_model>> opened = std::unique_ptr<any_model>();
     const bool found = ((load::differences(from.spec, V::spec, "", from.unsaid).empty() &&
@@ -159,7 +161,8 @@ template <class Variants, Backend B>
                         ...);
     if (found) return opened;
     const load::nearest_variant near = load::nearest<V...>(from.spec, from.unsaid);
-    return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name), near.differences));
+    return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name),
+                                      near.differences));
   }(Variants{});
 }
 

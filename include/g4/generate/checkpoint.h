@@ -25,10 +25,10 @@ namespace g4 {
 struct checkpoint {
   std::string path;
   load::format format = load::format::gguf;
-  model_spec spec;           ///< as the config.json or the GGUF keys say
-  load::laxity unsaid;       ///< what this kind of file leaves unsaid
+  model_spec spec;      ///< as the config.json or the GGUF keys say
+  load::laxity unsaid;  ///< what this kind of file leaves unsaid
   io::tensor_file tensors;
-  io::gguf_metadata keys;    ///< of a GGUF file; empty otherwise
+  io::gguf_metadata keys;  ///< of a GGUF file; empty otherwise
 
   /// Reads the vocabulary. A folder needs a tokenizer.json for it.
   [[nodiscard]] result<text::tokenizer> tokenizer() const {

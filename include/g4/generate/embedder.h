@@ -19,10 +19,20 @@
 namespace g4 {
 
 /// What EmbeddingGemma was trained to find in front of a text. Source: its model card.
-enum class embedding_task { query, document, question_answering, fact_verification, classification, clustering, similarity, code_retrieval };
+enum class embedding_task {
+  query,
+  document,
+  question_answering,
+  fact_verification,
+  classification,
+  clustering,
+  similarity,
+  code_retrieval
+};
 
 /// The text with the prefix of its task; a document's prefix holds its title, "none" where it has none.
-[[nodiscard]] inline std::string with_task(embedding_task task, std::string_view text, std::string_view title = "none") {
+[[nodiscard]] inline std::string with_task(embedding_task task, std::string_view text,
+                                           std::string_view title = "none") {
   const auto prefixed = [text](std::string_view prefix) { return std::string(prefix) + std::string(text); };
   switch (task) {
     case embedding_task::query: return prefixed("task: search result | query: ");
@@ -53,10 +63,12 @@ template <Variant V, Backend B>
 class embedder {
  public:
   using scalar = typename B::scalar;
-  static_assert(V::spec.sees == visibility::everything, "g4: an embedder needs an encoder: a variant with mask::bidirectional.");
+  static_assert(V::spec.sees == visibility::everything,
+                "g4: an embedder needs an encoder: a variant with mask::bidirectional.");
 
   /// `on` must outlive it. `longest` is the most tokens a text may have.
-  [[nodiscard]] static result<embedder> open(const std::string& path, B& on, std::size_t longest = 2048, const open_options& options = {}) {
+  [[nodiscard]] static result<embedder> open(const std::string& path, B& on, std::size_t longest = 2048,
+                                             const open_options& options = {}) {
     auto from = open_checkpoint(path);
     if (!from) return unexpected(std::move(from.error()));
     auto weights = open_weights<V>(*from, on, options);

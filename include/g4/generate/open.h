@@ -46,7 +46,8 @@ class model {
 };
 
 /// The sentence that says what keeps a checkpoint from being a `name`.
-[[nodiscard]] inline error not_the_variant(const checkpoint& from, std::string_view name, const std::vector<std::string>& lines) {
+[[nodiscard]] inline error not_the_variant(const checkpoint& from, std::string_view name,
+                                           const std::vector<std::string>& lines) {
   std::string message = from.path + ": is not " + std::string(name);
   const char* separator = ": ";
   for (const std::string& line : lines) {
@@ -58,7 +59,8 @@ class model {
 
 /// The weights of variant V from an opened checkpoint, without its vocabulary.
 template <Variant V, Backend B>
-[[nodiscard]] result<std::shared_ptr<const weights<V>>> open_weights(const checkpoint& from, B& on, const open_options& options = {}) {
+[[nodiscard]] result<std::shared_ptr<const weights<V>>> open_weights(const checkpoint& from, B& on,
+                                                                     const open_options& options = {}) {
   constexpr std::string_view name = load::variant_name<V>();
   if (const auto lines = load::differences(from.spec, V::spec, name, from.unsaid); !lines.empty()) {
     return unexpected(not_the_variant(from, name, lines));

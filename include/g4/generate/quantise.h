@@ -65,7 +65,7 @@ struct quantise_step {
   std::vector<const io::tensor_entry*> from;  ///< several where the input numbers what the output stacks
   part what = part::embed;
   role as = role::matrix;
-  float plus = 0;     ///< what norms of Gemma 3 are stored with on top
+  float plus = 0;                 ///< what norms of Gemma 3 are stored with on top
   std::vector<std::int32_t> ids;  ///< what a list of tokens holds
   bool copy = false;              ///< bytes as they are
 };

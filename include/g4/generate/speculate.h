@@ -41,8 +41,8 @@ template <class Session, class Guess, class OnToken>
     return static_cast<token_id>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   };
   if (guesses_per_round + 1 > session.options().batch) {
-    return fail("speculate: ", guesses_per_round, " guesses per round need a batch of at least ", guesses_per_round + 1, ", not ",
-                session.options().batch);
+    return fail("speculate: ", guesses_per_round, " guesses per round need a batch of at least ", guesses_per_round + 1,
+                ", not ", session.options().batch);
   }
   speculation done;
   auto logits = session.run(prompt);
@@ -90,15 +90,16 @@ template <class Session, class Guess, class OnToken>
 /// Guesses of a drafter, in the form `speculate` asks for.
 template <class D, Backend B>
 [[nodiscard]] auto guess_with(draft_session<D, B>& drafter) {
-  return [&drafter](std::span<const token_id>, token_id chosen, std::span<const typename B::scalar> hidden, std::size_t count) {
-    return drafter.draft(chosen, count, hidden.data());
-  };
+  return [&drafter](std::span<const token_id>, token_id chosen, std::span<const typename B::scalar> hidden,
+                    std::size_t count) { return drafter.draft(chosen, count, hidden.data()); };
 }
 
 /// Guesses from the text itself, in the form `speculate` asks for.
 template <class Lookup>
 [[nodiscard]] auto guess_by(Lookup& lookup) {
-  return [&lookup](std::span<const token_id> text, token_id, const auto&, std::size_t count) { return lookup.draft(text, count); };
+  return [&lookup](std::span<const token_id> text, token_id, const auto&, std::size_t count) {
+    return lookup.draft(text, count);
+  };
 }
 
 }  // namespace g4

@@ -27,14 +27,16 @@ struct embedding_heads {
 namespace detail {
 
 /// Adds a head and checks that it takes what the one before it gives.
-[[nodiscard]] inline result<bool> add_head(embedding_heads& heads, const io::tensor_file& file, std::string_view name, std::size_t width) {
+[[nodiscard]] inline result<bool> add_head(embedding_heads& heads, const io::tensor_file& file, std::string_view name,
+                                           std::size_t width) {
   const io::tensor_entry* found = file.find(name);
   if (found == nullptr) return fail(file.name(), ": the tensor ", std::string(name), " is missing");
   const auto type = io::storage_of(file, *found);
   if (!type) return unexpected(type.error());
   const std::size_t in = heads.dense.empty() ? width : heads.dense.back().rows;
   if (found->dims.rank() != 2 || found->dims[1] != in) {
-    return fail(file.file_name(*found), ": ", found->name, " is ", io::to_string(found->dims), "; expected rows of ", in);
+    return fail(file.file_name(*found), ": ", found->name, " is ", io::to_string(found->dims), "; expected rows of ",
+                in);
   }
   heads.dense.push_back({found->bytes.data(), found->dims[0], found->dims[1], *type});
   return true;
@@ -63,7 +65,8 @@ namespace detail {
 }
 
 /// One module of a sentence-transformers folder.
-[[nodiscard]] inline result<bool> read_module(const std::string& folder, const io::json& module, std::size_t width, embedding_heads& heads) {
+[[nodiscard]] inline result<bool> read_module(const std::string& folder, const io::json& module, std::size_t width,
+                                              embedding_heads& heads) {
   std::string_view type = string_at(module, "type");
   type.remove_prefix(type.rfind('.') == std::string_view::npos ? 0 : type.rfind('.') + 1);
   const std::string_view path = string_at(module, "path");
@@ -77,11 +80,13 @@ namespace detail {
   if (type == "Pooling") {
     const bool others = truth_at(*config, "pooling_mode_cls_token") || truth_at(*config, "pooling_mode_max_tokens") ||
                         truth_at(*config, "pooling_mode_mean_sqrt_len_tokens") ||
-                        truth_at(*config, "pooling_mode_weightedmean_tokens") || truth_at(*config, "pooling_mode_lasttoken");
+                        truth_at(*config, "pooling_mode_weightedmean_tokens") ||
+                        truth_at(*config, "pooling_mode_lasttoken");
     if (truth_at(*config, "pooling_mode_mean_tokens") && !others) return true;
     return fail(place, "/config.json: asks for another pooling than the mean of all tokens, which is the one g4 has");
   }
-  if (type != "Dense") return fail(folder, "/modules.json: a module of type '", io::shown(type), "' is none that g4 knows");
+  if (type != "Dense")
+    return fail(folder, "/modules.json: a module of type '", io::shown(type), "' is none that g4 knows");
   const std::string_view activation = string_at(*config, "activation_function");
   if (truth_at(*config, "bias") || !activation.ends_with("Identity")) {
     return fail(place, "/config.json: expected a linear map without bias or activation, found bias ",
@@ -107,7 +112,8 @@ namespace detail {
   if (!modules) return unexpected(modules.error());
   if (!modules->is_array()) return fail(name, ": expected a list of modules");
   for (const io::json& module : *modules) {
-    if (auto read = detail::read_module(folder, module, width, heads); !read) return unexpected(std::move(read.error()));
+    if (auto read = detail::read_module(folder, module, width, heads); !read)
+      return unexpected(std::move(read.error()));
   }
   return heads;
 }

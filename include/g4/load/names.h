@@ -79,13 +79,14 @@ inline constexpr std::array names{
 
 /// Parts that stand outside the text model's prefix in a safetensors file.
 [[nodiscard]] constexpr bool stands_outside(part what) {
-  return what == part::head || what == part::pre_projection || what == part::post_projection || what == part::centroids ||
-         what == part::token_ordering;
+  return what == part::head || what == part::pre_projection || what == part::post_projection ||
+         what == part::centroids || what == part::token_ordering;
 }
 
 /// Where the text model lives in a safetensors file: multimodal files as transformers 5 writes them, text-only files,
 /// bare encoders, and multimodal Gemma 3 as it was published.
-inline constexpr std::array<std::string_view, 4> text_prefixes{"model.language_model.", "model.", "", "language_model.model."};
+inline constexpr std::array<std::string_view, 4> text_prefixes{"model.language_model.", "model.", "",
+                                                               "language_model.model."};
 
 /// The full name of a tensor; `number` replaces the '#' of a numbered one.
 [[nodiscard]] inline std::string name_in(format f, std::string_view text_prefix, part what, int layer, int number = 0) {
@@ -106,13 +107,13 @@ inline constexpr std::array<std::string_view, 4> text_prefixes{"model.language_m
 
 /// Tensors that a file may hold beside the text model: image and sound towers, and tables that follow from the rest.
 [[nodiscard]] inline bool is_skippable(format f, std::string_view name) {
-  constexpr std::array<std::string_view, 9> towers{"model.vision_tower.",     "model.embed_vision.",
-                                                   "model.vision_embedder.",  "model.audio_tower.",
-                                                   "model.embed_audio.",      "model.multi_modal_projector.",
-                                                   "vision_tower.",           "multi_modal_projector.",
-                                                   "language_model.lm_head."};
+  constexpr std::array<std::string_view, 9> towers{
+      "model.vision_tower.", "model.embed_vision.",    "model.vision_embedder.",
+      "model.audio_tower.",  "model.embed_audio.",     "model.multi_modal_projector.",
+      "vision_tower.",       "multi_modal_projector.", "language_model.lm_head."};
   if (f == format::gguf) {
-    return name == "rope_freqs.weight" || name == "output.weight" || name == "dense_2.weight" || name == "dense_3.weight";
+    return name == "rope_freqs.weight" || name == "output.weight" || name == "dense_2.weight" ||
+           name == "dense_3.weight";
   }
   if (name == "lm_head.weight") return true;  // tied heads are sometimes written out
   return std::any_of(towers.begin(), towers.end(), [&](std::string_view t) { return name.starts_with(t); });

@@ -99,7 +99,8 @@ class matcher {
     for (std::size_t i = 0; i < known_.size(); ++i) {
       const io::tensor_entry& t = file_.tensors()[i];
       if (!known_[i] && !is_skippable(format_, t.name)) {
-        return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims), " is no part of this model");
+        return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims),
+                    " is no part of this model");
       }
     }
     return true;
@@ -116,7 +117,8 @@ class matcher {
 [[nodiscard]] inline bool same_extents(const io::tensor_entry& found, const tensor_entry& wanted) {
   std::array<std::size_t, 3> want{};
   int rank = 0;
-  for (int i = 0; i < wanted.rank; ++i) want[static_cast<std::size_t>(rank++)] = static_cast<std::size_t>(wanted.extents[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < wanted.rank; ++i)
+    want[static_cast<std::size_t>(rank++)] = static_cast<std::size_t>(wanted.extents[static_cast<std::size_t>(i)]);
   std::size_t skip = 0;
   while (found.dims.rank() - skip > static_cast<std::size_t>(rank) && found.dims[skip] == 1) ++skip;
   if (found.dims.rank() == 0) return wanted.elements() == 1;
@@ -223,7 +225,8 @@ class filler {
       w.each(visit);
     } else {
       with_kind_of_layer<V>(t.layer, [&]<int Kind>() {
-        auto& layer = std::get<Kind>(w.layers)[static_cast<std::size_t>(V::kinds.nth[static_cast<std::size_t>(t.layer)])];
+        auto& layer =
+            std::get<Kind>(w.layers)[static_cast<std::size_t>(V::kinds.nth[static_cast<std::size_t>(t.layer)])];
         layer.each(visit);
       });
     }
@@ -265,7 +268,8 @@ class filler {
       const io::tensor_entry* found = checked(t);
       if (found == nullptr) return;
       const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
-      for (std::size_t i = 0; i < N; ++i) static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out), found);
+      for (std::size_t i = 0; i < N; ++i)
+        static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out), found);
       advance(*found);
       return;
     }
@@ -360,7 +364,7 @@ class filler {
 /// numbers that cannot be meant (see `checks`), or is no part of the model.
 template <Variant V, class B>
 [[nodiscard]] result<std::shared_ptr<const weights<V>>> make_weights(const io::tensor_file& file, format f, B& on,
-                                                                      checks look = {}, progress told = {}) {
+                                                                     checks look = {}, progress told = {}) {
   return detail::filler<V, B>(file, f, on, look, told).run();
 }
 

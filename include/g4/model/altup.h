@@ -51,8 +51,8 @@ void end_streams(pass<V, B>& p) {
   for (std::size_t i = 0; i < stride; ++i) folded[i] = x[i];
   for (int j = 1; j < A; ++j) {
     scalar* const other = p.branch().data;
-    p.on.matmul(p.w.altup_unembed_projections[static_cast<std::size_t>(j - 1)], x + static_cast<std::size_t>(j) * stride,
-                p.tokens, other);
+    p.on.matmul(p.w.altup_unembed_projections[static_cast<std::size_t>(j - 1)],
+                x + static_cast<std::size_t>(j) * stride, p.tokens, other);
     ops::match_magnitude(x, p.tokens, D, other);
     for (std::size_t i = 0; i < stride; ++i) folded[i] += other[i];
   }

@@ -67,8 +67,13 @@ class draft_session {
   static constexpr bool ordered = spec.clusters > 0;
 
   draft_session(const weights<D>& w, const session<target, B>& of)
-      : w_(&w), target_(&of), layout_(layout_scratch(spec, D::kinds, 1)), memory_(layout_.total), input_(2 * spec.target_width),
-        carried_(spec.target_width), clusters_(static_cast<std::size_t>(spec.clusters) + static_cast<std::size_t>(spec.clusters_chosen)),
+      : w_(&w),
+        target_(&of),
+        layout_(layout_scratch(spec, D::kinds, 1)),
+        memory_(layout_.total),
+        input_(2 * spec.target_width),
+        carried_(spec.target_width),
+        clusters_(static_cast<std::size_t>(spec.clusters) + static_cast<std::size_t>(spec.clusters_chosen)),
         chosen_(static_cast<std::size_t>(spec.clusters_chosen)) {
     for (int r = 0; r < ropes.count; ++r) {
       const auto i = static_cast<std::size_t>(r);
@@ -90,7 +95,8 @@ class draft_session {
     const pass<D, B> p = make_pass();
     for (int r = 0; r < ropes.count; ++r) {
       ops::rope_angles(frequencies_[static_cast<std::size_t>(r)].data(), pass<D, B>::half(r),
-                       target_->options().first_position + n, const_cast<scalar*>(p.cosines(r)), const_cast<scalar*>(p.sines(r)));
+                       target_->options().first_position + n, const_cast<scalar*>(p.cosines(r)),
+                       const_cast<scalar*>(p.sines(r)));
     }
   }
 
@@ -106,7 +112,8 @@ class draft_session {
   token_id step(token_id id) {
     pass<D, B> p = make_pass();
     B& on = p.on;
-    on.embed(target_->model_weights().embed, static_cast<std::size_t>(id), std::sqrt(static_cast<float>(spec.target_width)), input_.data());
+    on.embed(target_->model_weights().embed, static_cast<std::size_t>(id),
+             std::sqrt(static_cast<float>(spec.target_width)), input_.data());
     std::copy_n(carried_.data(), spec.target_width, input_.data() + spec.target_width);
     see_("draft.inputs", -1, input_.data(), 1, input_.size());
     linear(on, w_->pre_projection, rows<2 * spec.target_width, scalar>{input_.data(), 1}, p.stream());

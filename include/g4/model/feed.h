@@ -29,7 +29,8 @@ void apply_gate(B& on, typename B::scalar* gate, const typename B::scalar* up, s
 /// x, y   [T, D]
 /// Source: transformers 5.23.0, Gemma4TextMLP; with sparsity, Gemma3nTextMLP.
 template <int Kind, Variant V, Backend B>
-void feed_forward(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x, rows<V::width, typename B::scalar> y) {
+void feed_forward(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x,
+                  rows<V::width, typename B::scalar> y) {
   constexpr layer_kind kind = V::kinds.kind[Kind];
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
   const auto gate = p.template scratch<kind.hidden>(p.at_.gate);  // [T, F]

@@ -16,9 +16,10 @@ namespace g4 {
 [[nodiscard]] inline std::vector<double> rope_frequencies(const rope_spec& rope, int head_size) {
   const auto half = static_cast<std::size_t>(head_size) / 2;
   const auto turning = static_cast<std::size_t>(rope.fraction * static_cast<float>(half));
+  const auto theta = static_cast<double>(rope.theta);
   std::vector<double> f(half, 0.0);
   for (std::size_t i = 0; i < turning; ++i) {
-    f[i] = std::pow(static_cast<double>(rope.theta), -2.0 * static_cast<double>(i) / head_size) / static_cast<double>(rope.factor);
+    f[i] = std::pow(theta, -2.0 * static_cast<double>(i) / head_size) / static_cast<double>(rope.factor);
   }
   return f;
 }

@@ -25,9 +25,9 @@ struct cache_choice {
 
 /// What a session is made for.
 struct session_options {
-  std::size_t context = 4096;         ///< most tokens it can hold, prompt and answer together
-  std::size_t batch = 256;            ///< most tokens run at once; longer prompts are run in chunks
-  std::int64_t first_position = 0;    ///< position that the first token's rotation starts from
+  std::size_t context = 4096;       ///< most tokens it can hold, prompt and answer together
+  std::size_t batch = 256;          ///< most tokens run at once; longer prompts are run in chunks
+  std::int64_t first_position = 0;  ///< position that the first token's rotation starts from
   cache_choice cache{};
   /// 0: `run` returns all logits. k: only the k greatest are wanted, as greedy choice (1) or top-k sampling does, and any other
   /// may be −∞; a backend that keeps its head for that reads less of it.
@@ -46,7 +46,8 @@ struct session_options {
   return std::min(context, static_cast<std::size_t>(k.keys.back) + 2 + batch);
 }
 
-[[nodiscard]] constexpr std::size_t cache_bytes(const layer_kind& k, std::size_t context, std::size_t batch, storage type) {
+[[nodiscard]] constexpr std::size_t cache_bytes(const layer_kind& k, std::size_t context, std::size_t batch,
+                                                storage type) {
   if (k.role == cache_role::reuser) return 0;
   return 2 * cached_bytes(type, static_cast<std::size_t>(k.key_value_heads), cache_slots(k, context, batch),
                           static_cast<std::size_t>(k.head_size));
@@ -63,11 +64,12 @@ struct rope_table {
 [[nodiscard]] constexpr rope_table distinct_ropes(const kind_table& kinds) {
   rope_table table;
   for (int k = 0; k < kinds.count; ++k) {
+    const layer_kind& kind = kinds.kind[k];
     int r = 0;
-    while (r < table.count && !(table.rope[r] == kinds.kind[k].rope && table.head_size[r] == kinds.kind[k].head_size)) ++r;
+    while (r < table.count && !(table.rope[r] == kind.rope && table.head_size[r] == kind.head_size)) ++r;
     if (r == table.count) {
-      table.rope[r] = kinds.kind[k].rope;
-      table.head_size[r] = kinds.kind[k].head_size;
+      table.rope[r] = kind.rope;
+      table.head_size[r] = kind.head_size;
       ++table.count;
     }
     table.of_kind[k] = static_cast<std::int16_t>(r);
@@ -79,25 +81,25 @@ struct rope_table {
 ///
 /// C is the batch, D the width, A the residual streams (1 without AltUp).
 struct scratch_layout {
-  std::size_t stream = 0;      ///< [A, C, D]    the residual stream(s)
-  std::size_t predicted = 0;   ///< [A, C, D]    AltUp's predictions
-  std::size_t normed = 0;      ///< [C, D]       input of a branch
-  std::size_t branch = 0;      ///< [C, D]       output of a branch
-  std::size_t second = 0;      ///< [C, D]       output of a branch beside it (experts, LAuReL)
-  std::size_t gathered = 0;    ///< [C, D]       rows of one expert
-  std::size_t expert_out = 0;  ///< [C, D]
-  std::size_t query = 0;       ///< [C, H·d]
-  std::size_t key = 0;         ///< [C, K·d]
-  std::size_t value = 0;       ///< [C, K·d]
-  std::size_t mixed = 0;       ///< [C, H·d]     attention's output
-  std::size_t gate = 0;        ///< [C, F]
-  std::size_t up = 0;          ///< [C, F]
-  std::size_t per_layer = 0;   ///< [C, L·P]
+  std::size_t stream = 0;         ///< [A, C, D]    the residual stream(s)
+  std::size_t predicted = 0;      ///< [A, C, D]    AltUp's predictions
+  std::size_t normed = 0;         ///< [C, D]       input of a branch
+  std::size_t branch = 0;         ///< [C, D]       output of a branch
+  std::size_t second = 0;         ///< [C, D]       output of a branch beside it (experts, LAuReL)
+  std::size_t gathered = 0;       ///< [C, D]       rows of one expert
+  std::size_t expert_out = 0;     ///< [C, D]
+  std::size_t query = 0;          ///< [C, H·d]
+  std::size_t key = 0;            ///< [C, K·d]
+  std::size_t value = 0;          ///< [C, K·d]
+  std::size_t mixed = 0;          ///< [C, H·d]     attention's output
+  std::size_t gate = 0;           ///< [C, F]
+  std::size_t up = 0;             ///< [C, F]
+  std::size_t per_layer = 0;      ///< [C, L·P]
   std::size_t per_layer_row = 0;  ///< [L·P]     one token's row of the per-layer table
-  std::size_t small = 0;       ///< [C, …]       router logits, AltUp coefficients, per-layer gate
-  std::size_t angles = 0;      ///< per rotary table: cos [C, d/2], sin [C, d/2]
-  std::size_t logits = 0;      ///< [logit_rows, V]
-  std::size_t hidden = 0;      ///< [D]          final norm of the last token
+  std::size_t small = 0;          ///< [C, …]       router logits, AltUp coefficients, per-layer gate
+  std::size_t angles = 0;         ///< per rotary table: cos [C, d/2], sin [C, d/2]
+  std::size_t logits = 0;         ///< [logit_rows, V]
+  std::size_t hidden = 0;         ///< [D]          final norm of the last token
   std::size_t total = 0;
 };
 
@@ -158,15 +160,17 @@ struct memory_plan {
 };
 
 /// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told.
-[[nodiscard]] constexpr memory_plan plan_session(const model_spec& m, const kind_table& kinds, const session_options& options,
-                                                 std::size_t scalar_bytes, storage otherwise) {
+[[nodiscard]] constexpr memory_plan plan_session(const model_spec& m, const kind_table& kinds,
+                                                 const session_options& options, std::size_t scalar_bytes,
+                                                 storage otherwise) {
   memory_plan plan;
   for (int l = 0; l < m.layers; ++l) {
     const layer_kind& k = m.layer[l];
     plan.cache += cache_bytes(k, options.context, options.batch, cache_type(k, options.cache, otherwise));
   }
-  plan.scratch = layout_scratch(m, kinds, options.batch).total * scalar_bytes +
-                 options.batch * (2 * sizeof(key_range) + static_cast<std::size_t>(m.experts_chosen) * sizeof(std::int32_t));
+  plan.scratch =
+      layout_scratch(m, kinds, options.batch).total * scalar_bytes +
+      options.batch * (2 * sizeof(key_range) + static_cast<std::size_t>(m.experts_chosen) * sizeof(std::int32_t));
   return plan;
 }
 

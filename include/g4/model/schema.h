@@ -78,9 +78,9 @@ enum class role : std::uint8_t { matrix, norm_weight, numbers, integers };
 
 struct tensor_entry {
   part what = part::embed;
-  int layer = -1;                 ///< −1 for tensors of the whole model
-  int rank = 1;                   ///< how many of `extents` count
-  std::array<int, 3> extents{};   ///< outermost first, as safetensors lists them
+  int layer = -1;                ///< −1 for tensors of the whole model
+  int rank = 1;                  ///< how many of `extents` count
+  std::array<int, 3> extents{};  ///< outermost first, as safetensors lists them
   role as = role::matrix;
   need needed = need::required;
 
@@ -164,9 +164,7 @@ constexpr void each_layer_tensor(const model_spec& m, int l, Visit&& visit) {
 /// Calls `visit(tensor_entry)` for every tensor a checkpoint of the model holds.
 template <class Visit>
 constexpr void each_tensor(const model_spec& m, Visit&& visit) {
-  const auto matrix = [&](part what, int rows, int columns) {
-    visit(tensor_entry{what, -1, 2, {rows, columns, 0}});
-  };
+  const auto matrix = [&](part what, int rows, int columns) { visit(tensor_entry{what, -1, 2, {rows, columns, 0}}); };
   const auto norm = [&](part what, int size) { visit(tensor_entry{what, -1, 1, {size, 0, 0}, role::norm_weight}); };
 
   if (m.is_drafter()) matrix(part::pre_projection, m.width, 2 * m.target_width);

@@ -64,7 +64,8 @@ struct folded {
     return m;
   }();
   static constexpr kind_table kinds = distinct_kinds(spec);
-  static constexpr auto activation = policy_for<slots::feed_forward, std::remove_const_t<decltype(Policies)>...>().activation;
+  static constexpr auto activation =
+      policy_for<slots::feed_forward, std::remove_const_t<decltype(Policies)>...>().activation;
 
   static constexpr int layers = spec.layers;
   static constexpr int width = spec.width;

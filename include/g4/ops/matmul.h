@@ -35,7 +35,8 @@ void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y
       dequantise(w.type, w.row(first + r), w.columns, panel.data() + r * w.columns);
     }
     const Eigen::Map<const floats> weights(panel.data(), index(count), index(w.columns));
-    output.middleCols(index(first), index(count)).noalias() = input.lazyProduct(weights.template cast<Scalar>().transpose());
+    output.middleCols(index(first), index(count)).noalias() =
+        input.lazyProduct(weights.template cast<Scalar>().transpose());
   }
 }
 

@@ -19,10 +19,10 @@ enum class cache_role : std::uint8_t { owner, reuser };
 
 /// Which keys a query sees beside those before it.
 enum class visibility : std::uint8_t {
-  causal,            ///< none
-  images_on_local,   ///< those of its own image, in local layers only (Gemma 4 "vision")
-  images_everywhere, ///< those of its own image, in every layer (Gemma 3)
-  everything,        ///< all within reach: an encoder
+  causal,             ///< none
+  images_on_local,    ///< those of its own image, in local layers only (Gemma 4 "vision")
+  images_everywhere,  ///< those of its own image, in every layer (Gemma 3)
+  everything,         ///< all within reach: an encoder
 };
 
 /// Keys visible around a query at q: positions q − back … q + ahead. `unbounded` means no limit.
@@ -126,7 +126,8 @@ constexpr void settle(model_spec& m) {
     layer_kind& k = m.layer[i];
     if (k.query_heads == 0) k.query_heads = m.query_heads;
     if (k.key_value_heads == 0) k.key_value_heads = m.key_value_heads;
-    if (k.sees == reach::global) k.keys = {key_span::unbounded, m.sees == visibility::everything ? key_span::unbounded : 0};
+    if (k.sees == reach::global)
+      k.keys = {key_span::unbounded, m.sees == visibility::everything ? key_span::unbounded : 0};
     const bool shares = i >= first_shared;
     k.role = shares ? cache_role::reuser : cache_role::owner;
     if (shares && m.doubled_where_shared) k.hidden *= 2;

@@ -23,7 +23,7 @@ enum class storage : std::uint8_t {
   q4_k,  ///< 256 elements, 144 bytes: d·sc·q − dmin·mn, 8 sub-blocks of 32
   q5_k,  ///< 256 elements, 176 bytes: as q4_k with a fifth bit
   q6_k,  ///< 256 elements, 210 bytes: d·sc·(q − 32), 16 sub-blocks of 16
-  i16,     ///< caches of the cpu backend's fast mode: 16-bit levels, one float32 step per row kept apart; no file holds it
+  i16,  ///< caches of the cpu backend's fast mode: 16-bit levels, one float32 step per row kept apart; no file holds it
   packed,  ///< a backend's own layout, made by its `prepare`; no other reader understands it
 };
 

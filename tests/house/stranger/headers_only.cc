@@ -14,6 +14,6 @@ int main() {
   g4::backend::reference<float> on;
   const float x[2] = {3, 4};
   float y[2] = {};
-  on.rms_norm(x, nullptr, 1, 2, 0.0f, y);               // mean square 12.5
+  on.rms_norm(x, nullptr, 1, 2, 0.0f, y);  // mean square 12.5
   return std::abs(y[0] - 3 / std::sqrt(12.5f)) < 1e-6f && std::abs(y[1] - 4 / std::sqrt(12.5f)) < 1e-6f ? 0 : 1;
 }
