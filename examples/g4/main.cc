@@ -67,12 +67,8 @@ void add_running(CLI::App& command, settings& s) {
 }
 
 void add_head(CLI::App& command, settings& s, const char* otherwise) {
-  command
-      .add_option(
-          "--head", s.head,
-          std::string(
-              "ranked: compute only the logits that decide, for the same tokens; whole: all of them (default: ") +
-              otherwise + ")")
+  const std::string help = "ranked: compute only the logits that decide, for the same tokens; whole: all of them";
+  command.add_option("--head", s.head, help + " (default: " + otherwise + ")")
       ->check(CLI::IsMember({"auto", "ranked", "whole"}))
       ->type_name("HOW");
 }

@@ -263,14 +263,16 @@ std::vector<float> floats_of(const std::string& path) {
   return numbers;
 }
 
+void write_ids(const std::string& path, const std::vector<std::int32_t>& ids) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * sizeof ids[0]));
+}
+
 TEST(logits, one_row_per_token_that_perplexity_agrees_with) {
   const json tokens =
       json::parse(run({"tokenize", "-m", model(), "--json"}, "the cat sat on the mat and the dog sat on the cat").out);
   const auto ids = tokens["ids"].get<std::vector<std::int32_t>>();
-  {
-    std::ofstream file(tiny() + "/ids.i32", std::ios::binary);
-    file.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * 4));
-  }
+  write_ids(tiny() + "/ids.i32", ids);
   const ended e = run({"logits", "-m", model(), "--mode", "exact", "--batch", "3", "--ids", tiny() + "/ids.i32",
                        "--out", tiny() + "/logits.f32"});
   ASSERT_EQ(e.status, 0) << e.err;
@@ -503,7 +505,7 @@ TEST(real_model, a_ranked_head_chooses_the_same_tokens) {
 
 TEST(real_model, kl_divergence_of_each_mode_within_its_budget) {
   if (real_model() == nullptr) GTEST_SKIP() << "set G4_MODEL_270M to the path of gemma-3-270m-q4_k_m.gguf";
-  if (sanitized) GTEST_SKIP() << "hundreds of tokens in float32 take minutes under a sanitizer";
+  if (sanitized) GTEST_SKIP() << "hundreds of tokens of the real model take minutes under a sanitizer";
   std::stringstream text;
   text << std::ifstream(G4_SOURCE_DIR "/bench/compare/texts/prose.txt").rdbuf();
   const ended tokens =
@@ -513,7 +515,7 @@ TEST(real_model, kl_divergence_of_each_mode_within_its_budget) {
   ASSERT_GE(ids.size(), 128u);
   ids.resize(128);
   const std::string path = tiny() + "/real";
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(ids.data()), 128 * sizeof ids[0]);
+  write_ids(path, ids);
   const auto logits = [&](const std::string& mode) {
     const std::string out = path + "." + mode;
     const ended e = cli_test::run_program(

@@ -109,4 +109,24 @@ struct random_matrix {
   }
 };
 
+/// y [tokens, rows] against x [tokens, columns] · wᵀ in double, within `limit` of Σ|w·x|, which is what rounding is
+/// relative to.
+template <class Scalar>
+void expect_products(const random_matrix& w, const std::vector<Scalar>& x, const std::vector<float>& y, double limit) {
+  const std::size_t rows = w.view.rows, columns = w.view.columns;
+  ASSERT_EQ(y.size() / rows, x.size() / columns);
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::vector<float> row = w.row(r);
+    for (std::size_t t = 0; t < y.size() / rows; ++t) {
+      double expected = 0, size = 0;
+      for (std::size_t i = 0; i < columns; ++i) {
+        const double product = static_cast<double>(row[i]) * static_cast<double>(x[t * columns + i]);
+        expected += product;
+        size += std::abs(product);
+      }
+      ASSERT_NEAR(static_cast<double>(y[t * rows + r]), expected, limit * size) << "row " << r << ", token " << t;
+    }
+  }
+}
+
 }  // namespace g4::test

@@ -9,25 +9,6 @@ struct shape {
   std::size_t rows, columns, tokens;
 };
 
-// Relative to Σ|w·x|, which is what float32 rounding is relative to.
-void expect_close_to_double(const random_matrix& w, const std::vector<float>& x, std::size_t tokens,
-                            const std::vector<float>& y, double limit) {
-  for (std::size_t r = 0; r < w.view.rows; ++r) {
-    const std::vector<float> row = w.row(r);
-    for (std::size_t t = 0; t < tokens; ++t) {
-      double expected = 0;
-      double size = 0;
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        const double product = static_cast<double>(row[i]) * static_cast<double>(x[t * row.size() + i]);
-        expected += product;
-        size += std::abs(product);
-      }
-      ASSERT_NEAR(static_cast<double>(y[t * w.view.rows + r]), expected, limit * size)
-          << "row " << r << ", token " << t;
-    }
-  }
-}
-
 void check_exact(const shape s, storage type) {
   SCOPED_TRACE(std::string(facts_of(type).name) + " [" + std::to_string(s.rows) + ", " + std::to_string(s.columns) +
                "] x " + std::to_string(s.tokens));
@@ -37,7 +18,7 @@ void check_exact(const shape s, storage type) {
     backend::cpu on;
     std::vector<float> y(s.tokens * s.rows, 1e9f);
     on.matmul(w.view, x.data(), s.tokens, y.data());
-    expect_close_to_double(w, x, s.tokens, y, 4e-7);
+    expect_products(w, x, y, 4e-7);
   });
 }
 

@@ -133,8 +133,8 @@ struct rank_call {
   std::byte* scratch = nullptr;
 };
 
-/// Panels whose sums are kept while others are begun, so that what they read next has time to arrive.
 inline constexpr std::size_t rank_batch_most = 64;
+/// Panels whose sums are kept while others are begun, so that what they read next has time to arrive: 4 to `rank_batch_most`.
 [[nodiscard]] constexpr std::size_t rank_batch(std::size_t columns) {
   const std::size_t fit = (std::size_t{128} << 10) / (columns / 32 * 64);  // in the second-level cache
   return fit < 4 ? 4 : fit > rank_batch_most ? rank_batch_most : fit;
