@@ -1,8 +1,10 @@
 /// Distances between what came out and what was expected.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 
@@ -10,8 +12,18 @@
 
 namespace g4::conformance {
 
+/// A hash of the numbers that were compared last, bit for bit (FNV-1a): `G4_CONFORMANCE_BITS=1 conformance/check …` prints
+/// it beside each error, so that the lines of two versions can be held against each other with diff.
+inline std::uint64_t compared_bits = 0;
+inline void note_bits(std::span<const double> found) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const double x : found) hash = (hash ^ std::bit_cast<std::uint64_t>(x)) * 1099511628211u;
+  compared_bits = hash;
+}
+
 /// max |found − expected|; infinite when a number is not finite or the sizes differ.
 [[nodiscard]] inline double largest_error(std::span<const double> found, std::span<const double> expected) {
+  note_bits(found);
   if (found.size() != expected.size()) return std::numeric_limits<double>::infinity();
   double largest = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {

@@ -1,6 +1,10 @@
 #include "conformance/runner/report.h"
 
+#include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
+
+#include "conformance/runner/compare.h"
 
 namespace g4::conformance {
 
@@ -19,7 +23,13 @@ void report::compared(std::string_view tensor, double error, double limit) {
   char figures[64];
   std::snprintf(figures, sizeof figures, "%.2e  limit %.2e", error, limit);
   const bool ok = error <= limit;  // false for NaN
-  line(tensor, figures, ok ? "ok" : "FAIL");
+  std::string verdict = ok ? "ok" : "FAIL";
+  if (std::getenv("G4_CONFORMANCE_BITS") != nullptr) {
+    char bits[24];
+    std::snprintf(bits, sizeof bits, "  %016" PRIx64, compared_bits);
+    verdict += bits;
+  }
+  line(tensor, figures, verdict);
   ok ? static_cast<void>(++count_.passed) : note_failure(tensor);
 }
 
