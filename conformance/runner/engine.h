@@ -16,7 +16,7 @@
 #include "g4/core/result.h"
 #include "g4/io/tensor_file.h"
 #include "g4/load/names.h"
-#include "g4/model/plan.h"
+#include "g4/model/text/plan.h"
 #include "g4/policy/spec.h"
 
 namespace g4::conformance {

@@ -10,9 +10,10 @@
 
 #include "conformance/runner/engine.h"
 #include "g4/load/weights.h"
-#include "g4/model/session.h"
+#include "g4/model/text/encoder.h"
+#include "g4/model/text/session.h"
 #ifdef G4_CASE_DRAFTER
-#include "g4/model/draft.h"
+#include "g4/model/text/draft.h"
 #endif
 #ifdef G4_CASE_EMBEDDER
 #include "g4/generate/embedder.h"
@@ -37,7 +38,7 @@ class shown_as_doubles {
     auto& me = *static_cast<shown_as_doubles*>(self);
     me.seen_.assign(what.data, what.data + what.streams * what.rows * what.width);
     me.who_->see({what.name, what.layer, me.seen_, what.rows, what.width, what.streams,
-                  static_cast<const std::int32_t*>(what.indices), me.chosen_});
+                  what.indices, me.chosen_});
   }
 
   std::size_t chosen_;
@@ -45,41 +46,90 @@ class shown_as_doubles {
   observer* who_ = nullptr;
 };
 
+/// A prompt of the checks as a model takes it: its rows in the backend's memory, its stretches as inlays.
+template <class V, class B>
+class laid_out_prompt {
+ public:
+  using scalar = typename B::scalar;
+
+  [[nodiscard]] result<prompt_view<scalar>> of(const prompt& what, B& on) {
+    inlays_.clear();
+    const auto at = [](const auto& list, std::size_t t) { return t < list.size() ? list[t] : 0; };
+    if (!what.soft.empty()) {
+      auto memory = on.take(what.soft_rows.size() * sizeof(scalar));
+      if (!memory) return unexpected(memory.error());
+      rows_ = std::move(*memory);
+      const std::vector<scalar> rows(what.soft_rows.begin(), what.soft_rows.end());
+      on.put(rows.data(), rows.size(), reinterpret_cast<scalar*>(rows_.data()));
+    }
+    for (std::size_t t = 0; t < what.ids.size();) {
+      const auto run = at(what.image_run, t);
+      const auto soft = at(what.soft, t);
+      std::size_t end = t + 1;
+      while (end < what.ids.size() && at(what.image_run, end) == run && at(what.soft, end) == soft) ++end;
+      if (run != 0 || soft != 0) {
+        const auto* const rows = soft != 0 ? reinterpret_cast<const scalar*>(rows_.data()) + t * V::width : nullptr;
+        inlays_.push_back({t, end - t, rows, run != 0});
+      }
+      t = end;
+    }
+    return prompt_view<scalar>{what.ids, inlays_};
+  }
+
+ private:
+  std::vector<inlay<scalar>> inlays_;
+  typename B::owned_memory rows_;
+};
+
+/// A session, or an encoder, which reads its text at once.
+template <class V, class B>
+using reader_of = typename std::conditional_t<V::spec.sees == visibility::everything,
+                                              std::type_identity<text_encoder<V, B>>,
+                                              std::type_identity<session<V, B>>>::type;
+
 template <class V, class B>
 class running_text_of final : public running_text {
  public:
   using scalar = typename B::scalar;
+  static constexpr bool encodes = V::spec.sees == visibility::everything;
 
-  explicit running_text_of(session<V, B> text) : text_(std::move(text)) {}
+  explicit running_text_of(reader_of<V, B> text) : text_(std::move(text)) {}
 
   result<std::vector<double>> run(const prompt& what) override {
-    take(what);
-    const auto logits = text_.run(view(what));
-    if (!logits) return unexpected(logits.error());
-    return std::vector<double>(logits->begin(), logits->end());
+    if constexpr (encodes) {
+      return fail("an encoder has no logits of a last token");
+    } else {
+      const auto prompt = prompt_.of(what, text_.backend());
+      if (!prompt) return unexpected(prompt.error());
+      const auto logits = text_.run(*prompt);
+      if (!logits) return unexpected(logits.error());
+      return std::vector<double>(logits->begin(), logits->end());
+    }
   }
 
   result<std::size_t> run_all(const prompt& what, const logits_sink& sink) override {
-    take(what);
+    const auto prompt = prompt_.of(what, text_.backend());
+    if (!prompt) return unexpected(prompt.error());
     std::vector<double> row;
-    return text_.run_all(view(what), [&](std::size_t t, std::span<const scalar> logits) {
+    return text_.run_all(*prompt, [&](std::size_t t, std::span<const scalar> logits) {
       row.assign(logits.begin(), logits.end());
       sink(t, row);
     });
   }
 
-  result<std::size_t> rewind(std::size_t size) override { return text_.rewind(size); }
+  result<std::size_t> rewind(std::size_t size) override {
+    if constexpr (encodes) {
+      return fail("an encoder cannot be rewound to ", size);
+    } else {
+      return text_.rewind(size);
+    }
+  }
   void watch(observer* who) override { text_.watch(shown_.to(who)); }
-  [[nodiscard]] const session<V, B>& text() const { return text_; }
+  [[nodiscard]] const reader_of<V, B>& text() const { return text_; }
 
  private:
-  void take(const prompt& what) { soft_rows_.assign(what.soft_rows.begin(), what.soft_rows.end()); }
-  [[nodiscard]] prompt_view<scalar> view(const prompt& what) const {
-    return {what.ids, what.image_run, soft_rows_, what.soft};
-  }
-
-  session<V, B> text_;
-  std::vector<scalar> soft_rows_;
+  reader_of<V, B> text_;
+  laid_out_prompt<V, B> prompt_;
   shown_as_doubles<scalar> shown_{static_cast<std::size_t>(V::spec.experts_chosen)};
 };
 
@@ -121,7 +171,13 @@ class loaded_model_of final : public loaded_model {
   }
 
   result<std::unique_ptr<running_text>> start(const session_options& options) override {
-    auto text = session<V, B>::make(*weights_, on_, options);
+    auto text = [&] {
+      if constexpr (V::spec.sees == visibility::everything) {
+        return text_encoder<V, B>::make(*weights_, on_, options.context, options.first_position);
+      } else {
+        return session<V, B>::make(*weights_, on_, options);
+      }
+    }();
     if (!text) return unexpected(text.error());
     return std::unique_ptr<running_text>(std::make_unique<running_text_of<V, B>>(std::move(*text)));
   }

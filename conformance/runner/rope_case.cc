@@ -7,7 +7,7 @@
 
 #include "conformance/runner/checks.h"
 #include "conformance/runner/compare.h"
-#include "g4/model/frequencies.h"
+#include "g4/model/stack/frequencies.h"
 #include "g4/ops/rope.h"
 
 namespace g4::conformance {

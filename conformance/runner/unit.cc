@@ -3,7 +3,7 @@
 ///     G4_CASE_VARIANT      the header with the case's variant, struct g4_case_model
 ///     G4_CASE_DRAFTER      the header with its drafter, struct g4_case_drafter, where the case has one
 ///     G4_CASE_EMBEDDER     set where the model is an embedder
-///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_CPU, G4_CASE_INLINE
+///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_FARAWAY, G4_CASE_CPU, G4_CASE_INLINE
 #include G4_CASE_VARIANT
 #ifdef G4_CASE_DRAFTER
 #include G4_CASE_DRAFTER
@@ -12,6 +12,9 @@
 #include "conformance/runner/engine_of.h"
 #if defined(G4_CASE_REFERENCE) || defined(G4_CASE_REFERENCE64)
 #include "g4/backend/reference.h"
+#endif
+#ifdef G4_CASE_FARAWAY
+#include "tests/support/faraway.h"
 #endif
 #ifdef G4_CASE_CPU
 #include "g4/backend/cpu.h"
@@ -36,6 +39,9 @@ model_unit this_unit() {
 #endif
 #ifdef G4_CASE_REFERENCE64
   unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::reference<double>>("reference64"));
+#endif
+#ifdef G4_CASE_FARAWAY
+  unit.engines.push_back(engine_of<g4_case_model, case_drafter, test::faraway<float>>("faraway"));
 #endif
 #ifdef G4_CASE_CPU
   unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::cpu>("cpu"));

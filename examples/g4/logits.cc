@@ -30,7 +30,7 @@ g4::result<int> logits(const settings& s) {
   g4::result<void> written;
   const std::span<const g4::token_id> all(ids);
   const auto ran =
-      (*session)->run_all(g4::prompt_view<float>{all, {}, {}, {}}, [&](std::size_t t, std::span<const float> row) {
+      (*session)->run_all(g4::prompt_view<float>{all}, [&](std::size_t t, std::span<const float> row) {
         if (written) written = out->write(std::as_bytes(row));
         status.percent("Running", t + 1, ids.size());
       });

@@ -72,7 +72,7 @@ g4::result<int> perplexity(const settings& s) {
     for (std::size_t at = 0; !left.empty();) {
       if (interrupt_guard::pressed()) return 130;
       const auto chunk = left.first(std::min(left.size(), s.batch));
-      const auto ran = (*session)->run_all(g4::prompt_view<float>{chunk, {}, {}, {}},
+      const auto ran = (*session)->run_all(g4::prompt_view<float>{chunk},
                                            [&](std::size_t t, std::span<const float> row) {
                                              sum += surprise(row, stretch[at + t + 1], threads);
                                              ++counted;

@@ -54,7 +54,7 @@ g4::result<reading> read_sample(engine& e, std::span<const g4::token_id> ids) {
   reading r;
   r.width = (*session)->vocabulary();
   const auto ran = (*session)->run_all(
-      g4::prompt_view<float>{ids, {}, {}, {}},
+      g4::prompt_view<float>{ids},
       [&](std::size_t, std::span<const float> row) { r.logits.insert(r.logits.end(), row.begin(), row.end()); });
   if (!ran) return g4::unexpected(ran.error());
   return r;

@@ -18,7 +18,7 @@
 #include "g4/generate/lookup.h"
 #include "g4/generate/open.h"
 #include "g4/generate/speculate.h"
-#include "g4/model/session.h"
+#include "g4/model/text/session.h"
 #include "g4/model/transformer.h"
 #include "g4/sample/sampler.h"
 #include "g4/text/chat.h"

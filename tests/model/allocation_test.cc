@@ -7,7 +7,7 @@
 #include <new>
 #include <vector>
 
-#include "g4/model/session.h"
+#include "g4/model/text/session.h"
 #include "tests/support/random_checkpoint.h"
 #include "tests/support/tiny_variants.h"
 

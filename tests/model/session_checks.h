@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "g4/model/session.h"
+#include "g4/model/text/session.h"
 #include "tests/support/random_checkpoint.h"
 #include "tests/support/tiny_variants.h"
 
@@ -27,7 +27,7 @@ inline std::vector<token_id> some_ids(std::size_t count, int vocab) {
 template <class S>
 std::vector<std::vector<float>> logits_of_all(S& session, const std::vector<token_id>& ids) {
   std::vector<std::vector<float>> rows;
-  const auto ran = session.run_all({ids, {}, {}, {}}, [&](std::size_t t, auto logits) {
+  const auto ran = session.run_all({ids}, [&](std::size_t t, auto logits) {
     EXPECT_EQ(t, rows.size());
     rows.emplace_back(logits.begin(), logits.end());
   });

@@ -1,12 +1,15 @@
 /// What a model asks of the machine it runs on.
 ///
-/// A backend is an object handed in by the host (`on`). It offers the operations below over pointers and sizes; extents
-/// have been checked by then (`model/linear.h`). Every operation is a whole-tensor step, so a dynamically dispatched
-/// backend pays one indirect call for thousands of multiplications. Activations are `scalar`; sums are accumulated
-/// in at least float32.
+/// A backend is an object handed in by the host (`on`). It owns all memory that its operations read or write: a model
+/// takes memory from it, hands pointers back to it, and never touches a number itself. Every operation is a
+/// whole-tensor step, so a dynamically dispatched backend pays one indirect call for thousands of multiplications.
+/// Extents have been checked by then (`model/stack/linear.h`). Activations are `scalar`; sums are accumulated in at
+/// least float32.
 ///
-/// `backend::reference<Scalar>` has all of them as definitions. Other backends derive from it and replace what they do
-/// faster, so a new operation runs everywhere on the day it is defined.
+/// The operations come as a few small vocabularies, so that a part of a model can say what it needs.
+/// `backend/definitions/` has them as definitions and `backend::reference<Scalar>` is all of those together; other
+/// backends derive from it and replace what they do faster, so a new operation runs everywhere on the day it is
+/// defined. What needs several operations at a time, and is done by some backends in one, is in `backend/composed.h`.
 #pragma once
 
 #include <concepts>
@@ -15,36 +18,95 @@
 #include <span>
 #include <vector>
 
+#include "g4/ops/begin.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
+#include "g4/tensor/pass_row.h"
 
 namespace g4 {
 
+namespace words {
+
+/// Taking, filling and showing memory.
 template <class B>
-concept Backend = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const matrix_view w,
-                           const cache_view cache, const attention_call<typename B::scalar>& call, const float* scale,
-                           std::size_t n, position at, float number, std::vector<std::int32_t>& guess) {
-  /// y [rows-of-w wide] = scale · row `id` of the table.
-  on.embed(w, n /*id*/, number /*scale*/, y);
-  /// y [T, w.rows] = x [T, w.columns] · wᵀ
-  on.matmul(w, x, n /*T*/, y);
-  /// The same for one token, where only the k greatest of y are wanted: any other may be −∞.
-  on.best_products(w, x, n /*k*/, number /*soft cap*/, y, guess);
+concept Memory = requires(B& on, typename B::scalar* y, const typename B::scalar* x, std::size_t n) {
+  typename B::owned_memory;                                // owns a block: data(), size()
+  on.take(n /*bytes*/);                              // result<owned_memory>
+  on.put(x, n, y);                                   // from the host
+  { on.host(x, n, y /*room on the host*/) } -> std::same_as<const typename B::scalar*>;
+  on.copy(x, n, y);
+  on.replay(std::uint64_t{}, [] {});
+};
+
+/// Rows of activations, number by number.
+template <class B>
+concept Rows = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
+                        typename B::scalar number, const matrix_view table, const token_id* ids, token_id* id) {
+  on.fill(y, n, number);
+  on.scale(y, n, number);
+  on.scale_by(y, n, w);
+  on.divide(y, n, number);
+  on.scale_columns(x, w, n /*T*/, n /*width*/, y);
+  on.add(x, n, y);
+  on.add_three(x, x, x, n, number /*factor*/, y);
+  on.add_bias(y, w, n /*T*/, n /*width*/);
+  on.tanh(y, n);
+  on.soft_cap(y, n, float{} /*cap*/);
+  on.gelu_gate(y /*gate*/, x /*up*/, n);
+  on.sparsify(y, n /*T*/, n /*width*/, float{} /*z*/);
+  on.embed(table, ids, n /*T*/, float{} /*scale*/, y);
+  on.mix_embedded(table, ids, n /*T*/, float{} /*scale*/, number /*factor*/, y /*room*/, y);
+  on.route(y /*logits*/, n /*T*/, n /*experts*/, n /*k*/, w /*scale*/, id /*choice*/, y /*weight*/);
+  on.mean_rows(x, n /*T*/, n /*width*/, y);
+  on.unit(x, n, y);
+  on.best(x, n, id);
+};
+
+/// Weights times rows.
+template <class B>
+concept Products = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const matrix_view w,
+                            std::size_t n) {
+  on.matmul(w, x, n /*T*/, y);                       // y [T, w.rows] = x [T, w.columns] · wᵀ
+};
+
+/// Norms of rows.
+template <class B>
+concept Norms = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* scale, std::size_t n,
+                         float eps) {
   /// y = x · (mean(x²) + eps)^(-½) · scale, row by row; `scale` null means no weight. y may be x.
-  on.rms_norm(x, scale, n /*T*/, n /*width*/, number /*eps*/, y);
+  on.rms_norm(x, scale, n /*T*/, n /*width*/, eps, y);
   /// x += rms_norm(delta) · scale: the closing half of a sandwich norm. delta is left undefined.
-  on.add_norm(y /*x*/, y /*delta*/, scale, n /*T*/, n /*width*/, number /*eps*/);
+  on.add_norm(y /*x*/, y /*delta*/, scale, n /*T*/, n /*width*/, eps);
+};
+
+/// Which keys rows see, what they are turned by, and what comes of it.
+template <class B>
+concept Attention = requires(B& on, typename B::scalar* y, const typename B::scalar* x, std::size_t n,
+                             const begin_call<typename B::scalar>& rows,
+                             const cached_rows<typename B::scalar>& keys,
+                             const row_attention<typename B::scalar>& queries) {
+  on.begin(rows);
   /// Rotates the pairs (i, i + d/2) of every head by the angle whose cosine and sine are given, in place.
   on.rope(y, n /*T*/, n /*heads*/, n /*d*/, x /*cos [T, d/2]*/, x /*sin [T, d/2]*/);
-  /// Writes keys and values [T, K, d] of positions at, at+1, … into their slots.
-  on.store(cache, x /*keys*/, x /*values*/, n /*T*/, at);
-  on.attend(cache, call);
-  /// gate = gelu_tanh(gate) · up, element by element.
-  on.gelu_gate(y /*gate*/, x /*up*/, n);
-  /// x = cap · tanh(x / cap)
-  on.soft_cap(y, n, number /*cap*/);
+  on.store(keys);
+  on.attend(queries);
   { on.cache_storage() } -> std::same_as<storage>;
   { on.caches(storage{}) } -> std::same_as<bool>;
 };
+
+/// Several residual streams.
+template <class B>
+concept Streams = requires(B& on, typename B::scalar* y, const typename B::scalar* x, std::size_t n) {
+  on.altup_predict(x, x, n, n, n, y);
+  on.altup_correct(x, x, x, n, n, n, n, y);
+  on.match_magnitude(x, n, n, y);
+};
+
+}  // namespace words
+
+/// A machine for text models: all of the vocabularies.
+template <class B>
+concept Backend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
+                  words::Attention<B> && words::Streams<B>;
 
 }  // namespace g4

@@ -7,20 +7,21 @@
 #include <vector>
 
 #include "g4/backend/concept.h"
+#include "g4/backend/definitions/memory.h"
+#include "g4/backend/definitions/rows.h"
+#include "g4/backend/definitions/streams.h"
 #include "g4/ops/attend.h"
-#include "g4/ops/embed.h"
-#include "g4/ops/gate.h"
+#include "g4/ops/begin.h"
 #include "g4/ops/matmul.h"
 #include "g4/ops/rms_norm.h"
 #include "g4/ops/rope.h"
-#include "g4/ops/soft_cap.h"
 
 namespace g4::backend {
 
 /// Runs every operation as `ops/` defines it, in `Scalar` arithmetic: float as the published models run, double to
 /// know what float's rounding costs. One object serves one thread at a time; it owns its working memory.
 template <class Scalar>
-class reference {
+class reference : public memory_definitions, public row_definitions<Scalar>, public stream_definitions<Scalar> {
   static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>,
                 "g4: the reference backend computes in float or double.");
 
@@ -33,9 +34,6 @@ class reference {
   /// Whether it can keep keys and values so.
   [[nodiscard]] bool caches(storage type) const { return type == storage::q8_0 || type == reference::cache_storage(); }
 
-  void embed(const matrix_view& table, std::size_t id, float scale, Scalar* y) {
-    ops::embed(table, id, scale, y, floats_);
-  }
   void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
     ops::matmul(w, x, tokens, y, floats_);
   }
@@ -57,14 +55,19 @@ class reference {
   void rope(Scalar* x, std::size_t tokens, std::size_t heads, std::size_t d, const Scalar* cos, const Scalar* sin) {
     ops::rope(x, tokens, heads, d, cos, sin);
   }
+  /// Key ranges, angles and ids of rows that begin a pass.
+  void begin(const begin_call<Scalar>& call) { ops::begin(call); }
+  /// Keys and values of rows of several texts, or of one.
+  void store(const cached_rows<Scalar>& call) {
+    store_by_text(call, [this](const auto&... one) { store(one...); });
+  }
   void store(const cache_view& cache, const Scalar* keys, const Scalar* values, std::size_t tokens, position at) {
     ops::store(cache, keys, values, tokens, at);
   }
-  void attend(const cache_view& cache, const attention_call<Scalar>& call) { ops::attend(cache, call, scores_); }
-  void gelu_gate(Scalar* gate, const Scalar* up, std::size_t n) {
-    ops::gate([](Scalar x) { return ops::gelu_tanh(x); }, gate, up, n);
+  void attend(const row_attention<Scalar>& call) {
+    attend_by_text(call, [this](const auto&... one) { attend(one...); });
   }
-  void soft_cap(Scalar* x, std::size_t n, float cap) { ops::soft_cap(x, n, cap); }
+  void attend(const cache_view& cache, const attention_call<Scalar>& call) { ops::attend(cache, call, scores_); }
 
  private:
   std::vector<float> floats_;

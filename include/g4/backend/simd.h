@@ -88,6 +88,21 @@ class simd : public reference<float> {
     return cpu::view_of(*weight);
   }
 
+  void embed(const matrix_view& table, const token_id* ids, std::size_t rows, float scale, float* y) {
+    for (std::size_t t = 0; t < rows; ++t) {
+      embed(table, static_cast<std::size_t>(ids[t]), scale, y + t * table.columns);
+    }
+  }
+  void mix_embedded(const matrix_view& table, const token_id* ids, std::size_t rows, float scale, float factor,
+                    float* room, float* y) {
+    for (std::size_t t = 0; t < rows; ++t) {
+      embed(table, static_cast<std::size_t>(ids[t]), scale, room);
+      for (std::size_t i = 0; i < table.columns; ++i) {
+        y[t * table.columns + i] = (y[t * table.columns + i] + room[i]) * factor;
+      }
+    }
+  }
+  /// One row of the table.
   void embed(const matrix_view& table, std::size_t id, float scale, float* y) {
     const cpu::packed_weight* weight = table.type == storage::packed ? &cpu::weight_of(table) : nullptr;
     if (weight != nullptr && weight->has(id / cpu::panel_rows)) {
@@ -236,6 +251,9 @@ class simd : public reference<float> {
 
   [[nodiscard]] bool caches(storage type) const { return type == storage::i16 || reference<float>::caches(type); }
 
+  void store(const cached_rows<float>& call) {
+    store_by_text(call, [this](const auto&... one) { store(one...); });
+  }
   void store(const cache_view& cache, const float* keys, const float* values, std::size_t tokens, position at) {
     const std::size_t width = cache.heads * cache.head_size;
     run(tokens, split(tokens, 4 * width, 1), [&](std::size_t first, std::size_t count, std::size_t) {
@@ -248,6 +266,9 @@ class simd : public reference<float> {
     });
   }
 
+  void attend(const row_attention<float>& call) {
+    attend_by_text(call, [this](const auto&... one) { attend(one...); });
+  }
   void attend(const cache_view& cache, const attention_call<float>& call) {
     const std::size_t group = call.heads / cache.heads;  // query heads that read one key/value head
     const std::size_t part = std::min(group, cpu::attend_queries);

@@ -11,7 +11,7 @@
 
 #include "g4/core/result.h"
 #include "g4/generate/any_model.h"
-#include "g4/model/draft.h"
+#include "g4/model/text/draft.h"
 #include "g4/model/drafter.h"
 
 namespace g4 {

@@ -26,14 +26,6 @@ inline constexpr char mark_of = 0;
 
 }  // namespace detail
 
-/// Rows of a width that only the program knows.
-struct any_rows {
-  const float* data = nullptr;
-  std::size_t count = 0;
-  std::size_t width = 0;
-  [[nodiscard]] const float* row(std::size_t t) const { return data + t * width; }
-};
-
 /// A session of some variant on a float backend: see `session`.
 class any_session {
  public:
@@ -50,7 +42,7 @@ class any_session {
   /// V: how many logits a run returns.
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
   [[nodiscard]] virtual std::span<const float> hidden() const = 0;
-  [[nodiscard]] virtual any_rows hidden_rows() const = 0;
+  [[nodiscard]] virtual std::span<const float> hidden_row(std::size_t t) const = 0;
 
   result<std::span<const float>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
   /// As `session::run_all`, for a prompt of text: calls sink(t, logits).
@@ -91,7 +83,7 @@ class typed_session final : public any_session {
   result<std::span<const float>> run(std::span<const token_id> ids) override { return s_.run(ids); }
   result<std::size_t> run_all(std::span<const token_id> ids, void* self,
                               void (*see)(void*, std::size_t, std::span<const float>)) override {
-    return s_.run_all({ids, {}, {}, {}}, [&](std::size_t t, std::span<const float> logits) { see(self, t, logits); });
+    return s_.run_all({ids}, [&](std::size_t t, std::span<const float> logits) { see(self, t, logits); });
   }
   result<std::size_t> rewind(std::size_t size) override { return s_.rewind(size); }
   [[nodiscard]] std::size_t size() const override { return s_.size(); }
@@ -99,10 +91,7 @@ class typed_session final : public any_session {
   [[nodiscard]] memory_plan plan() const override { return s_.plan(); }
   [[nodiscard]] std::size_t vocabulary() const override { return s_.vocabulary(); }
   [[nodiscard]] std::span<const float> hidden() const override { return s_.hidden(); }
-  [[nodiscard]] any_rows hidden_rows() const override {
-    const auto rows = s_.hidden_rows();
-    return {rows.data, rows.count, static_cast<std::size_t>(V::spec.width)};
-  }
+  [[nodiscard]] std::span<const float> hidden_row(std::size_t t) const override { return s_.hidden_row(t); }
 
  private:
   [[nodiscard]] const void* address_if(const char* mark) const override {

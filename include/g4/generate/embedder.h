@@ -1,7 +1,7 @@
 /// Texts to vectors: an encoder, the mean of its rows, and its dense heads.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -14,7 +14,7 @@
 #include "g4/generate/checkpoint.h"
 #include "g4/generate/open.h"
 #include "g4/load/embedding_heads.h"
-#include "g4/model/session.h"
+#include "g4/model/text/encoder.h"
 
 namespace g4 {
 
@@ -77,44 +77,59 @@ class embedder {
     auto heads = from->format == load::format::gguf ? load::read_embedding_heads(from->tensors, width)
                                                     : load::read_embedding_heads(from->path, width);
     if (!heads) return unexpected(std::move(heads.error()));
-    auto session = g4::session<V, B>::make(**weights, on, {.context = longest, .batch = longest});
-    if (!session) return unexpected(std::move(session.error()));
-    return embedder(std::move(*weights), std::move(*heads), std::move(*session), on);
+    auto encoder = text_encoder<V, B>::make(**weights, on, longest);
+    if (!encoder) return unexpected(std::move(encoder.error()));
+    std::size_t most = width;
+    for (const matrix_view& w : heads->dense) most = std::max(most, w.rows);
+    auto memory = on.take(3 * most * sizeof(scalar));
+    if (!memory) return fail("embedder: no memory for three rows of ", most, " numbers");
+    return embedder(std::move(*weights), std::move(*heads), std::move(*encoder), std::move(*memory), most);
   }
 
   /// ids   the whole text as the model expects it: bos, text, eos
   [[nodiscard]] result<text_embedding<scalar>> embed(std::span<const token_id> ids) {
+    const auto encoded = encoder_.encode({ids});
+    if (!encoded) return unexpected(encoded.error());
+    B& on = encoder_.backend();
     text_embedding<scalar> out;
-    out.pooled.assign(static_cast<std::size_t>(V::width), 0);
-    const auto ran = session_.run_hidden({ids, {}, {}, {}}, [&](std::size_t, rows<V::width, scalar> hidden) {
-      for (std::size_t t = 0; t < hidden.count; ++t) {
-        for (std::size_t i = 0; i < out.pooled.size(); ++i) out.pooled[i] += hidden(t, i);
-      }
-    });
-    if (!ran) return unexpected(ran.error());
-    for (scalar& x : out.pooled) x /= static_cast<scalar>(ids.size());
-    const std::vector<scalar>* last = &out.pooled;
-    out.dense.reserve(heads_.dense.size());
-    for (const matrix_view& w : heads_.dense) {
-      std::vector<scalar> y(w.rows);
-      on_->matmul(w, last->data(), 1, y.data());
-      last = &out.dense.emplace_back(std::move(y));
+    const auto shown = [&](const scalar* row, std::size_t n) {
+      std::vector<scalar> numbers(n);
+      const scalar* const seen = on.host(row, n, numbers.data());
+      if (seen != numbers.data()) std::copy_n(seen, n, numbers.data());
+      return numbers;
+    };
+    scalar* x = room(0);
+    std::size_t n = V::width;
+    on.mean_rows(encoded->data, encoded->count, n, x);
+    out.pooled = shown(x, n);
+    for (std::size_t i = 0; i < heads_.dense.size(); ++i) {
+      scalar* const y = room(1 + i % 2);
+      on.matmul(heads_.dense[i], x, 1, y);
+      x = y;
+      n = heads_.dense[i].rows;
+      out.dense.push_back(shown(x, n));
     }
-    scalar squares = 0;
-    for (const scalar x : *last) squares += x * x;
-    out.unit = *last;
-    for (scalar& x : out.unit) x /= std::sqrt(squares);
+    on.unit(x, n, room(0));
+    out.unit = shown(room(0), n);
     return out;
   }
 
  private:
-  embedder(std::shared_ptr<const weights<V>> w, load::embedding_heads heads, session<V, B> s, B& on)
-      : weights_(std::move(w)), heads_(std::move(heads)), session_(std::move(s)), on_(&on) {}
+  embedder(std::shared_ptr<const weights<V>> w, load::embedding_heads heads, text_encoder<V, B> e,
+           typename B::owned_memory memory, std::size_t most)
+      : weights_(std::move(w)),
+        heads_(std::move(heads)),
+        encoder_(std::move(e)),
+        memory_(std::move(memory)),
+        most_(most) {}
+
+  [[nodiscard]] scalar* room(std::size_t i) const { return reinterpret_cast<scalar*>(memory_.data()) + i * most_; }
 
   std::shared_ptr<const weights<V>> weights_;
   load::embedding_heads heads_;
-  session<V, B> session_;
-  B* on_;
+  text_encoder<V, B> encoder_;
+  typename B::owned_memory memory_;  // three rows
+  std::size_t most_;
 };
 
 }  // namespace g4

@@ -12,7 +12,7 @@
 #include "g4/generate/checkpoint.h"
 #include "g4/load/match.h"
 #include "g4/load/weights.h"
-#include "g4/model/session.h"
+#include "g4/model/text/session.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4 {

@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "g4/core/result.h"
-#include "g4/model/draft.h"
-#include "g4/model/session.h"
+#include "g4/model/text/draft.h"
+#include "g4/model/text/session.h"
 #include "g4/text/piece_table.h"
 
 namespace g4 {
@@ -37,12 +38,21 @@ template <class Session, class Guess, class OnToken>
 [[nodiscard]] result<speculation> speculate(Session& session, std::span<const token_id> prompt, std::size_t count,
                                             std::size_t guesses_per_round, Guess&& guess, OnToken&& on_token) {
   using scalar = typename Session::scalar;
-  const auto best = [](std::span<const scalar> logits) {
-    return static_cast<token_id>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  bool finite = true;  // a NaN is nobody's choice
+  const auto best = [&finite](std::span<const scalar> logits) {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      finite = finite && logits[i] < std::numeric_limits<scalar>::infinity();
+      if (logits[i] > logits[found]) found = i;
+    }
+    return static_cast<token_id>(found);
   };
-  if (guesses_per_round + 1 > session.options().batch) {
-    return fail("speculate: ", guesses_per_round, " guesses per round need a batch of at least ", guesses_per_round + 1,
-                ", not ", session.options().batch);
+  const auto not_finite = [] {
+    return fail("speculate: the logits hold a NaN or an infinity; the weights are damaged, or the model overflowed");
+  };
+  if (guesses_per_round >= session.options().batch) {
+    return fail("speculate: a round of ", guesses_per_round, " guesses and the token before them needs a larger batch than ",
+                session.options().batch);
   }
   speculation done;
   auto logits = session.run(prompt);
@@ -51,6 +61,7 @@ template <class Session, class Guess, class OnToken>
   std::vector<token_id> run(guesses_per_round + 1);
   std::vector<scalar> hidden(session.hidden().begin(), session.hidden().end());
   token_id chosen = best(*logits);
+  if (!finite) return not_finite();
 
   bool wanted = true;
   const auto keep = [&](token_id id) {
@@ -70,19 +81,23 @@ template <class Session, class Guess, class OnToken>
     const std::size_t length = guesses.size() + 1;
     std::vector<token_id> choices;
     choices.reserve(length);
-    const auto ran = session.run_all({std::span<const token_id>(run).first(length), {}, {}, {}},
+    const auto ran = session.run_all({std::span<const token_id>(run).first(length)},
                                      [&](std::size_t, std::span<const scalar> row) { choices.push_back(best(row)); });
     if (!ran) return unexpected(ran.error());
+    if (!finite) return not_finite();
     ++done.rounds;
     done.guessed += guesses.size();
 
     std::size_t agreed = 0;
     while (agreed < guesses.size() && guesses[agreed] == choices[agreed]) ++agreed;
     done.accepted += agreed;
-    const scalar* const row = session.hidden_rows().row(agreed);
-    std::copy_n(row, hidden.size(), hidden.begin());
-    if (auto back = session.rewind(before + agreed + 1); !back) return unexpected(back.error());
-    for (std::size_t i = 0; i <= agreed && wanted; ++i) keep(chosen = choices[i]);
+    // The session is left with what was handed out, but for the last token, as after any step: also when a callback
+    // stops inside a round.
+    std::size_t kept = 0;
+    while (kept <= agreed && wanted) keep(chosen = choices[kept++]);
+    const auto row = session.hidden_row(kept - 1);
+    std::copy(row.begin(), row.end(), hidden.begin());
+    if (auto back = session.rewind(before + kept); !back) return unexpected(back.error());
   }
   return done;
 }

@@ -58,7 +58,7 @@ struct cache_view {
   }
 };
 
-/// What an attention needs beside its cache.
+/// What an attention needs beside its cache, or the caches of its rows' texts.
 ///
 ///     scores[t, h, p] = cap(scale · q[t, h] · k[h / (H/K), p])   for p in keys[t], cap(s) = c·tanh(s/c) or s
 ///     y[t, h]         = Σ_p softmax_p(scores[t, h]) · v[h / (H/K), p]

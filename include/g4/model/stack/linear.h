@@ -35,11 +35,9 @@ void linears(B& on, rows<In, Scalar> x, const product<Matrix, Rows>&... several)
 }
 
 /// y [T, N] += bias [N]
-template <int N, class Scalar>
-void add_bias(rows<N, Scalar> y, const vector<N>& bias) {
-  for (std::size_t t = 0; t < y.count; ++t) {
-    for (std::size_t i = 0; i < N; ++i) y(t, i) += static_cast<Scalar>(bias.data[i]);
-  }
+template <class B, int N, class Scalar>
+void add_bias(B& on, rows<N, Scalar> y, const vector<N>& bias) {
+  on.add_bias(y.data, bias.data, y.count, N);
 }
 
 /// y = rms_norm(x) · scale

@@ -1,0 +1,222 @@
+/// A text being run through a model: its cache, its working memory and how far it has come.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "g4/backend/composed.h"
+#include "g4/backend/concept.h"
+#include "g4/core/result.h"
+#include "g4/model/text/inlay.h"
+#include "g4/model/text/plan.h"
+#include "g4/model/text/runner.h"
+#include "g4/model/weights.h"
+
+namespace g4 {
+
+/// One text over shared weights. Mutable and single-threaded; many sessions may share one set of weights.
+///
+/// Made once with all the memory it will ever use (`plan_session`): running tokens allocates nothing.
+template <Variant V, Backend B>
+class session {
+ public:
+  using scalar = typename B::scalar;
+  static constexpr model_spec spec = V::spec;
+  static_assert(spec.sees != visibility::everything,
+                "g4: an encoder reads a text at once and has no session. See model/text/encoder.h.");
+
+  /// Fails when the options leave no room for a token, the cache cannot be kept as they say, or the memory cannot be had.
+  /// `on` and `w` must outlive the session.
+  [[nodiscard]] static result<session> make(const weights<V>& w, B& on, session_options options = {}) {
+    if (options.context == 0 || options.batch == 0) return fail("session: context and batch must be at least 1");
+    options = fitting(options);
+    const memory_plan plan = plan_session(spec, V::kinds, options, sizeof(scalar), on.cache_storage());
+    const auto too_large = [&] {
+      return fail("session: ", plan.counted() ? "" : "more than ", plan.total(),
+                  " bytes of cache and working memory could not be had; ask for a smaller context than ",
+                  options.context, " or a smaller batch than ", options.batch);
+    };
+    if (!plan.counted()) return too_large();
+    auto cache = text_cache<B>::make(on, spec, options);
+    if (!cache) return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
+    auto runner = text_runner<V, B>::make(w, on, options.batch, options.first_position);
+    if (!runner) return too_large();
+    session made(std::move(*cache), std::move(*runner), options);
+    made.wanted_.reset(new (std::nothrow) std::int32_t[options.batch]);
+    made.inlays_.reset(new (std::nothrow) inlay<scalar>[options.batch]);
+    if (made.wanted_ == nullptr || made.inlays_ == nullptr) return too_large();
+    made.guess_.reserve(std::min<std::size_t>(options.best_logits, spec.vocab));
+    return made;
+  }
+
+  [[nodiscard]] memory_plan plan() const {
+    return plan_session(spec, V::kinds, options_, sizeof(scalar), backend().cache_storage());
+  }
+  [[nodiscard]] const session_options& options() const { return options_; }
+  [[nodiscard]] static constexpr std::size_t vocabulary() { return spec.vocab; }
+  /// Tokens run so far.
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+  /// Runs `prompt` after what was run before, in chunks, and returns the logits [V] that follow its last token.
+  /// They stay valid until the next call.
+  /// Fails, before anything has run, when an id is outside the vocabulary, the context is full, or a picture whose tokens
+  /// see each other does not fit in one batch.
+  result<std::span<const scalar>> run(const prompt_view<scalar>& prompt) {
+    if (auto done = run_chunks(prompt, false, [](std::size_t, std::size_t) {}); !done) return unexpected(done.error());
+    return last_logits();
+  }
+  result<std::span<const scalar>> run(std::span<const token_id> ids) { return run(prompt_view<scalar>{ids}); }
+  result<std::span<const scalar>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
+
+  /// Runs `prompt` and calls `sink(t, logits)` for each of its tokens in order, t counted from the prompt's start.
+  template <class Sink>
+  result<std::size_t> run_all(const prompt_view<scalar>& prompt, Sink&& sink) {
+    return run_chunks(prompt, true, [&](std::size_t first, std::size_t count) {
+      each_logits(runner_, count, [&](std::size_t t, std::span<const scalar> logits) { sink(first + t, logits); });
+    });
+  }
+
+  /// Runs `prompt` without computing any logits, and calls `sink(first, rows)` with the final norm's rows of each chunk,
+  /// which are in the backend's memory.
+  template <class Sink>
+  result<std::size_t> run_hidden(const prompt_view<scalar>& prompt, Sink&& sink) {
+    return run_chunks(prompt, true, [&](std::size_t first, std::size_t count) {
+      sink(first, rows<spec.width, scalar>{runner_.final_norm(), count});
+    });
+  }
+
+  /// Forgets the tokens from `size` on, so that others can be run in their place. A local layer keeps its window and one
+  /// batch behind the furthest token that was ever run, so no more than a batch behind that one can be taken back; to
+  /// nought always.
+  result<std::size_t> rewind(std::size_t size) {
+    if (size > size_) return fail("session: cannot rewind to ", size, " tokens, only ", size_, " have been run");
+    if (size != 0 && furthest_ - size > options_.batch) {
+      return fail("session: cannot rewind to ", size, " tokens: ", furthest_,
+                  " have been run, and at most a batch of ", options_.batch, " of them can be taken back");
+    }
+    if (size == 0) furthest_ = 0;
+    return size_ = size;
+  }
+
+  /// The final norm [D] of the last token run: what a drafter continues from. On the host, until the next call.
+  [[nodiscard]] std::span<const scalar> hidden() const { return runner_.row_on_host(runner_.hidden()); }
+  /// The same of the t-th token of the last chunk of `run_all` or `run_hidden`.
+  [[nodiscard]] std::span<const scalar> hidden_row(std::size_t t) const {
+    return runner_.row_on_host(runner_.final_norm() + t * spec.width);
+  }
+  /// Tokens in the last chunk of `run_all` or `run_hidden`.
+  [[nodiscard]] std::size_t hidden_rows() const { return last_chunk_; }
+  /// Keys and values by producing layer.
+  [[nodiscard]] const cache_view& cache(int layer) const { return cache_.layers()[layer]; }
+  [[nodiscard]] const weights<V>& model_weights() const { return runner_.model_weights(); }
+  [[nodiscard]] B& backend() const { return runner_.backend(); }
+
+  /// Shows every inner tensor to `see` from now on.
+  void watch(tap<scalar> see) { runner_.watch(see); }
+
+ private:
+  session(text_cache<B> cache, text_runner<V, B> runner, const session_options& options)
+      : cache_(std::move(cache)), runner_(std::move(runner)), options_(options) {}
+
+  template <class Done>
+  result<std::size_t> run_chunks(const prompt_view<scalar>& prompt, bool all_wanted, Done&& done) {
+    if (auto fits = check(prompt); !fits) return unexpected(std::move(fits.error()));
+    const std::size_t count = prompt.ids.size();
+    for (std::size_t first = 0; first < count;) {
+      const std::size_t length = chunk_length(prompt, first);
+      const bool final = first + length == count;
+      run_chunk(prompt, first, length, all_wanted ? length : final ? 1 : 0);
+      size_ += length;
+      furthest_ = std::max(furthest_, size_);
+      last_chunk_ = length;
+      done(first, length);
+      first += length;
+    }
+    return count;
+  }
+
+  /// Everything that can keep a prompt from being run, before any of it is.
+  [[nodiscard]] result<void> check(const prompt_view<scalar>& prompt) const {
+    const std::size_t count = prompt.ids.size();
+    if (count == 0) return fail("session: there is nothing to run");
+    if (count > options_.context - size_) {
+      return fail("session: the context of ", options_.context, " tokens is full: ", size_, " are in it and ", count,
+                  " more were given");
+    }
+    if (auto fits = check_inlays(prompt); !fits) return fits;
+    if (auto known = check_ids(prompt, model_weights().embed.rows); !known) return known;
+    for (const inlay<scalar>& one : prompt.inlays) {
+      if (spec.sees_images() && one.is_picture && one.count > options_.batch) {
+        return fail("session: an image has ", one.count, " tokens, more than the batch of ", options_.batch);
+      }
+    }
+    return {};
+  }
+
+  /// At most a batch, and no picture cut in two: its tokens see each other.
+  [[nodiscard]] std::size_t chunk_length(const prompt_view<scalar>& prompt, std::size_t first) const {
+    const std::size_t left = prompt.ids.size() - first;
+    if (left <= options_.batch) return left;
+    const std::size_t end = first + options_.batch;
+    for (const inlay<scalar>& one : prompt.inlays) {
+      if (spec.sees_images() && one.is_picture && one.first < end && one.first + one.count > end) {
+        return one.first - first;
+      }
+    }
+    return options_.batch;
+  }
+
+  /// Runs tokens [first, first + count) of the prompt; the final norms of the last `wanted` of them are kept.
+  void run_chunk(const prompt_view<scalar>& prompt, std::size_t first, std::size_t count, std::size_t wanted) {
+    const auto staged = runner_.staged(count);
+    stage_rows<V>(prompt, first, size_, staged);
+    std::size_t laid = 0;
+    for (inlay<scalar> one : prompt.inlays) {
+      if (one.count == 0 || one.first + one.count <= first || one.first >= first + count) continue;
+      const std::size_t cut = first > one.first ? first - one.first : 0;
+      one.first = one.first + cut - first;
+      one.count = std::min(one.count - cut, count - one.first);
+      if (one.rows != nullptr) one.rows += cut * spec.width;
+      inlays_[laid++] = one;
+    }
+    for (std::size_t i = 0; i < wanted; ++i) wanted_[i] = static_cast<std::int32_t>(count - wanted + i);
+    const cache_view* const caches = cache_.layers();
+    runner_.run(count, &caches, {inlays_.get(), laid}, {wanted_.get(), wanted});
+    if (wanted > 0) backend().copy(runner_.final_norm() + (wanted - 1) * spec.width, spec.width, runner_.hidden());
+  }
+
+  std::span<const scalar> last_logits() {
+    B& on = backend();
+    const auto& head = model_weights().head;
+    if constexpr (requires { on.best_products(head, runner_.hidden(), 1u, 0.0f, runner_.logits(), guess_); }) {
+      if (options_.best_logits > 0) {
+        scalar* const logits = runner_.logits();
+        on.best_products(head, runner_.hidden(), options_.best_logits, spec.logit_cap, logits, guess_);
+        on.fill(logits + head.rows, spec.vocab - head.rows, std::numeric_limits<scalar>::lowest());
+        if constexpr (spec.logit_cap != 0) composed::cap_known(on, logits, spec.vocab, spec.logit_cap);
+        return runner_.logits_on_host(1);
+      }
+    }
+    return runner_.logits_of(runner_.hidden(), 1);
+  }
+
+  text_cache<B> cache_;
+  text_runner<V, B> runner_;
+  session_options options_;
+  std::size_t size_ = 0;
+  std::size_t furthest_ = 0;  ///< tokens that were ever in the cache at once, since it was last empty
+  std::size_t last_chunk_ = 0;
+  std::unique_ptr<std::int32_t[]> wanted_;
+  std::unique_ptr<inlay<scalar>[]> inlays_;
+  std::vector<std::int32_t> guess_;  // which logits were the greatest last time
+};
+
+}  // namespace g4
