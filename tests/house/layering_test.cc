@@ -181,9 +181,8 @@ std::vector<fs::path> sources_under(const fs::path& folder) {
   if (fs::exists(folder)) {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       const auto extension = entry.path().extension();
-      if (entry.is_regular_file() && (extension == ".h" || extension == ".cc" || extension == ".cu")) {
-        found.push_back(entry.path());
-      }
+      const bool is_code = extension == ".h" || extension == ".inl" || extension == ".cc" || extension == ".cu";
+      if (entry.is_regular_file() && is_code) found.push_back(entry.path());
     }
   }
   std::sort(found.begin(), found.end());
