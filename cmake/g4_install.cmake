@@ -25,3 +25,4 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/g4-config-version.cmake"
 install(FILES "${PROJECT_BINARY_DIR}/g4-config.cmake" "${PROJECT_BINARY_DIR}/g4-config-version.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/g4_add_variant.cmake"
         DESTINATION "${g4_config_folder}")
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -37,5 +37,9 @@ if(ROUTE STREQUAL "find_package")                       # compiled sources stay 
   if(sources)
     message(FATAL_ERROR "sources were installed: ${sources}")
   endif()
+  file(GLOB_RECURSE licence "${WORK}/prefix/*/LICENSE")  # and what goes out goes with its terms
+  if(NOT licence)
+    message(FATAL_ERROR "no LICENSE was installed")
+  endif()
 endif()
 file(REMOVE_RECURSE "${WORK}")
