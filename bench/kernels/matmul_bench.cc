@@ -18,7 +18,7 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
   packed_store store;
   const bool packed = which == step::fast && cpu::packs(shape.type);  // plain floats stay where they are
   std::vector<std::vector<std::byte>> stored(packed ? 0 : copies, bytes);
-  std::vector<matrix_view> weights;
+  std::vector<weight_view> weights;
   for (std::size_t i = 0; i < copies; ++i) {
     const matrix_view w{packed ? bytes.data() : stored[i].data(), shape.rows, shape.columns, shape.type};
     const auto prepared = on.prepare(w, store);
@@ -29,7 +29,7 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
   std::vector<float> y(tokens * shape.rows), panel;
   std::size_t i = 0;
   for (auto _ : state) {
-    const matrix_view& w = weights[i++ % copies];
+    const weight_view& w = weights[i++ % copies];
     if (which == step::definition) {
       ops::matmul(w, x.data(), tokens, y.data(), panel);
     } else {

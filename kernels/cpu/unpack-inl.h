@@ -250,8 +250,7 @@ inline void unpack(storage type, const std::byte* p, size_t n, float* y) {
     case storage::q5_k: return unpack_k<true>(p, n, y);
     case storage::q6_k: return unpack_q6_k(p, n, y);
     case storage::f64:
-    case storage::i16:
-    case storage::packed: break;
+    case storage::i16: break;
   }
 }
 

@@ -83,10 +83,10 @@ TEST(dequantise_f64, rounding_to_float_and_nothing_for_double) {
   EXPECT_EQ(wide[1], -2.5);
 }
 
-TEST(dequantise_packed, no_meaning_outside_its_backend) {
+TEST(dequantise_i16, no_meaning_outside_its_backend) {
   const std::byte row[8]{};
   float out[2] = {7.0f, 7.0f};
-  g4::dequantise(storage::packed, row, 2, out);
+  g4::dequantise(storage::i16, row, 2, out);
   EXPECT_EQ(out[0], 7.0f);
 }
 

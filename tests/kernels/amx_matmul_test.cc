@@ -76,12 +76,12 @@ class product {
         levels_((w.columns + 31) / 32 * 32 * tokens),
         floats_(4 * levels_.size() / 32),
         scratch_(cpu::packed_scratch) {
-    const result<matrix_view> packed =
+    const result<weight_view> packed =
         backend::cpu({backend::numeric::fast, nullptr, backend::packing::at_load}).prepare(w, store_);
     EXPECT_TRUE(packed.has_value());
     const std::size_t blocks = (w.columns + 31) / 32;
     sums_.resize(2 * tokens * blocks);
-    call_.w = cpu::packs(w.type) ? cpu::weight_of(*packed).panels : w.data;
+    call_.w = cpu::packs(w.type) ? prepared_as<cpu::packed_weight>(*packed)->panels : w.data;
     call_.origin = w.type;
     call_.rows = w.rows;
     call_.columns = w.columns;

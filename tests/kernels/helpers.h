@@ -95,8 +95,7 @@ struct random_matrix {
           break;
         case storage::q6_k: put(p + 208, f16_from_float(scale(random) / 64)); break;
         case storage::f64:
-        case storage::i16:
-        case storage::packed: break;
+        case storage::i16: break;
       }
     }
     view = {bytes.data(), rows, columns, type};

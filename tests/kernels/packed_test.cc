@@ -14,8 +14,8 @@ backend::cpu fast_backend(pool* threads = nullptr) {
   return backend::cpu({backend::numeric::fast, threads, backend::packing::at_load});
 }
 
-matrix_view packed(backend::cpu& on, const random_matrix& w, packed_store& store) {
-  const result<matrix_view> out = on.prepare(w.view, store);
+weight_view packed(backend::cpu& on, const random_matrix& w, packed_store& store) {
+  const result<weight_view> out = on.prepare(w.view, store);
   EXPECT_TRUE(out.has_value());
   return *out;
 }
@@ -45,8 +45,8 @@ void check_fast(storage type, std::size_t rows, std::size_t columns, std::size_t
   for_each_target([&] {
     backend::cpu on = fast_backend();
     packed_store store;
-    const matrix_view fast = packed(on, w, store);
-    EXPECT_EQ(fast.type == storage::packed, cpu::packs(type));
+    const weight_view fast = packed(on, w, store);
+    EXPECT_EQ(fast.prepared != nullptr, cpu::packs(type));
     std::vector<float> y(tokens * rows, 1e9f);
     on.matmul(fast, x.data(), tokens, y.data());
     // A level half-way between two may be rounded either way: one step of one activation.
@@ -97,7 +97,7 @@ TEST(packed_matmul, largest_levels_and_scales_within_int32) {
   for_each_target([&] {
     backend::cpu on = fast_backend();
     packed_store store;
-    const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
+    const result<weight_view> w = on.prepare(matrix_view{bytes.data(), 16, 256, storage::q6_k}, store);
     ASSERT_TRUE(w.has_value());
     for (const std::size_t tokens : {1u, 3u}) {
       std::vector<float> y(16 * tokens);
@@ -117,7 +117,7 @@ TEST(packed_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any
       backend::cpu on = fast_backend();
       backend::cpu many = fast_backend(&threads);
       packed_store store;
-      const matrix_view fast = packed(on, w, store);
+      const weight_view fast = packed(on, w, store);
       std::vector<float> together(29 * 300), pooled(29 * 300), alone(300);
       on.matmul(fast, x.data(), 29, together.data());
       many.matmul(packed(many, w, store), x.data(), 29, pooled.data());
@@ -135,8 +135,8 @@ TEST(packed_matmul, the_file_s_bytes_back_from_the_panels) {
     const random_matrix w(type, 19, 512);
     backend::cpu on = fast_backend();
     packed_store store;
-    const matrix_view fast = packed(on, w, store);
-    const cpu::packed_weight& weight = cpu::weight_of(fast);
+    const weight_view fast = packed(on, w, store);
+    const cpu::packed_weight& weight = *prepared_as<cpu::packed_weight>(fast);
     const storage_facts facts = facts_of(type);
     std::vector<std::byte> block(facts.block_bytes);
     for (std::size_t r = 0; r < 19; ++r) {
@@ -191,9 +191,9 @@ TEST(packing, the_same_bits_while_a_weight_moves) {
       for (pool* over : {static_cast<pool*>(nullptr), static_cast<pool*>(&threads)}) {
         backend::cpu on({backend::numeric::fast, over});
         told heard;
-        const result<matrix_view> moving = on.prepare(w.view, store, heard.teller());
+        const result<weight_view> moving = on.prepare(w.view, store, heard.teller());
         ASSERT_TRUE(moving.has_value());
-        cpu::packed_weight& weight = cpu::weight_of(*moving);
+        cpu::packed_weight& weight = *prepared_as<cpu::packed_weight>(*moving);
         weight.used = true;
         for (const std::size_t moved : {0u, 1u, 30u, 60u, 61u}) {
           // Some panels have moved; another session holds the weight, so that no more of them do.
@@ -224,9 +224,9 @@ TEST(packing, nothing_moves_at_the_first_use_and_all_within_nine_more) {
   backend::cpu on({backend::numeric::fast, nullptr});
   packed_store store;
   told heard;
-  const result<matrix_view> moving = on.prepare(w.view, store, heard.teller());
+  const result<weight_view> moving = on.prepare(w.view, store, heard.teller());
   ASSERT_TRUE(moving.has_value());
-  const cpu::packed_weight& weight = cpu::weight_of(*moving);
+  const cpu::packed_weight& weight = *prepared_as<cpu::packed_weight>(*moving);
   on.matmul(*moving, x.data(), 1, first.data());
   EXPECT_EQ(weight.moved, 0u);
   on.matmul(*moving, x.data(), 1, y.data());
@@ -252,7 +252,7 @@ TEST(packing, sessions_of_two_threads_share_a_moving_weight) {
   const std::vector<float> x = random_floats(640, 8);
   packed_store store;
   backend::cpu loader({backend::numeric::fast, nullptr});
-  const result<matrix_view> moving = loader.prepare(w.view, store);
+  const result<weight_view> moving = loader.prepare(w.view, store);
   ASSERT_TRUE(moving.has_value());
   std::vector<float> y[2];
   const auto session = [&](std::size_t which) {
@@ -269,7 +269,7 @@ TEST(packing, sessions_of_two_threads_share_a_moving_weight) {
   session(0);
   other.join();
   EXPECT_EQ(y[0], y[1]);
-  EXPECT_TRUE(cpu::weight_of(*moving).settled());
+  EXPECT_TRUE(prepared_as<cpu::packed_weight>(*moving)->settled());
 }
 
 TEST(packed_matmul, noughts_in_and_noughts_out) {
@@ -289,7 +289,7 @@ TEST(matmuls, several_products_as_if_one_by_one) {
     for (const std::size_t tokens : {1u, 20u}) {
       backend::cpu on({mode, &threads});
       packed_store store;
-      const matrix_view w[] = {packed(on, q, store), packed(on, k, store), packed(on, v, store)};
+      const weight_view w[] = {packed(on, q, store), packed(on, k, store), packed(on, v, store)};
       const std::vector<float> x = random_floats(tokens * 256, 4);
       std::vector<float> together[3], alone[3];
       std::vector<backend::projection> products;
@@ -317,7 +317,7 @@ TEST(fast8_mode, products_of_activations_in_8_bits_for_every_storage) {
         for_each_target([&] {
           backend::cpu on({backend::numeric::fast8, nullptr}), many({backend::numeric::fast8, &threads});
           packed_store store;
-          const matrix_view packed_w = packed(on, w, store);
+          const weight_view packed_w = packed(on, w, store);
           std::vector<float> y(tokens * 53, 1e9f), pooled(tokens * 53);
           on.matmul(packed_w, x.data(), tokens, y.data());
           many.matmul(packed_w, x.data(), tokens, pooled.data());
@@ -334,7 +334,7 @@ TEST(fast8_mode, few_tokens_as_in_fast_mode) {
   const std::vector<float> x = random_floats(15 * 512, 5);
   backend::cpu fast({backend::numeric::fast, nullptr}), fast8({backend::numeric::fast8, nullptr});
   packed_store store;
-  const matrix_view packed_w = packed(fast, w, store);
+  const weight_view packed_w = packed(fast, w, store);
   std::vector<float> y(15 * 40), expected(15 * 40);
   fast.matmul(packed_w, x.data(), 15, expected.data());
   fast8.matmul(packed_w, x.data(), 15, y.data());
@@ -348,12 +348,58 @@ TEST(fast8_mode, largest_levels_within_int32_and_noughts) {
   for_each_target([&] {
     backend::cpu on({backend::numeric::fast8, nullptr});
     packed_store store;
-    const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
+    const result<weight_view> w = on.prepare(matrix_view{bytes.data(), 16, 256, storage::q6_k}, store);
     ASSERT_TRUE(w.has_value());
     std::vector<float> y(16 * 17);
     on.matmul(*w, x.data(), 17, y.data());
     for (std::size_t i = 0; i < y.size(); ++i) ASSERT_FLOAT_EQ(y[i], i < 256 ? 256.0f * 4096.0f : 0.0f);
   });
+}
+
+TEST(prepared_weights, multiplied_as_stored_by_a_backend_that_keeps_to_that) {
+  backend::cpu fast = fast_backend(), exact({backend::numeric::exact, nullptr});
+  backend::reference<float> reference;
+  backend::reference<double> reference64;
+  for (const storage type : packed_storages) {
+    SCOPED_TRACE(facts_of(type).name);
+    const random_matrix w(type, 40, 256);
+    packed_store store;
+    const weight_view prepared = packed(fast, w, store);
+    ASSERT_NE(prepared.prepared, nullptr);
+    for (const std::size_t tokens : {1u, 17u}) {
+      const std::vector<float> x = random_floats(tokens * 256, 5);
+      const std::vector<double> wide(x.begin(), x.end());
+      std::vector<float> y(tokens * 40), expected(tokens * 40);
+      exact.matmul(prepared, x.data(), tokens, y.data());
+      exact.matmul(w.view, x.data(), tokens, expected.data());
+      EXPECT_EQ(y, expected);
+      reference.matmul(prepared, x.data(), tokens, y.data());
+      reference.matmul(w.view, x.data(), tokens, expected.data());
+      EXPECT_EQ(y, expected);
+      std::vector<double> y64(tokens * 40), expected64(tokens * 40);
+      reference64.matmul(prepared, wide.data(), tokens, y64.data());
+      reference64.matmul(w.view, wide.data(), tokens, expected64.data());
+      EXPECT_EQ(y64, expected64);
+    }
+    std::vector<float> row(256), stored(256);
+    exact.embed(prepared, 39, 1.5f, row.data());
+    exact.embed(w.view, 39, 1.5f, stored.data());
+    EXPECT_EQ(row, stored);
+  }
+}
+
+TEST(prepared_weights, another_layout_is_not_read) {
+  static constexpr weight_layout strange{"of a backend that is not here"};
+  struct other : prepared_weight {
+    other() : prepared_weight(strange) {}
+  } made;
+  const random_matrix w(storage::q4_k, 40, 256);
+  backend::cpu on = fast_backend();
+  const std::vector<float> x = random_floats(256, 5);
+  std::vector<float> y(40), expected(40);
+  on.matmul(weight_view{w.view, &made}, x.data(), 1, y.data());
+  on.matmul(w.view, x.data(), 1, expected.data());
+  EXPECT_EQ(y, expected);
 }
 
 TEST(fast_mode, blocks_that_were_not_prepared_as_in_exact_mode) {

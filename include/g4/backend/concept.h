@@ -21,15 +21,13 @@
 namespace g4 {
 
 template <class B>
-concept Backend = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const matrix_view w,
+concept Backend = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const weight_view w,
                            const cache_view cache, const attention_call<typename B::scalar>& call, const float* scale,
-                           std::size_t n, position at, float number, std::vector<std::int32_t>& guess) {
+                           std::size_t n, position at, float number) {
   /// y [rows-of-w wide] = scale · row `id` of the table.
   on.embed(w, n /*id*/, number /*scale*/, y);
   /// y [T, w.rows] = x [T, w.columns] · wᵀ
   on.matmul(w, x, n /*T*/, y);
-  /// The same for one token, where only the k greatest of y are wanted: any other may be −∞.
-  on.best_products(w, x, n /*k*/, number /*soft cap*/, y, guess);
   /// y = x · (mean(x²) + eps)^(-½) · scale, row by row; `scale` null means no weight. y may be x.
   on.rms_norm(x, scale, n /*T*/, n /*width*/, number /*eps*/, y);
   /// x += rms_norm(delta) · scale: the closing half of a sandwich norm. delta is left undefined.
@@ -45,6 +43,15 @@ concept Backend = requires(B& on, typename B::scalar* y, const typename B::scala
   on.soft_cap(y, n, number /*cap*/);
   { on.cache_storage() } -> std::same_as<storage>;
   { on.caches(storage{}) } -> std::same_as<bool>;
+};
+
+/// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
+/// other may be −∞. Which it does is up to `session_options::best_logits` alone.
+template <class B>
+concept RanksProducts = Backend<B> && requires(B& on, typename B::scalar* y, const typename B::scalar* x,
+                                               const weight_view w, std::size_t k, float cap,
+                                               std::vector<std::int32_t>& guess) {
+  on.best_products(w, x, k, cap, y, guess);
 };
 
 }  // namespace g4

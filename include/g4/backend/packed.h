@@ -27,6 +27,7 @@
 
 #include "g4/tensor/let_go.h"
 #include "g4/tensor/matrix.h"
+#include "g4/tensor/prepared.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -101,9 +102,18 @@ inline constexpr float norm_unit = 5.5f;
   return (blocks * panel_rows * (packed_level_bytes(s) + packed_scale_bytes(s)) + 63) & ~std::size_t{63};
 }
 
-[[nodiscard]] constexpr std::size_t packed_bytes(const matrix_view& w, panel_order order) {
+/// Whether the rows of a weight may be ranked, and so kept by nibbles.
+[[nodiscard]] constexpr bool can_be_ranked(const matrix_view& w, weight_use use) {
+  return use == weight_use::head && w.type == storage::q8_0;
+}
+
+/// Bytes for a weight in either order that it may come to be kept in.
+[[nodiscard]] constexpr std::size_t packed_room(const matrix_view& w, weight_use use) {
+  const auto order = can_be_ranked(w, use) ? panel_order::nibbles : panel_order::words;  // nibbles take a little more
   return (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns, order);
 }
+
+inline constexpr weight_layout panels_of_sixteen{"panels of sixteen rows"};
 
 /// A weight on its way from the file's rows into the kernels' order. What is used once is multiplied panel by panel as it
 /// lies in the file; what is used again moves, some panels with each use, until all have. So a first token waits for
@@ -111,19 +121,28 @@ inline constexpr float norm_unit = 5.5f;
 ///
 /// Models of several sessions share their weights: one session at a time moves panels of a weight, the others go on
 /// with what has `moved` and with `stored`, which stays readable.
-struct packed_weight {
+///
+/// How a head's panels are ordered is settled before the first of them moves, by whether its greatest products are asked for.
+struct packed_weight : prepared_weight {
+  static constexpr const weight_layout& own_layout = panels_of_sixteen;
+
   matrix_view stored;  ///< as in the file
-  panel_order order;
-  std::byte* panels = nullptr;        ///< [panels, panel_bytes()]
-  let_go done_with;                   ///< told of rows that have moved
-  std::vector<std::uint16_t> groups;  ///< order of a panel's lower nibbles; written by who moves, before any panel has
+  bool may_be_ranked = false;
+  panel_order order = panel_order::words;  ///< written by who moves, before any panel has
+  std::byte* panels = nullptr;             ///< [panels, panel_bytes()]
+  let_go done_with;                        ///< told of rows that have moved
+  std::vector<std::uint16_t> groups;       ///< order of a panel's lower nibbles; written with `order`
   std::atomic<bool> used{false};
   std::atomic<bool> moving{false};
   std::atomic<std::size_t> moved{0};  ///< panels [0, moved) can be read
 
-  packed_weight(const matrix_view& w, panel_order as, std::byte* memory, let_go told)
-      : stored(w), order(as), panels(memory), done_with(told) {
-    if (as == panel_order::nibbles) groups.resize(w.columns / 8);
+  packed_weight(const matrix_view& w, weight_use use, std::byte* memory, let_go told)
+      : prepared_weight(own_layout),
+        stored(w),
+        may_be_ranked(can_be_ranked(w, use)),
+        panels(memory),
+        done_with(told) {
+    if (may_be_ranked) groups.resize(w.columns / 8);
     for (std::size_t g = 0; g < groups.size(); ++g) groups[g] = static_cast<std::uint16_t>(g);
   }
 
@@ -140,9 +159,9 @@ struct packed_weight {
 class packed_store {
  public:
   /// A weight whose rows `w`, which outlive the store, will move into memory of the store. Null when memory has run out.
-  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, cpu::panel_order order, let_go told) {
-    std::byte* memory = take(cpu::packed_bytes(w, order));
-    return memory == nullptr ? nullptr : &weights_.emplace_back(w, order, memory, told);
+  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, weight_use use, let_go told) {
+    std::byte* memory = take(cpu::packed_room(w, use));
+    return memory == nullptr ? nullptr : &weights_.emplace_back(w, use, memory, told);
   }
   /// `bytes` bytes aligned to a cache line, or null when memory has run out.
   [[nodiscard]] std::byte* take(std::size_t bytes) {
@@ -181,15 +200,6 @@ class packed_store {
 };
 
 namespace cpu {
-
-/// The weight behind a view of type `storage::packed`.
-[[nodiscard]] inline packed_weight& weight_of(const matrix_view& packed) {
-  return *reinterpret_cast<packed_weight*>(
-      const_cast<std::byte*>(packed.data));  // not const where `packed_store` has it
-}
-[[nodiscard]] inline matrix_view view_of(const packed_weight& weight) {
-  return {reinterpret_cast<const std::byte*>(&weight), weight.stored.rows, weight.stored.columns, storage::packed};
-}
 
 /// Bit 4v + 2i + h of a Q5_0 or Q5_1 block's fifth bits goes to bit 2v + h of the i-th 16-bit half: the place its
 /// level has in the interleaved words. Three exchanges of bit pairs.

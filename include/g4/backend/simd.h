@@ -33,26 +33,19 @@ enum class numeric {
 /// When a weight moves into the kernels' own order.
 enum class packing {
   in_use,   ///< from its second use on, some of it with each: the first token comes soonest
-  at_load,  ///< at once: every token takes as long as the next
+  at_load,  ///< at once (a head, whose first use says how it is kept, with that): every token takes as long as the next
 };
 
 /// One of several products of the same input: y [T, w.rows] = x · wᵀ.
 struct projection {
-  matrix_view w;
+  weight_view w;
   float* y = nullptr;
-};
-
-/// How the weight of a head is kept in `fast` mode, where it is Q8_0; of other storages there is one way.
-enum class head_order {
-  whole,   ///< like every other weight: all logits cost the same
-  ranked,  ///< so that the k greatest logits take less reading (`best_products`), and all of them somewhat more work
 };
 
 struct simd_options {
   numeric mode = numeric::exact;
   g4::pool* pool = nullptr;  ///< the host's; null runs everything on the calling thread
   packing pack = packing::in_use;
-  head_order head = head_order::whole;
 };
 
 /// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have come from `reference<float>`.
@@ -67,45 +60,41 @@ class simd : public reference<float> {
   using weight_store = packed_store;
 
   simd() = default;
-  explicit simd(options choice) : mode_(choice.mode), pack_(choice.pack), head_(choice.head), pool_(choice.pool) {}
+  explicit simd(options choice) : mode_(choice.mode), pack_(choice.pack), pool_(choice.pool) {}
 
   [[nodiscard]] numeric mode() const { return mode_; }
   [[nodiscard]] std::size_t workers() const { return pool_ == nullptr ? 1 : pool_->workers(); }
 
-  /// The weight as `matmul`, `matmuls` and `embed` take it in place of `w`: on its way into the kernels' own order, in
-  /// memory of `store`. `w` outlives the store. Plain floats, and every weight in `exact` mode, stay as they are.
+  /// The weight as a model holds it: `w`, and that on its way into the kernels' own order, in memory of `store`. `w`
+  /// outlives the store. Plain floats, and every weight in `exact` mode, stay as they are.
   ///
   /// told   told(bytes) is called with stretches of `w` that have moved, from the thread that uses the weight
   /// use    what the weight is for
-  [[nodiscard]] result<matrix_view> prepare(const matrix_view& w, packed_store& store, let_go told = {},
+  [[nodiscard]] result<weight_view> prepare(const matrix_view& w, packed_store& store, let_go told = {},
                                             weight_use use = weight_use::layer) {
     if (mode_ == numeric::exact || !cpu::packs(w.type) || w.rows == 0) return w;
-    const bool by_nibbles = use == weight_use::head && head_ == head_order::ranked && w.type == storage::q8_0;
-    const auto order = by_nibbles ? cpu::panel_order::nibbles : cpu::panel_order::words;
-    cpu::packed_weight* weight = store.add(w, order, told);
-    if (weight == nullptr) return fail("packed weights: no memory for ", cpu::packed_bytes(w, order), " bytes");
-    if (pack_ == packing::at_load && !by_nibbles) move_panels(*weight, weight->count());  // nibbles: in a token's order
-    return cpu::view_of(*weight);
+    cpu::packed_weight* weight = store.add(w, use, told);
+    if (weight == nullptr) return fail("packed weights: no memory for ", cpu::packed_room(w, use), " bytes");
+    if (pack_ == packing::at_load && !weight->may_be_ranked) move_panels(*weight, weight->count());
+    return weight_view{w, weight};
   }
 
-  void embed(const matrix_view& table, std::size_t id, float scale, float* y) {
-    const cpu::packed_weight* weight = table.type == storage::packed ? &cpu::weight_of(table) : nullptr;
+  void embed(const weight_view& table, std::size_t id, float scale, float* y) {
+    const cpu::packed_weight* weight = packed(table);
     if (weight != nullptr && weight->has(id / cpu::panel_rows)) {
-      const storage s = weight->stored.type;
-      const std::size_t columns = facts_of(s).block_elements;
+      const std::size_t columns = facts_of(table.type).block_elements;
       std::byte block[256];
       for (std::size_t b = 0; b < table.columns / columns; ++b) {
         cpu::unpack_block(*weight, id, b, block);
-        Kernels::unpack(s, block, columns, y + b * columns);
+        Kernels::unpack(table.type, block, columns, y + b * columns);
       }
     } else {
-      const matrix_view& stored = weight != nullptr ? weight->stored : table;
-      Kernels::unpack(stored.type, stored.row(id), stored.columns, y);
+      Kernels::unpack(table.type, table.row(id), table.columns, y);
     }
     for (std::size_t i = 0; i < table.columns; ++i) y[i] *= scale;
   }
 
-  void matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
+  void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
     const projection one{w, y};
     matmuls({&one, 1}, x, tokens);
   }
@@ -123,7 +112,7 @@ class simd : public reference<float> {
     const cpu::activations levels = rounded ? round(x, columns, tokens) : cpu::activations{};
     const cpu::byte_activations byte_levels = bytes ? round_to_bytes(x, columns, tokens) : cpu::byte_activations{};
     for (const projection& p : products) {
-      if (p.w.type == storage::packed) move_some(cpu::weight_of(p.w));
+      if (cpu::packed_weight* const weight = packed(p.w)) move_some(*weight);
     }
 
     // Work is counted in panels of sixteen rows, whatever a product's storage.
@@ -150,21 +139,21 @@ class simd : public reference<float> {
     });
   }
 
-  /// As `reference::best_products`, without reading all of a weight that is kept by nibbles. The same bits, and the same
-  /// rows, whatever the pool.
-  void best_products(const matrix_view& w, const float* x, std::size_t k, float cap, float* y,
+  /// The products of one token of which the k greatest are wanted: those are right; any other row may hold −∞ instead.
+  /// Not all of a head in Q8_0 is read for that, once it has moved: a head of which the greatest products are wanted
+  /// before any of it has moved is kept by nibbles. The same bits as `matmul`, and the same rows, whatever the pool.
+  ///
+  /// cap     of the soft cap that the products go through later, whose rounding must not bring in another row; 0 is none
+  /// guess   rows that may be among the greatest, better the more of them are; the k greatest afterwards, or nothing
+  void best_products(const weight_view& w, const float* x, std::size_t k, float cap, float* y,
                      std::vector<std::int32_t>& guess) {
-    cpu::packed_weight* weight = w.type == storage::packed ? &cpu::weight_of(w) : nullptr;
-    if (weight == nullptr || weight->order != cpu::panel_order::nibbles || k == 0 || k > cpu::best_rows::most) {
-      return matmul(w, x, 1, y);
-    }
+    cpu::packed_weight* const weight = packed(w);
+    if (weight == nullptr || !weight->may_be_ranked || k == 0 || k > cpu::best_rows::most) return matmul(w, x, 1, y);
     if (!weight->settled()) {
-      if (!weight->used && !weight->moving.exchange(true, std::memory_order_acquire)) {
-        if (!weight->has(0)) cpu::order_by_energy(x, weight->groups);
-        weight->moving.store(false, std::memory_order_release);
-      }
+      if (!weight->has(0)) keep_by_nibbles(*weight, x);
       return matmul(w, x, 1, y);
     }
+    if (weight->order != cpu::panel_order::nibbles) return matmul(w, x, 1, y);
     const cpu::activations levels = round(x, w.columns, 1);
     const std::size_t plan_bytes = ceil_div(cpu::rank_plan::bytes(w.columns), 64) * 64;
     const std::size_t stride = ceil_div(cpu::rank_scratch(w.columns) + sizeof(cpu::best_rows), 64) * 64;
@@ -369,16 +358,22 @@ class simd : public reference<float> {
     });
   }
 
+  /// The weight in the kernels' order; null where it was not prepared, or in another backend's layout, or where this
+  /// backend multiplies with weights as stored.
+  [[nodiscard]] cpu::packed_weight* packed(const weight_view& w) const {
+    return mode_ == numeric::exact ? nullptr : prepared_as<cpu::packed_weight>(w);
+  }
+
   /// Whether a product goes through 16-bit activations: packed weights always, plain floats for many tokens only (for
   /// few, reading the weights costs more than multiplying them).
-  [[nodiscard]] bool takes_rounded(const matrix_view& w, std::size_t tokens) const {
-    return w.type == storage::packed ||
+  [[nodiscard]] bool takes_rounded(const weight_view& w, std::size_t tokens) const {
+    return packed(w) != nullptr ||
            (mode_ != numeric::exact && tokens >= 16 && facts_of(w.type).block_elements == 1 && w.type != storage::f64);
   }
 
   /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
-  [[nodiscard]] bool takes_bytes(const matrix_view& w, std::size_t tokens) const {
-    return mode_ == numeric::fast8 && tokens >= 16 && w.type == storage::packed;
+  [[nodiscard]] bool takes_bytes(const weight_view& w, std::size_t tokens) const {
+    return mode_ == numeric::fast8 && tokens >= 16 && packed(w) != nullptr;
   }
 
   template <class Level>
@@ -413,13 +408,22 @@ class simd : public reference<float> {
   }
 
   /// Bytes one worker needs for its panels of a product.
-  [[nodiscard]] std::size_t scratch_bytes(const matrix_view& w, std::size_t tokens) const {
+  [[nodiscard]] std::size_t scratch_bytes(const weight_view& w, std::size_t tokens) const {
     if (!takes_rounded(w, tokens)) return sizeof(float) * cpu::matmul_scratch(w);
-    if (w.type != storage::packed) return cpu::packed_scratch;
-    const cpu::packed_weight& weight = cpu::weight_of(w);
-    if (weight.settled() && weight.order == cpu::panel_order::words) return cpu::packed_scratch;
-    const matrix_view& stored = weight.stored;
-    return cpu::packed_scratch + panels_at_once(stored) * cpu::packed_panel_bytes(stored.type, stored.columns);
+    const cpu::packed_weight* const weight = packed(w);
+    if (weight == nullptr) return cpu::packed_scratch;
+    if (weight->settled() && weight->order == cpu::panel_order::words) return cpu::packed_scratch;
+    return cpu::packed_scratch + panels_at_once(w) * cpu::packed_panel_bytes(w.type, w.columns);
+  }
+
+  /// A head of which nothing has moved will be kept by nibbles, in the order of this token's energies.
+  static void keep_by_nibbles(cpu::packed_weight& weight, const float* x) {
+    if (weight.moving.exchange(true, std::memory_order_acquire)) return;  // another session decides
+    if (!weight.has(0) && weight.order != cpu::panel_order::nibbles) {
+      weight.order = cpu::panel_order::nibbles;
+      cpu::order_by_energy(x, weight.groups);
+    }
+    weight.moving.store(false, std::memory_order_release);
   }
 
   /// Panels [moved, moved + count) of a weight go where they belong. The caller alone moves this weight.
@@ -446,14 +450,17 @@ class simd : public reference<float> {
     }
   }
 
-  /// From its second use on a weight moves by an eighth, or by 16 MB if that is more.
+  /// From its second use on a weight moves by an eighth, or by 16 MB if that is more. What is to move at load and has not
+  /// does so at its first.
   void move_some(cpu::packed_weight& weight) {
-    if (weight.settled() || !weight.used.exchange(true, std::memory_order_relaxed)) return;
+    if (weight.settled()) return;
+    const bool used = weight.used.exchange(true, std::memory_order_relaxed);
+    if (!used && pack_ == packing::in_use) return;
     if (weight.moving.exchange(true, std::memory_order_acquire)) return;  // another session is at it
     const std::size_t panel_bytes = weight.panel_bytes();
     const std::size_t share = std::max({std::size_t{1}, (std::size_t{16} << 20) / panel_bytes, weight.count() / 8});
     const std::size_t left = weight.count() - weight.moved.load(std::memory_order_relaxed);
-    move_panels(weight, std::min(share, left));
+    move_panels(weight, pack_ == packing::at_load ? left : std::min(share, left));
     weight.moving.store(false, std::memory_order_release);
   }
 
@@ -468,24 +475,24 @@ class simd : public reference<float> {
     }
     cpu::packed_call call{nullptr, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch, {}};
     if (takes_bytes(p.w, tokens)) call.bytes = byte_levels;
-    if (p.w.type != storage::packed) {
+    const cpu::packed_weight* const in_panels = packed(p.w);
+    if (in_panels == nullptr) {
       call.w = p.w.row(first * cpu::panel_rows);
       return cpu::packed_matmul<Kernels>(call);
     }
-    const cpu::packed_weight& weight = cpu::weight_of(p.w);
+    const cpu::packed_weight& weight = *in_panels;
     const matrix_view& stored = weight.stored;
-    const std::size_t panel_bytes = weight.panel_bytes();
     const auto multiply = [&](const std::byte* panels, std::size_t from, std::size_t some) {
       call.w = panels;
       call.first = from;
       call.count = some;
       cpu::packed_matmul<Kernels>(call);
     };
-    call.origin = stored.type;
     const std::size_t end = first + count;
     const std::size_t moved = std::clamp(weight.moved.load(std::memory_order_acquire), first, end);
+    const std::size_t panel_bytes = moved > first ? weight.panel_bytes() : 0;  // settled with the first that moves
     std::size_t from = first;
-    if (weight.order == cpu::panel_order::words && first < moved) {
+    if (first < moved && weight.order == cpu::panel_order::words) {
       multiply(weight.panels + first * panel_bytes, first, moved - first);
       from = moved;
     }
@@ -504,7 +511,6 @@ class simd : public reference<float> {
 
   numeric mode_ = numeric::exact;
   packing pack_ = packing::in_use;
-  head_order head_ = head_order::whole;
   std::size_t unasked_ = 2;  // stages of lower nibbles that are read of every row (`rank_call::first_check`)
   g4::pool* pool_ = nullptr;
   working_memory scratch_;

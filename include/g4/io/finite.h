@@ -58,8 +58,7 @@ struct block_scales {
     case storage::f32:
     case storage::f16:
     case storage::bf16:
-    case storage::i16:
-    case storage::packed: break;
+    case storage::i16: break;
   }
   return {};
 }

@@ -363,11 +363,11 @@ class session {
     }
   }
   std::span<const scalar> last_logits() {
-    if (options_.best_logits > 0) {
-      compute_best_logits();
-    } else {
-      compute_logits(rows<spec.width, scalar>{memory() + layout_.hidden, 1});
+    const bool ranked = options_.best_logits > 0;
+    if constexpr (RanksProducts<B>) {
+      if (ranked) compute_best_logits();
     }
+    if (!ranked || !RanksProducts<B>) compute_logits(rows<spec.width, scalar>{memory() + layout_.hidden, 1});
     return {memory() + layout_.logits, static_cast<std::size_t>(spec.vocab)};
   }
 

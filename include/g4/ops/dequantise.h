@@ -178,7 +178,7 @@ void q6_k(const std::byte* b, Scalar* y) {
 /// elements  a whole number of blocks; whoever made the view has checked it
 /// out       [elements]
 ///
-/// `packed` and `i16` have no meaning outside their backend: nothing is written.
+/// `i16` has no meaning outside its backend: nothing is written.
 template <class Scalar>
 void dequantise(storage type, const std::byte* row, std::size_t elements, Scalar* out) {
   const auto plain = [&]<class Number>(Number, auto&& value_of) {
@@ -205,8 +205,7 @@ void dequantise(storage type, const std::byte* row, std::size_t elements, Scalar
     case storage::q4_k: return blocks(block::q4_k<Scalar>);
     case storage::q5_k: return blocks(block::q5_k<Scalar>);
     case storage::q6_k: return blocks(block::q6_k<Scalar>);
-    case storage::i16:  // a row's step lies elsewhere: see cache_view
-    case storage::packed: return;
+    case storage::i16: return;  // a row's step lies elsewhere: see cache_view
   }
 }
 

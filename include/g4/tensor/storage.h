@@ -24,7 +24,6 @@ enum class storage : std::uint8_t {
   q5_k,  ///< 256 elements, 176 bytes: as q4_k with a fifth bit
   q6_k,  ///< 256 elements, 210 bytes: d·sc·(q − 32), 16 sub-blocks of 16
   i16,  ///< caches of the cpu backend's fast mode: 16-bit levels, one float32 step per row kept apart; no file holds it
-  packed,  ///< a backend's own layout, made by its `prepare`; no other reader understands it
 };
 
 struct storage_facts {
@@ -48,12 +47,11 @@ struct storage_facts {
     case storage::q5_k: return {"Q5_K", 256, 176};
     case storage::q6_k: return {"Q6_K", 256, 210};
     case storage::i16: return {"I16", 1, 2};
-    case storage::packed: break;
   }
-  return {"packed", 0, 0};
+  return {"unknown", 0, 0};
 }
 
-/// Bytes of one row of `elements` numbers; 0 when the row is not a whole number of blocks (or the layout is packed).
+/// Bytes of one row of `elements` numbers; 0 when the row is not a whole number of blocks.
 [[nodiscard]] constexpr std::size_t row_bytes(storage s, std::size_t elements) {
   const storage_facts f = facts_of(s);
   if (f.block_elements == 0 || elements % f.block_elements != 0) return 0;
