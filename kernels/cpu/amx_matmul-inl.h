@@ -1,4 +1,4 @@
-// y = x · Wᵀ for sixteen tokens and sixteen rows at a time on a tile unit: the sums of packed_matmul-inl.h, bit for bit.
+// y = x · Wᵀ for sixteen tokens and sixteen rows at a time on a tile unit: the sums of panel_matmul-inl.h, bit for bit.
 //
 // Activations lie as a tile wants them: 32 levels of 16 bits are the 64 bytes of a row, and a widened block of weights,
 // [16 pairs, 16 rows, 2], is a tile but for its numbers being of 16 bits too. A product of two such numbers is one of
@@ -18,9 +18,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/amx.h"
-#include "kernels/cpu/packed-inl.h"
+#include "kernels/cpu/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -112,7 +112,7 @@ HWY_INLINE void multiply_block(Tiles& unit, const int16_t* x, size_t x_stride, c
   unit.store(of_256, sums + cut::sums, row);
 }
 
-// total[token] += what the block's sums stand for, in the operations and the order of `tile` in packed_matmul-inl.h.
+// total[token] += what the block's sums stand for, in the operations and the order of `tile` in panel_matmul-inl.h.
 //
 // step, x_total   [16 tokens] `stride` floats apart
 template <bool Bytes, bool Minimum>
@@ -140,7 +140,7 @@ HWY_INLINE void add_block_of_tiles(const int32_t* sums, const float* scale, cons
 // y[t] += sixteen tokens from `token` times a panel's split weights, blocks [first, first + count); block nought begins
 // at nought. The tile unit multiplies a block while vectors add up the one before.
 template <bool Minimum, bool Bytes, class Tiles>
-HWY_INLINE void sixteen_tokens(const cpu::packed_call& call, Tiles& unit, const int16_t* split, const float* scale,
+HWY_INLINE void sixteen_tokens(const cpu::product_call& call, Tiles& unit, const int16_t* split, const float* scale,
                                const float* minimum, size_t token, size_t first, size_t count, int32_t* sums, float* y,
                                size_t y_stride) {
   using cut = tile_cut<Bytes>;
@@ -175,7 +175,7 @@ HWY_INLINE void sixteen_tokens(const cpu::packed_call& call, Tiles& unit, const 
 // Tokens [token, token + tokens), a multiple of sixteen, times a widened piece of a panel: blocks [first, first + count).
 // Sums over earlier blocks wait in y.
 template <bool Minimum, bool Bytes, class Tiles>
-inline void panel_times_tiles(const cpu::packed_call& call, Tiles& unit, const wide_panel& wide, size_t panel,
+inline void panel_times_tiles(const cpu::product_call& call, Tiles& unit, const wide_panel& wide, size_t panel,
                               size_t token, size_t tokens, size_t first, size_t count) {
   using cut = tile_cut<Bytes>;
   static_assert(cpu::tile_bytes * (cut::blocks * cut::tiles + 2 * cut::sum_tiles) <= cpu::amx_scratch);

@@ -13,8 +13,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "g4/backend/calls.h"
-#include "kernels/cpu/packed-inl.h"
+#include "g4/backend/cpu/calls.h"
+#include "kernels/cpu/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -42,8 +42,8 @@ HWY_INLINE void write_four_sums(D dn, V a, V b, V c, V d, T* y) {
   }
 }
 
-// Steps of a block's keys and values, by place in the block.
-struct levels_block {
+// Steps of a stretch's keys and values, by place in it.
+struct levels_stretch {
   float* key_step;
   float* value_step;
 };

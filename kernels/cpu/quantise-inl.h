@@ -1,4 +1,4 @@
-// Activations in 16 bits: x ≈ level · step for every block of 32 columns (`activations` in include/g4/backend/calls.h).
+// Activations in 16 bits: x ≈ level · step for every block of 32 columns (`activations` in include/g4/backend/cpu/calls.h).
 #if defined(G4_KERNELS_CPU_QUANTISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef G4_KERNELS_CPU_QUANTISE_INL_H_
 #undef G4_KERNELS_CPU_QUANTISE_INL_H_
@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();

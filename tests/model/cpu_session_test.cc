@@ -138,7 +138,7 @@ void expect_the_greatest_logits(std::initializer_list<std::size_t> counts) {
     ASSERT_TRUE(quantise(storage::q8_0, row.data(), width, table.data() + r * row_bytes(storage::q8_0, width)));
   }
   const matrix_view stored{table.data(), w.embed.rows, width, storage::q8_0};
-  packed_store store;
+  panel_store store;
   w.head = *whole.prepare(stored, store);
   auto every = *session<V, backend::cpu>::make(w, whole, {.context = 60, .batch = 8});
   const auto ids = some_ids(50, V::vocab);

@@ -1,18 +1,18 @@
-// y = x · Wᵀ for many tokens with packed weights and 8-bit activations: as packed_matmul-inl.h, with products of bytes, of which a
+// y = x · Wᵀ for many tokens with weights in panels and 8-bit activations: as panel_matmul-inl.h, with products of bytes, of which a
 // CPU does twice as many. Error: activations rounded to 7 bits and a sign per block of 32.
-#if defined(G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
-#undef G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
+#if defined(G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_
+#undef G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_
 #else
-#define G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
+#define G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_
 #endif
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
-#include "g4/backend/calls.h"
-#include "kernels/cpu/packed-inl.h"
+#include "g4/backend/cpu/calls.h"
+#include "kernels/cpu/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -56,7 +56,7 @@ struct byte_panel {
 };
 
 inline constexpr size_t byte_panel_bytes = cpu::wide_blocks * (512 + 3 * 64);
-static_assert(2 * byte_panel_bytes <= cpu::packed_scratch);
+static_assert(2 * byte_panel_bytes <= cpu::product_scratch);
 
 HWY_INLINE byte_panel byte_panel_in(std::byte* scratch) {
   auto* scale = reinterpret_cast<float*>(scratch + cpu::wide_blocks * 512);
@@ -65,14 +65,14 @@ HWY_INLINE byte_panel byte_panel_in(std::byte* scratch) {
 
 // What is added to a level for it to be unsigned.
 template <storage S>
-inline constexpr int byte_offset = S == storage::q8_0 ? 128 : packed_facts<S>::offset;
+inline constexpr int byte_offset = S == storage::q8_0 ? 128 : panel_facts<S>::offset;
 
 template <storage S, size_t Sub, size_t... Word>
 HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scales, std::index_sequence<Word...>,
                                    const byte_panel& out, size_t b) {
   const level_lanes dl;
   const float_lanes df;
-  const levels16 more = hn::Set(dl, static_cast<int16_t>(byte_offset<S> - packed_facts<S>::offset));
+  const levels16 more = hn::Set(dl, static_cast<int16_t>(byte_offset<S> - panel_facts<S>::offset));
   G4_UNROLL for (size_t part = 0; part < parts; ++part) {
     auto* to = reinterpret_cast<int16_t*>(out.levels + 512 * b + part * (64 / parts));
     ((hn::StoreU(hn::Or(hn::Add(level<S, Sub, 2 * Word>(block, part), more),
@@ -80,7 +80,7 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
                  dl, to + 32 * Word)),
      ...);
     hn::StoreU(scale<S, Sub>(scales, part), df, out.scale + 16 * b + part * lanes);
-    if constexpr (packed_facts<S>::has_minimum) {
+    if constexpr (panel_facts<S>::has_minimum) {
       hn::StoreU(minimum<S, Sub>(scales, part), df, out.minimum + 16 * b + part * lanes);
     } else if constexpr (S == storage::q6_k) {
       auto* signed_scales = reinterpret_cast<int32_t*>(out.minimum) + 32 * b + part * lanes;
@@ -97,10 +97,10 @@ HWY_INLINE void bytes_of_block(const std::byte* block, const std::byte* scales, 
 }
 
 template <storage S>
-inline void bytes_of_panel(const cpu::packed_call& call, size_t panel, size_t first, size_t count,
+inline void bytes_of_panel(const cpu::product_call& call, size_t panel, size_t first, size_t count,
                            const byte_panel& out) {
-  using facts = packed_facts<S>;
-  const std::byte* levels = call.w + (panel - call.first) * cpu::packed_panel_bytes(S, call.columns);
+  using facts = panel_facts<S>;
+  const std::byte* levels = call.w + (panel - call.first) * cpu::panel_size(S, call.columns);
   const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
   for (size_t b = 0; b < count; b += facts::subs) {
     const size_t from = (first + b) / facts::subs;
@@ -131,7 +131,7 @@ HWY_INLINE void dot_words(const std::byte* const (&levels)[Vectors], const int8_
 
 // y[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over blocks [first, first + count).
 template <storage S, size_t Tokens, size_t Vectors>
-HWY_INLINE void byte_tile(const cpu::packed_call& call, const byte_panel (&w)[Vectors], const size_t (&part)[Vectors],
+HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[Vectors], const size_t (&part)[Vectors],
                           size_t token, size_t first, size_t count, float* y, size_t y_stride,
                           const size_t (&y_at)[Vectors]) {
   const float_lanes df;
@@ -183,7 +183,7 @@ HWY_INLINE void byte_tile(const cpu::packed_call& call, const byte_panel (&w)[Ve
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
         const floats factor = hn::Mul(scale, hn::Set(df, call.bytes.step[begin + t * row + b]));
         total[t][v] = hn::MulAdd(hn::ConvertTo(df, sums[t][v]), factor, total[t][v]);
-        if constexpr (packed_facts<S>::has_minimum) {
+        if constexpr (panel_facts<S>::has_minimum) {
           const floats minima = hn::LoadU(df, w[v].minimum + 16 * b + part[v] * lanes);
           total[t][v] = hn::MulAdd(minima, hn::Set(df, call.bytes.total[begin + t * row + b]), total[t][v]);
         }
@@ -197,7 +197,7 @@ HWY_INLINE void byte_tile(const cpu::packed_call& call, const byte_panel (&w)[Ve
 
 // Tokens [token, token + Tokens) times one or two panels; the last panel's missing rows have no place in y.
 template <storage S, size_t Tokens>
-inline void bytes_times_tokens(const cpu::packed_call& call, const byte_panel (&w)[2], size_t panel, size_t panels,
+inline void bytes_times_tokens(const cpu::product_call& call, const byte_panel (&w)[2], size_t panel, size_t panels,
                                size_t token, size_t first, size_t count) {
   constexpr size_t room = 2 * cpu::panel_rows;
   const size_t row = panel * cpu::panel_rows;
@@ -227,10 +227,10 @@ inline void bytes_times_tokens(const cpu::packed_call& call, const byte_panel (&
 }
 
 template <storage S>
-inline void bytes_matmul_of(const cpu::packed_call& call) {
+inline void bytes_matmul_of(const cpu::product_call& call) {
   constexpr size_t most = lanes == 16 ? 6 : 2;  // 12 sums in integers and 12 in floats; with 16 registers 4 of each
   const size_t blocks = call.bytes.blocks;
-  // As in packed_matmul-inl.h: activations of a batch and two panels' pieces share a second-level cache.
+  // As in panel_matmul-inl.h: activations of a batch and two panels' pieces share a second-level cache.
   const size_t batch = std::max<size_t>(most, 640 * 1024 / (32 * std::min(cpu::wide_blocks, blocks)) / most * most);
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t end = std::min(token + batch, call.tokens);
@@ -248,8 +248,8 @@ inline void bytes_matmul_of(const cpu::packed_call& call) {
   }
 }
 
-// In two files, as in packed_matmul-inl.h.
-inline void packed_matmul_bytes_k(const cpu::packed_call& call) {
+// In two files, as in panel_matmul-inl.h.
+inline void panel_matmul_bytes_k(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::q4_k: return bytes_matmul_of<storage::q4_k>(call);
     case storage::q5_k: return bytes_matmul_of<storage::q5_k>(call);
@@ -257,7 +257,7 @@ inline void packed_matmul_bytes_k(const cpu::packed_call& call) {
   }
 }
 
-inline void packed_matmul_bytes(const cpu::packed_call& call) {
+inline void panel_matmul_bytes(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::q4_0: return bytes_matmul_of<storage::q4_0>(call);
     case storage::q4_1: return bytes_matmul_of<storage::q4_1>(call);
@@ -269,4 +269,4 @@ inline void packed_matmul_bytes(const cpu::packed_call& call) {
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
+#endif  // G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_

@@ -1,16 +1,16 @@
-// Reading packed weights: levels as 16-bit vectors, scales as floats. Layout: include/g4/backend/packed.h.
-#if defined(G4_KERNELS_CPU_PACKED_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACKED_INL_H_
-#undef G4_KERNELS_CPU_PACKED_INL_H_
+// Reading weights in panels: levels as 16-bit vectors, scales as floats. Layout: include/g4/backend/cpu/panels.h.
+#if defined(G4_KERNELS_CPU_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_PANELS_INL_H_
+#undef G4_KERNELS_CPU_PANELS_INL_H_
 #else
-#define G4_KERNELS_CPU_PACKED_INL_H_
+#define G4_KERNELS_CPU_PANELS_INL_H_
 #endif
 
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
-#include "g4/backend/packed.h"
+#include "g4/backend/cpu/panels.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -43,10 +43,10 @@ HWY_INLINE levels16 both_columns(const int16_t* pair) {
 
 // The facts of a storage that the loops need at compile time.
 template <storage S>
-struct packed_facts {
+struct panel_facts {
   static constexpr size_t columns = facts_of(S).block_elements;
-  static constexpr size_t level_bytes = cpu::panel_rows * cpu::packed_level_bytes(S);
-  static constexpr size_t scale_bytes = cpu::panel_rows * cpu::packed_scale_bytes(S);
+  static constexpr size_t level_bytes = cpu::panel_rows * cpu::panel_level_bytes(S);
+  static constexpr size_t scale_bytes = cpu::panel_rows * cpu::panel_scale_bytes(S);
   static constexpr size_t subs = columns / 32;  // sub-blocks of 32 columns
   static constexpr bool has_minimum =
       S == storage::q4_1 || S == storage::q5_1 || S == storage::q4_k || S == storage::q5_k;
@@ -144,4 +144,4 @@ struct wide_panel {
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACKED_INL_H_
+#endif  // G4_KERNELS_CPU_PANELS_INL_H_

@@ -1,4 +1,4 @@
-/// Rows of a file → panels of the kernels' order (`backend/packed.h` has the layout).
+/// Rows of a file → panels of the kernels' order (`backend/cpu/panels.h` has the layout).
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "g4/backend/packed.h"
+#include "g4/backend/cpu/panels.h"
 
 namespace g4::cpu {
 
@@ -43,7 +43,7 @@ struct block_words {
 }
 
 /// The levels of one block of one row, to the row's own place in the panel's block.
-inline void pack_levels(storage s, const std::byte* from, std::byte* to) {
+inline void levels_to_panel(storage s, const std::byte* from, std::byte* to) {
   const block_words at = words_of(s);
   spread_words(from + at.words_at, at.words, to);
   if (at.upper == 1) {
@@ -57,7 +57,7 @@ inline void pack_levels(storage s, const std::byte* from, std::byte* to) {
 }
 
 /// The scales of one block of one row: those of two bytes, and those of one.
-inline void pack_scales(storage s, const std::byte* from, std::byte* scales2, std::byte* scales1) {
+inline void scales_to_panel(storage s, const std::byte* from, std::byte* scales2, std::byte* scales1) {
   const auto half = [&](std::size_t n, const std::byte* at) { std::memcpy(scales2 + 32 * n, at, 2); };
   switch (s) {
     case storage::q4_0:
@@ -91,22 +91,22 @@ inline void pack_scales(storage s, const std::byte* from, std::byte* scales2, st
   }
 }
 
-/// Panel `panel` of w, in packed_panel_bytes(w.type, w.columns) bytes. The kernel made of this: kernels/cpu/pack-inl.h.
-inline void pack_panel(const matrix_view& w, std::size_t panel, std::byte* out) {
+/// Panel `panel` of w, in panel_size(w.type, w.columns) bytes. The kernel made of this: kernels/cpu/to_panels-inl.h.
+inline void to_panel(const matrix_view& w, std::size_t panel, std::byte* out) {
   const storage_facts facts = facts_of(w.type);
   const std::size_t blocks = w.columns / facts.block_elements;
-  const std::size_t level_bytes = panel_rows * packed_level_bytes(w.type);
-  const std::size_t scale_bytes = panel_rows * packed_scale_bytes(w.type);
+  const std::size_t level_bytes = panel_rows * panel_level_bytes(w.type);
+  const std::size_t scale_bytes = panel_rows * panel_scale_bytes(w.type);
   const std::size_t first = panel * panel_rows;
   const std::size_t rows = std::min(panel_rows, w.rows - first);
   std::byte* levels = out;
   std::byte* scales = levels + blocks * level_bytes;
-  if (rows < panel_rows) std::memset(out, 0, packed_panel_bytes(w.type, w.columns));
+  if (rows < panel_rows) std::memset(out, 0, panel_size(w.type, w.columns));
   for (std::size_t b = 0; b < blocks; ++b, levels += level_bytes, scales += scale_bytes) {
     for (std::size_t r = 0; r < rows; ++r) {
       const std::byte* from = w.row(first + r) + b * facts.block_bytes;
-      pack_levels(w.type, from, levels + 4 * r);
-      pack_scales(w.type, from, scales + 2 * r, scales + r);
+      levels_to_panel(w.type, from, levels + 4 * r);
+      scales_to_panel(w.type, from, scales + 2 * r, scales + r);
     }
   }
 }
@@ -129,16 +129,16 @@ inline void join_nibbles(const std::byte* panel, std::size_t columns, const std:
 }
 
 /// Row `row` of a weight whose panel has moved, in the file's form again: block `block` to `to`.
-inline void unpack_block(const packed_weight& weight, std::size_t row, std::size_t block, std::byte* to) {
+inline void block_from_panel(const panel_weight& weight, std::size_t row, std::size_t block, std::byte* to) {
   const storage s = weight.stored.type;
   const std::size_t columns = weight.stored.columns;
   const std::size_t blocks = columns / facts_of(s).block_elements;
   const std::size_t r = row % panel_rows;
   const std::byte* panel = weight.panels + row / panel_rows * weight.panel_bytes();
   if (weight.order == panel_order::nibbles) return join_nibbles(panel, columns, weight.groups, r, block, to);
-  const std::byte* levels = panel + block * panel_rows * packed_level_bytes(s) + 4 * r;
+  const std::byte* levels = panel + block * panel_rows * panel_level_bytes(s) + 4 * r;
   const std::byte* scales =
-      panel + blocks * panel_rows * packed_level_bytes(s) + block * panel_rows * packed_scale_bytes(s);
+      panel + blocks * panel_rows * panel_level_bytes(s) + block * panel_rows * panel_scale_bytes(s);
   const auto half = [&](std::size_t n, std::byte* at) { std::memcpy(at, scales + 32 * n + 2 * r, 2); };
   const auto gather_words = [&](std::size_t from, std::size_t count, std::byte* at) {
     for (std::size_t i = 0; i < count; ++i) std::memcpy(at + 4 * i, levels + 64 * (from + i), 4);

@@ -1,17 +1,17 @@
-// y = x · Wᵀ with packed weights and 16-bit activations: 16-bit products summed in int32 over each block of 32 columns,
+// y = x · Wᵀ with weights in panels and 16-bit activations: 16-bit products summed in int32 over each block of 32 columns,
 // one conversion to float per block. Definition: include/g4/ops/matmul.h; error: activations rounded to 14 bits.
-#if defined(G4_KERNELS_CPU_PACKED_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
-#undef G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
+#if defined(G4_KERNELS_CPU_PANEL_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_PANEL_MATMUL_INL_H_
+#undef G4_KERNELS_CPU_PANEL_MATMUL_INL_H_
 #else
-#define G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
+#define G4_KERNELS_CPU_PANEL_MATMUL_INL_H_
 #endif
 
 #include <algorithm>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/amx_matmul-inl.h"
-#include "kernels/cpu/packed-inl.h"
+#include "kernels/cpu/panels-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -34,7 +34,7 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
                               const int32_t* sum, float x_total, size_t part, floats& y) {
   const float_lanes df;
   const int_lanes di;
-  constexpr int offset = packed_facts<S>::offset;
+  constexpr int offset = panel_facts<S>::offset;
   sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
   dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
   sums32 first = hn::Add(chain[0], chain[1]);
@@ -46,7 +46,7 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
   const sums32 total = hn::Add(first, second);
   const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
   y = hn::MulAdd(hn::ConvertTo(df, total), factor, y);
-  if constexpr (packed_facts<S>::has_minimum) {
+  if constexpr (panel_facts<S>::has_minimum) {
     y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
   }
 }
@@ -59,8 +59,8 @@ HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const
 
 // One vector of a panel's rows. With two or four vectors to a panel the later ones find it in the first-level cache.
 template <storage S>
-inline void panel_times_vector(const cpu::packed_call& call, const std::byte* panel, size_t part, float* sums) {
-  using facts = packed_facts<S>;
+inline void panel_times_vector(const cpu::product_call& call, const std::byte* panel, size_t part, float* sums) {
+  using facts = panel_facts<S>;
   const size_t blocks = call.columns / facts::columns;
   const std::byte* scales = panel + blocks * facts::level_bytes;
   const std::byte* ahead = panel + early;
@@ -99,7 +99,7 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
   const level_lanes dl;
   const float_lanes df;
   G4_UNROLL for (size_t part = 0; part < parts; ++part) {
-    const levels16 offset = hn::Set(dl, packed_facts<S>::offset);
+    const levels16 offset = hn::Set(dl, panel_facts<S>::offset);
     if constexpr (S == storage::q6_k) {
       const auto pairs_of = [](sums32 v) HWY_ATTR {  // every row's scale twice
         const auto low = hn::And(v, hn::Set(int_lanes(), 0xffff));
@@ -114,7 +114,7 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
       (hn::StoreU(hn::Sub(level<S, Sub, Pair>(block, part), offset), dl, out + 32 * Pair + part * 2 * lanes), ...);
     }
     hn::StoreU(scale<S, Sub>(scales, part), df, scale_out + part * lanes);
-    if constexpr (packed_facts<S>::has_minimum) {
+    if constexpr (panel_facts<S>::has_minimum) {
       hn::StoreU(minimum<S, Sub>(scales, part), df, minimum_out + part * lanes);
     }
   }
@@ -130,9 +130,9 @@ HWY_INLINE void widen_block(const std::byte* block, const std::byte* scales, std
 
 // Blocks [first, first + count) of a panel, counted in 32 columns; both are whole blocks of the storage.
 template <storage S>
-HWY_INLINE void widen(const cpu::packed_call& call, size_t panel, size_t first, size_t count, const wide_panel& out) {
-  using facts = packed_facts<S>;
-  const std::byte* levels = call.w + (panel - call.first) * cpu::packed_panel_bytes(S, call.columns);
+HWY_INLINE void widen(const cpu::product_call& call, size_t panel, size_t first, size_t count, const wide_panel& out) {
+  using facts = panel_facts<S>;
+  const std::byte* levels = call.w + (panel - call.first) * cpu::panel_size(S, call.columns);
   const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
   for (size_t b = 0; b < count / facts::subs; ++b) {
     const size_t from = first / facts::subs + b;
@@ -144,7 +144,7 @@ HWY_INLINE void widen(const cpu::packed_call& call, size_t panel, size_t first, 
 }
 
 // Plain floats become levels of 12 bits and a sign with one step per row and block of 32.
-inline void widen_floats(const cpu::packed_call& call, size_t panel, size_t first, size_t count,
+inline void widen_floats(const cpu::product_call& call, size_t panel, size_t first, size_t count,
                          const wide_panel& out) {
   constexpr int top = 4096;
   const size_t stride = row_bytes(call.origin, call.columns);
@@ -194,7 +194,7 @@ inline constexpr bool totals_in_registers = lanes == 16 || !HWY_ARCH_X86;
 // sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`; the
 // first block begins at nought.
 template <size_t Tokens, size_t Vectors, bool Minimum>
-HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
+HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
                      size_t count, float* sums, size_t sums_stride) {
   const float_lanes df;
   const size_t row = call.x.blocks;
@@ -253,7 +253,7 @@ HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors]
 inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
 
 template <size_t Tokens, bool Minimum>
-HWY_INLINE void tiles(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
+HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
                       size_t first, size_t count, float* sums, size_t stride) {
   const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
     return tile_rows{wide[p].levels + part * 2 * lanes, wide[p].scale + part * lanes, wide[p].minimum + part * lanes};
@@ -274,7 +274,7 @@ HWY_INLINE void tiles(const cpu::packed_call& call, const wide_panel (&wide)[nei
 
 // Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
 template <size_t Tokens, bool Minimum>
-HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                     size_t panels, size_t token, size_t first, size_t count) {
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
@@ -297,7 +297,7 @@ HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_pan
 }
 
 template <bool Minimum>
-inline void panels_times_matrix(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+inline void panels_times_matrix(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                 size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
   constexpr size_t most = totals_in_registers ? 6 : 4;  // 12 sums in integers and 12 in floats, or 8 in integers
   const size_t end = token + tokens;
@@ -313,14 +313,14 @@ inline void panels_times_matrix(const cpu::packed_call& call, const wide_panel (
 // Widen is called as widen(call, panel, first block, blocks, out). Where there are tiles they take sixteen tokens at a
 // time, and vectors the rest: both give the same bits.
 template <bool Minimum, bool Bytes, class Widen, class Tiles>
-HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece, Tiles& unit) {
+HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece, Tiles& unit) {
   const size_t blocks = call.x.blocks;
   // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
   // of 512 KB or more. Rounding plain floats costs more than reading activations from further away.
   size_t unit_tokens = 12;
   if constexpr (Tiles::possible) unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
-  const size_t batch = cpu::packs(call.origin) ? fit / unit_tokens * unit_tokens : 512;
+  const size_t batch = cpu::has_panels(call.origin) ? fit / unit_tokens * unit_tokens : 512;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
@@ -346,12 +346,12 @@ HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece, 
 }
 
 template <storage S>
-inline void packed_matmul_of(const cpu::packed_call& call) {
+inline void panel_matmul_of(const cpu::product_call& call) {
   if (call.tokens > 1) {
     matmul_tiles unit(call.tokens >= amx_tokens);
-    return blocked_matmul<packed_facts<S>::has_minimum, levels_are_bytes<S>>(call, widen<S>, unit);
+    return blocked_matmul<panel_facts<S>::has_minimum, levels_are_bytes<S>>(call, widen<S>, unit);
   }
-  const size_t panel_bytes = cpu::packed_panel_bytes(S, call.columns);
+  const size_t panel_bytes = cpu::panel_size(S, call.columns);
   for (size_t p = call.first; p < call.first + call.count; ++p) {
     const size_t row = p * cpu::panel_rows;
     HWY_ALIGN float sums[cpu::panel_rows];
@@ -362,30 +362,30 @@ inline void packed_matmul_of(const cpu::packed_call& call) {
   }
 }
 
-// Blocks of 256, and everything else: a file each compiles them (packed_matmul*.cc), since each storage unrolls into a
+// Blocks of 256, and everything else: a file each compiles them (panel_matmul*.cc), since each storage unrolls into a
 // kernel of its own and all together took a compiler more than a minute.
-inline void packed_matmul_k(const cpu::packed_call& call) {
-  return call.origin == storage::q4_k ? packed_matmul_of<storage::q4_k>(call) : packed_matmul_of<storage::q5_k>(call);
+inline void panel_matmul_k(const cpu::product_call& call) {
+  return call.origin == storage::q4_k ? panel_matmul_of<storage::q4_k>(call) : panel_matmul_of<storage::q5_k>(call);
 }
 
-inline void packed_matmul_q6_k(const cpu::packed_call& call) { packed_matmul_of<storage::q6_k>(call); }
+inline void panel_matmul_q6_k(const cpu::product_call& call) { panel_matmul_of<storage::q6_k>(call); }
 
-inline void packed_matmul_floats(const cpu::packed_call& call) {
+inline void panel_matmul_floats(const cpu::product_call& call) {
   matmul_tiles unit(call.tokens >= amx_tokens);
   blocked_matmul<false, false>(call, widen_floats, unit);
 }
 
-inline void packed_matmul_32(const cpu::packed_call& call) {
+inline void panel_matmul_32(const cpu::product_call& call) {
   switch (call.origin) {
-    case storage::q4_0: return packed_matmul_of<storage::q4_0>(call);
-    case storage::q4_1: return packed_matmul_of<storage::q4_1>(call);
-    case storage::q5_0: return packed_matmul_of<storage::q5_0>(call);
-    case storage::q5_1: return packed_matmul_of<storage::q5_1>(call);
-    case storage::q8_0: return packed_matmul_of<storage::q8_0>(call);
-    default: return packed_matmul_floats(call);
+    case storage::q4_0: return panel_matmul_of<storage::q4_0>(call);
+    case storage::q4_1: return panel_matmul_of<storage::q4_1>(call);
+    case storage::q5_0: return panel_matmul_of<storage::q5_0>(call);
+    case storage::q5_1: return panel_matmul_of<storage::q5_1>(call);
+    case storage::q8_0: return panel_matmul_of<storage::q8_0>(call);
+    default: return panel_matmul_floats(call);
   }
 }
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
+#endif  // G4_KERNELS_CPU_PANEL_MATMUL_INL_H_

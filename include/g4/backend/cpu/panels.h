@@ -5,7 +5,7 @@
 /// are those of the file. After them come the panel's scales. The last panel's missing rows are noughts.
 ///
 ///     levels    [blocks, words per block, 16 rows] of 32 bits
-///     scales    [blocks, …, 16 rows]                see packed_scale_bytes
+///     scales    [blocks, …, 16 rows]                see panel_scale_bytes
 ///
 /// A Q8_0 weight whose rows are to be ranked (a head) is kept by nibbles instead: what is needed to say roughly how large a
 /// row's product is comes first, the rest of the levels after it.
@@ -14,7 +14,7 @@
 ///     scales    [blocks, 16 rows]            half floats
 ///     norms     [blocks, 16 rows]            bytes: ‖lower nibbles − 8‖ · norm_unit, rounded up
 ///     lower     [groups, 16 rows]            a group is eight columns, the word with their lower nibbles; which group stands
-///                                            where is `packed_weight::groups`: those with large activations first
+///                                            where is `panel_weight::groups`: those with large activations first
 #pragma once
 
 #include <atomic>
@@ -39,11 +39,11 @@ namespace cpu {
 
 inline constexpr std::size_t panel_rows = 16;
 
-/// True for the storages `pack` rearranges. Plain floats stay where they are.
-[[nodiscard]] constexpr bool packs(storage s) { return facts_of(s).block_elements > 1; }
+/// True for the storages `prepare` puts into panels. Plain floats stay where they are.
+[[nodiscard]] constexpr bool has_panels(storage s) { return facts_of(s).block_elements > 1; }
 
 /// Bytes of one block's levels (interleaved words) of a single row.
-[[nodiscard]] constexpr std::size_t packed_level_bytes(storage s) {
+[[nodiscard]] constexpr std::size_t panel_level_bytes(storage s) {
   switch (s) {
     case storage::q4_0:
     case storage::q4_1: return 16;
@@ -58,7 +58,7 @@ inline constexpr std::size_t panel_rows = 16;
 }
 
 /// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or 16 scales.
-[[nodiscard]] constexpr std::size_t packed_scale_bytes(storage s) {
+[[nodiscard]] constexpr std::size_t panel_scale_bytes(storage s) {
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
@@ -95,11 +95,10 @@ struct nibble_panel {
 inline constexpr float norm_unit = 5.5f;
 
 /// Bytes from one panel to the next.
-[[nodiscard]] constexpr std::size_t packed_panel_bytes(storage s, std::size_t columns,
-                                                       panel_order order = panel_order::words) {
+[[nodiscard]] constexpr std::size_t panel_size(storage s, std::size_t columns, panel_order order = panel_order::words) {
   if (order == panel_order::nibbles) return nibble_panel_of(columns).bytes;
   const std::size_t blocks = columns / facts_of(s).block_elements;
-  return (blocks * panel_rows * (packed_level_bytes(s) + packed_scale_bytes(s)) + 63) & ~std::size_t{63};
+  return (blocks * panel_rows * (panel_level_bytes(s) + panel_scale_bytes(s)) + 63) & ~std::size_t{63};
 }
 
 /// Whether the rows of a weight may be ranked, and so kept by nibbles.
@@ -108,9 +107,9 @@ inline constexpr float norm_unit = 5.5f;
 }
 
 /// Bytes for a weight in either order that it may come to be kept in.
-[[nodiscard]] constexpr std::size_t packed_room(const matrix_view& w, weight_use use) {
+[[nodiscard]] constexpr std::size_t panel_room(const matrix_view& w, weight_use use) {
   const auto order = can_be_ranked(w, use) ? panel_order::nibbles : panel_order::words;  // nibbles take a little more
-  return (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns, order);
+  return (w.rows + panel_rows - 1) / panel_rows * panel_size(w.type, w.columns, order);
 }
 
 inline constexpr weight_layout panels_of_sixteen{"panels of sixteen rows"};
@@ -123,7 +122,7 @@ inline constexpr weight_layout panels_of_sixteen{"panels of sixteen rows"};
 /// with what has `moved` and with `stored`, which stays readable.
 ///
 /// How a head's panels are ordered is settled before the first of them moves, by whether its greatest products are asked for.
-struct packed_weight : prepared_weight {
+struct panel_weight : prepared_weight {
   static constexpr const weight_layout& own_layout = panels_of_sixteen;
 
   matrix_view stored;  ///< as in the file
@@ -136,17 +135,13 @@ struct packed_weight : prepared_weight {
   std::atomic<bool> moving{false};
   std::atomic<std::size_t> moved{0};  ///< panels [0, moved) can be read
 
-  packed_weight(const matrix_view& w, weight_use use, std::byte* memory, let_go told)
-      : prepared_weight(own_layout),
-        stored(w),
-        may_be_ranked(can_be_ranked(w, use)),
-        panels(memory),
-        done_with(told) {
+  panel_weight(const matrix_view& w, weight_use use, std::byte* memory, let_go told)
+      : prepared_weight(own_layout), stored(w), may_be_ranked(can_be_ranked(w, use)), panels(memory), done_with(told) {
     if (may_be_ranked) groups.resize(w.columns / 8);
     for (std::size_t g = 0; g < groups.size(); ++g) groups[g] = static_cast<std::uint16_t>(g);
   }
 
-  [[nodiscard]] std::size_t panel_bytes() const { return packed_panel_bytes(stored.type, stored.columns, order); }
+  [[nodiscard]] std::size_t panel_bytes() const { return panel_size(stored.type, stored.columns, order); }
   [[nodiscard]] std::size_t count() const { return (stored.rows + panel_rows - 1) / panel_rows; }
   [[nodiscard]] bool has(std::size_t panel) const { return panel < moved.load(std::memory_order_acquire); }
   [[nodiscard]] bool settled() const { return moved.load(std::memory_order_acquire) == count(); }
@@ -154,13 +149,13 @@ struct packed_weight : prepared_weight {
 
 }  // namespace cpu
 
-/// Owns packed weights for as long as a model uses them. Grows in large pieces of which only what is written takes
+/// Owns weights in panels for as long as a model uses them. Grows in large pieces of which only what is written takes
 /// memory. Not for several threads at once.
-class packed_store {
+class panel_store {
  public:
   /// A weight whose rows `w`, which outlive the store, will move into memory of the store. Null when memory has run out.
-  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, weight_use use, let_go told) {
-    std::byte* memory = take(cpu::packed_room(w, use));
+  [[nodiscard]] cpu::panel_weight* add(const matrix_view& w, weight_use use, let_go told) {
+    std::byte* memory = take(cpu::panel_room(w, use));
     return memory == nullptr ? nullptr : &weights_.emplace_back(w, use, memory, told);
   }
   /// `bytes` bytes aligned to a cache line, or null when memory has run out.
@@ -193,7 +188,7 @@ class packed_store {
     void operator()(std::byte* p) const { ::operator delete[](p, huge_page); }
   };
   std::vector<std::unique_ptr<std::byte[], release>> pieces_;
-  std::deque<cpu::packed_weight> weights_;
+  std::deque<cpu::panel_weight> weights_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;
   std::size_t bytes_ = 0;
