@@ -39,15 +39,18 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
   dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
   sums32 first = hn::Add(chain[0], chain[1]);
   sums32 second = hn::Add(chain[2], chain[3]);
-  if constexpr (S == storage::q6_k) {
-    first = hn::Mul(first, signed_scale(scales, 2 * Sub, part));
-    second = hn::Mul(second, signed_scale(scales, 2 * Sub + 1, part));
+  if constexpr (panel_facts<S>::halves) {
+    first = hn::Mul(first, half_scale<S>(scales, 2 * Sub, part));
+    second = hn::Mul(second, half_scale<S>(scales, 2 * Sub + 1, part));
   }
   const sums32 total = hn::Add(first, second);
   const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
   y = hn::MulAdd(hn::ConvertTo(df, total), factor, y);
-  if constexpr (panel_facts<S>::has_minimum) {
-    y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
+  if constexpr (panel_facts<S>::minima == 1) y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
+  if constexpr (panel_facts<S>::minima == 2) {
+    for (size_t n = 0; n < 2; ++n) {
+      y = hn::MulAdd(minimum<S, Sub>(scales, part, n), hn::Set(df, step * static_cast<float>(sum[n])), y);
+    }
   }
 }
 
@@ -100,13 +103,13 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
   const float_lanes df;
   G4_UNROLL for (size_t part = 0; part < parts; ++part) {
     const levels16 offset = hn::Set(dl, panel_facts<S>::offset);
-    if constexpr (S == storage::q6_k) {
+    if constexpr (panel_facts<S>::halves) {
       const auto pairs_of = [](sums32 v) HWY_ATTR {  // every row's scale twice
         const auto low = hn::And(v, hn::Set(int_lanes(), 0xffff));
         return hn::BitCast(level_lanes(), hn::Or(low, hn::ShiftLeft<16>(v)));
       };
-      const levels16 first = pairs_of(signed_scale(scales, 2 * Sub, part));
-      const levels16 second = pairs_of(signed_scale(scales, 2 * Sub + 1, part));
+      const levels16 first = pairs_of(half_scale<S>(scales, 2 * Sub, part));
+      const levels16 second = pairs_of(half_scale<S>(scales, 2 * Sub + 1, part));
       (hn::StoreU(hn::Mul(hn::Sub(level<S, Sub, Pair>(block, part), offset), Pair < 8 ? first : second), dl,
                   out + 32 * Pair + part * 2 * lanes),
        ...);
@@ -114,8 +117,8 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
       (hn::StoreU(hn::Sub(level<S, Sub, Pair>(block, part), offset), dl, out + 32 * Pair + part * 2 * lanes), ...);
     }
     hn::StoreU(scale<S, Sub>(scales, part), df, scale_out + part * lanes);
-    if constexpr (panel_facts<S>::has_minimum) {
-      hn::StoreU(minimum<S, Sub>(scales, part), df, minimum_out + part * lanes);
+    for (size_t n = 0; n < panel_facts<S>::minima; ++n) {
+      hn::StoreU(minimum<S, Sub>(scales, part, n), df, minimum_out + 16 * n + part * lanes);
     }
   }
 }
@@ -124,7 +127,7 @@ template <storage S, size_t... Sub>
 HWY_INLINE void widen_block(const std::byte* block, const std::byte* scales, std::index_sequence<Sub...>, int16_t* out,
                             float* scale_out, float* minimum_out) {
   (widen_sub_block<S, Sub>(block, scales, std::make_index_sequence<16>(), out + 512 * Sub, scale_out + 16 * Sub,
-                           minimum_out + 16 * Sub),
+                           minimum_out + 16 * panel_facts<S>::minima * Sub),
    ...);
 }
 
@@ -139,7 +142,7 @@ HWY_INLINE void widen(const cpu::product_call& call, size_t panel, size_t first,
     const size_t to = b * facts::subs;
     widen_block<S>(levels + from * facts::level_bytes, scales + from * facts::scale_bytes,
                    std::make_index_sequence<facts::subs>(), out.levels + 512 * to, out.scale + 16 * to,
-                   out.minimum + 16 * to);
+                   out.minimum + 16 * facts::minima * to);
   }
 }
 
@@ -193,7 +196,7 @@ inline constexpr bool totals_in_registers = lanes == 16 || !HWY_ARCH_X86;
 
 // sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`; the
 // first block begins at nought.
-template <size_t Tokens, size_t Vectors, bool Minimum>
+template <size_t Tokens, size_t Vectors, size_t Minima>
 HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
                      size_t count, float* sums, size_t sums_stride) {
   const float_lanes df;
@@ -201,6 +204,7 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
   const int16_t* x = call.x.levels + (token * row + first) * 32;
   const float* step = call.x.step + token * row + first;
   const float* x_total = call.x.total + token * row + first;
+  const int32_t* sum = call.x.sum + 2 * (token * row + first);
   floats total[Tokens][Vectors];
   if constexpr (totals_in_registers) {
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
@@ -231,8 +235,9 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
         }
         const floats factor = hn::Mul(scale, hn::Set(df, step[t * row + b]));
         sum_so_far = hn::MulAdd(hn::ConvertTo(df, acc[t][v]), factor, sum_so_far);
-        if constexpr (Minimum) {
-          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), hn::Set(df, x_total[t * row + b]), sum_so_far);
+        for (size_t n = 0; n < Minima; ++n) {
+          const float x_sum = Minima == 1 ? x_total[t * row + b] : half_total(step, sum, t * row + b, n);
+          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * (Minima * b + n)), hn::Set(df, x_sum), sum_so_far);
         }
         if constexpr (totals_in_registers) {
           total[t][v] = sum_so_far;
@@ -252,7 +257,7 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
 // Panels beside one another in a tile: two with AVX-512, where a panel is one vector.
 inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
 
-template <size_t Tokens, bool Minimum>
+template <size_t Tokens, size_t Minima>
 HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
                       size_t first, size_t count, float* sums, size_t stride) {
   const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
@@ -260,27 +265,27 @@ HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[ne
   };
   if constexpr (parts == 1) {
     if (panels == 2) {
-      tile<Tokens, 2, Minimum>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
+      tile<Tokens, 2, Minima>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
     } else {
-      tile<Tokens, 1, Minimum>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
+      tile<Tokens, 1, Minima>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
     }
   } else {
     for (size_t part = 0; part < parts; part += 2) {
-      tile<Tokens, 2, Minimum>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count, sums + part * lanes,
-                               stride);
+      tile<Tokens, 2, Minima>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count, sums + part * lanes,
+                              stride);
     }
   }
 }
 
 // Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
-template <size_t Tokens, bool Minimum>
+template <size_t Tokens, size_t Minima>
 HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                     size_t panels, size_t token, size_t first, size_t count) {
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
   float* y = call.y + token * call.rows + row;
   if (row + rows <= call.rows) {
-    tiles<Tokens, Minimum>(call, wide, panels, token, first, count, y, call.rows);
+    tiles<Tokens, Minima>(call, wide, panels, token, first, count, y, call.rows);
     return;
   }
   // The last panel's missing rows have no place in y.
@@ -290,29 +295,29 @@ HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_pa
   for (size_t t = 0; t < Tokens && first != 0; ++t) {
     std::copy(y + t * call.rows, y + t * call.rows + there, sums + t * stride);
   }
-  tiles<Tokens, Minimum>(call, wide, panels, token, first, count, sums, stride);
+  tiles<Tokens, Minima>(call, wide, panels, token, first, count, sums, stride);
   for (size_t t = 0; t < Tokens; ++t) {
     std::copy(sums + t * stride, sums + t * stride + there, y + t * call.rows);
   }
 }
 
-template <bool Minimum>
+template <size_t Minima>
 inline void panels_times_matrix(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                 size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
   constexpr size_t most = totals_in_registers ? 6 : 4;  // 12 sums in integers and 12 in floats, or 8 in integers
   const size_t end = token + tokens;
   for (; token + most <= end; token += most) {
-    panels_times_tokens<most, Minimum>(call, wide, panel, panels, token, first, count);
+    panels_times_tokens<most, Minima>(call, wide, panel, panels, token, first, count);
   }
   for (; token + 2 <= end; token += 2) {
-    panels_times_tokens<2, Minimum>(call, wide, panel, panels, token, first, count);
+    panels_times_tokens<2, Minima>(call, wide, panel, panels, token, first, count);
   }
-  for (; token < end; ++token) panels_times_tokens<1, Minimum>(call, wide, panel, panels, token, first, count);
+  for (; token < end; ++token) panels_times_tokens<1, Minima>(call, wide, panel, panels, token, first, count);
 }
 
 // Widen is called as widen(call, panel, first block, blocks, out). Where there are tiles they take sixteen tokens at a
 // time, and vectors the rest: both give the same bits.
-template <bool Minimum, bool Bytes, class Widen, class Tiles>
+template <size_t Minima, bool Bytes, class Widen, class Tiles>
 HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece, Tiles& unit) {
   const size_t blocks = call.x.blocks;
   // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
@@ -335,11 +340,11 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
           if (unit.on()) {
             done = tokens / amx_tokens * amx_tokens;
             for (size_t i = 0; i < panels; ++i) {
-              panel_times_tiles<Minimum, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
+              panel_times_tiles<Minima, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
             }
           }
         }
-        panels_times_matrix<Minimum>(call, wide, p, panels, token + done, tokens - done, first, count);
+        panels_times_matrix<Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
       }
     }
   }
@@ -349,7 +354,7 @@ template <storage S>
 inline void panel_matmul_of(const cpu::product_call& call) {
   if (call.tokens > 1) {
     matmul_tiles unit(call.tokens >= amx_tokens);
-    return blocked_matmul<panel_facts<S>::has_minimum, levels_are_bytes<S>>(call, widen<S>, unit);
+    return blocked_matmul<panel_facts<S>::minima, levels_are_bytes<S>>(call, widen<S>, unit);
   }
   const size_t panel_bytes = cpu::panel_size(S, call.columns);
   for (size_t p = call.first; p < call.first + call.count; ++p) {
@@ -362,17 +367,29 @@ inline void panel_matmul_of(const cpu::product_call& call) {
   }
 }
 
-// Blocks of 256, and everything else: a file each compiles them (panel_matmul*.cc), since each storage unrolls into a
-// kernel of its own and all together took a compiler more than a minute.
+// Several files compile them (panel_matmul*.cc), since each storage unrolls into a kernel of its own and all together took
+// a compiler more than a minute.
 inline void panel_matmul_k(const cpu::product_call& call) {
   return call.origin == storage::q4_k ? panel_matmul_of<storage::q4_k>(call) : panel_matmul_of<storage::q5_k>(call);
 }
 
 inline void panel_matmul_q6_k(const cpu::product_call& call) { panel_matmul_of<storage::q6_k>(call); }
 
+inline void panel_matmul_q2_k(const cpu::product_call& call) {
+  return call.origin == storage::q2_k ? panel_matmul_of<storage::q2_k>(call) : panel_matmul_of<storage::q3_k>(call);
+}
+
+inline void panel_matmul_iq4(const cpu::product_call& call) {
+  switch (call.origin) {
+    case storage::iq4_nl: return panel_matmul_of<storage::iq4_nl>(call);
+    case storage::iq4_xs: return panel_matmul_of<storage::iq4_xs>(call);
+    default: return panel_matmul_of<storage::mxfp4>(call);
+  }
+}
+
 inline void panel_matmul_floats(const cpu::product_call& call) {
   matmul_tiles unit(call.tokens >= amx_tokens);
-  blocked_matmul<false, false>(call, widen_floats, unit);
+  blocked_matmul<0, false>(call, widen_floats, unit);
 }
 
 inline void panel_matmul_32(const cpu::product_call& call) {

@@ -52,7 +52,7 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
 struct byte_panel {
   std::byte* levels;  // [blocks of 32, 8 words, 16 rows, 4], unsigned: `offset` still added
   float* scale;       // [blocks, 16 rows]
-  float* minimum;     // [blocks, 16 rows]; of Q6_K the signed scales of both halves, int32 [blocks, 2, 16 rows]
+  float* minimum;     // [blocks, minima, 16 rows]; of Q6_K the signed scales of both halves, int32 [blocks, 2, 16 rows]
 };
 
 inline constexpr size_t byte_panel_bytes = cpu::wide_blocks * (512 + 3 * 64);
@@ -63,26 +63,44 @@ HWY_INLINE byte_panel byte_panel_in(std::byte* scratch) {
   return {scratch, scale, scale + cpu::wide_blocks * cpu::panel_rows};
 }
 
-// What is added to a level for it to be unsigned.
+// Levels of Q2_K and Q3_K times their half's scale still fit a byte; Q6_K's do not, and are scaled after they are summed.
 template <storage S>
-inline constexpr int byte_offset = S == storage::q8_0 ? 128 : panel_facts<S>::offset;
+inline constexpr bool scaled_bytes = panel_facts<S>::halves&& S != storage::q6_k;
+
+// What is added to a level (times its scale, where that is in it) for it to be unsigned.
+template <storage S>
+inline constexpr int byte_offset = S == storage::q8_0   ? 128
+                                   : S == storage::q3_k ? 124
+                                                        : panel_facts<S>::offset;
 
 template <storage S, size_t Sub, size_t... Word>
 HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scales, std::index_sequence<Word...>,
                                    const byte_panel& out, size_t b) {
   const level_lanes dl;
   const float_lanes df;
-  const levels16 more = hn::Set(dl, static_cast<int16_t>(byte_offset<S> - panel_facts<S>::offset));
   G4_UNROLL for (size_t part = 0; part < parts; ++part) {
     auto* to = reinterpret_cast<int16_t*>(out.levels + 512 * b + part * (64 / parts));
-    ((hn::StoreU(hn::Or(hn::Add(level<S, Sub, 2 * Word>(block, part), more),
-                        hn::ShiftLeft<8>(hn::Add(level<S, Sub, 2 * Word + 1>(block, part), more))),
+    const auto byte = [&](levels16 v, [[maybe_unused]] size_t half) HWY_ATTR {
+      if constexpr (scaled_bytes<S>) {
+        const sums32 by_row = half_scale<S>(scales, 2 * Sub + half, part);
+        const auto low = hn::And(by_row, hn::Set(int_lanes(), 0xffff));
+        const auto twice = hn::BitCast(dl, hn::Or(low, hn::ShiftLeft<16>(by_row)));
+        const levels16 less = hn::Set(dl, static_cast<int16_t>(panel_facts<S>::offset));
+        return hn::Add(hn::Mul(hn::Sub(v, less), twice), hn::Set(dl, static_cast<int16_t>(byte_offset<S>)));
+      } else {
+        return hn::Add(v, hn::Set(dl, static_cast<int16_t>(byte_offset<S> - panel_facts<S>::offset)));
+      }
+    };
+    ((hn::StoreU(hn::Or(byte(level<S, Sub, 2 * Word>(block, part), Word / 4),
+                        hn::ShiftLeft<8>(byte(level<S, Sub, 2 * Word + 1>(block, part), Word / 4))),
                  dl, to + 32 * Word)),
      ...);
     hn::StoreU(scale<S, Sub>(scales, part), df, out.scale + 16 * b + part * lanes);
-    if constexpr (panel_facts<S>::has_minimum) {
-      hn::StoreU(minimum<S, Sub>(scales, part), df, out.minimum + 16 * b + part * lanes);
-    } else if constexpr (S == storage::q6_k) {
+    for (size_t n = 0; n < panel_facts<S>::minima; ++n) {
+      hn::StoreU(minimum<S, Sub>(scales, part, n), df,
+                 out.minimum + 16 * (panel_facts<S>::minima * b + n) + part * lanes);
+    }
+    if constexpr (S == storage::q6_k) {
       auto* signed_scales = reinterpret_cast<int32_t*>(out.minimum) + 32 * b + part * lanes;
       hn::StoreU(signed_scale(scales, 2 * Sub, part), int_lanes(), signed_scales);
       hn::StoreU(signed_scale(scales, 2 * Sub + 1, part), int_lanes(), signed_scales + 16);
@@ -183,9 +201,12 @@ HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[V
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
         const floats factor = hn::Mul(scale, hn::Set(df, call.bytes.step[begin + t * row + b]));
         total[t][v] = hn::MulAdd(hn::ConvertTo(df, sums[t][v]), factor, total[t][v]);
-        if constexpr (panel_facts<S>::has_minimum) {
-          const floats minima = hn::LoadU(df, w[v].minimum + 16 * b + part[v] * lanes);
-          total[t][v] = hn::MulAdd(minima, hn::Set(df, call.bytes.total[begin + t * row + b]), total[t][v]);
+        constexpr size_t minima = panel_facts<S>::minima;
+        for (size_t n = 0; n < minima; ++n) {
+          const floats of_half = hn::LoadU(df, w[v].minimum + 16 * (minima * b + n) + part[v] * lanes);
+          const size_t at = begin + t * row + b;
+          const float x_sum = minima == 1 ? call.bytes.total[at] : half_total(call.bytes.step, call.bytes.sum, at, n);
+          total[t][v] = hn::MulAdd(of_half, hn::Set(df, x_sum), total[t][v]);
         }
       }
     }
@@ -253,6 +274,9 @@ inline void panel_matmul_bytes_k(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::q4_k: return bytes_matmul_of<storage::q4_k>(call);
     case storage::q5_k: return bytes_matmul_of<storage::q5_k>(call);
+    case storage::q2_k: return bytes_matmul_of<storage::q2_k>(call);
+    case storage::q3_k: return bytes_matmul_of<storage::q3_k>(call);
+    case storage::iq4_xs: return bytes_matmul_of<storage::iq4_xs>(call);
     default: return bytes_matmul_of<storage::q6_k>(call);
   }
 }
@@ -263,6 +287,8 @@ inline void panel_matmul_bytes(const cpu::product_call& call) {
     case storage::q4_1: return bytes_matmul_of<storage::q4_1>(call);
     case storage::q5_0: return bytes_matmul_of<storage::q5_0>(call);
     case storage::q5_1: return bytes_matmul_of<storage::q5_1>(call);
+    case storage::iq4_nl: return bytes_matmul_of<storage::iq4_nl>(call);
+    case storage::mxfp4: return bytes_matmul_of<storage::mxfp4>(call);
     default: return bytes_matmul_of<storage::q8_0>(call);
   }
 }

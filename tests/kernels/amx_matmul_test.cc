@@ -23,28 +23,33 @@ namespace {
 #if !HWY_ARCH_X86_64 || HWY_TARGET <= HWY_AVX3_DL || HWY_TARGET == HWY_STATIC_TARGET
 
 template <storage S>
-void multiply_packed(const cpu::product_call& call) {
+void multiply_panels(const cpu::product_call& call) {
   cpu::defined_tiles unit;
-  blocked_matmul<panel_facts<S>::has_minimum, levels_are_bytes<S>>(call, &widen<S>, unit);
+  blocked_matmul<panel_facts<S>::minima, levels_are_bytes<S>>(call, &widen<S>, unit);
 }
 
 void multiply_floats(const cpu::product_call& call) {
   cpu::defined_tiles unit;
-  blocked_matmul<false, false>(call, &widen_floats, unit);
+  blocked_matmul<0, false>(call, &widen_floats, unit);
 }
 
 }  // namespace
 
 bool multiply_as_defined(const cpu::product_call& call) {
   switch (call.origin) {
-    case storage::q4_0: return multiply_packed<storage::q4_0>(call), true;
-    case storage::q4_1: return multiply_packed<storage::q4_1>(call), true;
-    case storage::q5_0: return multiply_packed<storage::q5_0>(call), true;
-    case storage::q5_1: return multiply_packed<storage::q5_1>(call), true;
-    case storage::q8_0: return multiply_packed<storage::q8_0>(call), true;
-    case storage::q4_k: return multiply_packed<storage::q4_k>(call), true;
-    case storage::q5_k: return multiply_packed<storage::q5_k>(call), true;
-    case storage::q6_k: return multiply_packed<storage::q6_k>(call), true;
+    case storage::q4_0: return multiply_panels<storage::q4_0>(call), true;
+    case storage::q4_1: return multiply_panels<storage::q4_1>(call), true;
+    case storage::q5_0: return multiply_panels<storage::q5_0>(call), true;
+    case storage::q5_1: return multiply_panels<storage::q5_1>(call), true;
+    case storage::q8_0: return multiply_panels<storage::q8_0>(call), true;
+    case storage::q4_k: return multiply_panels<storage::q4_k>(call), true;
+    case storage::q5_k: return multiply_panels<storage::q5_k>(call), true;
+    case storage::q6_k: return multiply_panels<storage::q6_k>(call), true;
+    case storage::q2_k: return multiply_panels<storage::q2_k>(call), true;
+    case storage::q3_k: return multiply_panels<storage::q3_k>(call), true;
+    case storage::iq4_nl: return multiply_panels<storage::iq4_nl>(call), true;
+    case storage::iq4_xs: return multiply_panels<storage::iq4_xs>(call), true;
+    case storage::mxfp4: return multiply_panels<storage::mxfp4>(call), true;
     default: return multiply_floats(call), true;
   }
 }

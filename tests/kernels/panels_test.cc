@@ -7,8 +7,9 @@
 namespace g4::test {
 namespace {
 
-constexpr storage panel_storages[] = {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1,
-                                      storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k};
+constexpr storage panel_storages[] = {storage::q4_0,   storage::q4_1,   storage::q5_0, storage::q5_1, storage::q8_0,
+                                      storage::q4_k,   storage::q5_k,   storage::q6_k, storage::q2_k, storage::q3_k,
+                                      storage::iq4_nl, storage::iq4_xs, storage::mxfp4};
 
 backend::cpu fast_backend(pool* threads = nullptr) {
   return backend::cpu({backend::numeric::fast, threads, backend::weights_move::at_load});
@@ -77,7 +78,8 @@ TEST(panel_matmul, products_of_rounded_activations_for_every_storage) {
 }
 
 TEST(panel_matmul, one_block_of_columns) {
-  for (const storage type : {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1, storage::q8_0}) {
+  for (const storage type : panel_storages) {
+    if (facts_of(type).block_elements != 32) continue;
     for (const std::size_t tokens : {1u, 13u}) check_fast(type, 17, 32, tokens);
     for (const std::size_t tokens : {1u, 13u}) check_fast(type, 17, 96, tokens);
   }

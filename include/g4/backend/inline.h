@@ -9,7 +9,6 @@
 #include "kernels/cpu/attend-inl.h"
 #include "kernels/cpu/gate-inl.h"
 #include "kernels/cpu/matmul-inl.h"
-#include "kernels/cpu/to_panels-inl.h"
 #include "kernels/cpu/panel_matmul-inl.h"
 #include "kernels/cpu/panel_matmul_bytes-inl.h"
 #include "kernels/cpu/quantise-inl.h"
@@ -17,6 +16,7 @@
 #include "kernels/cpu/rms_norm-inl.h"
 #include "kernels/cpu/rope-inl.h"
 #include "kernels/cpu/soft_cap-inl.h"
+#include "kernels/cpu/to_panels-inl.h"
 #include "kernels/cpu/unpack-inl.h"
 
 namespace g4::cpu {
@@ -34,6 +34,8 @@ struct inline_kernels {
   static void panel_matmul_32(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_32(call); }
   static void panel_matmul_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_k(call); }
   static void panel_matmul_q6_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q6_k(call); }
+  static void panel_matmul_q2_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q2_k(call); }
+  static void panel_matmul_iq4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_iq4(call); }
   static void quantise_bytes(const quantise_bytes_call& call) { g4::HWY_NAMESPACE::quantise_bytes(call); }
   static void panel_matmul_bytes(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes(call); }
   static void panel_matmul_bytes_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes_k(call); }

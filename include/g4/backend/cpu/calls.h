@@ -107,12 +107,12 @@ struct product_call {
 
 /// Blocks of 32 columns that are widened at a time: 64 KB for a panel. A whole number of 256-column blocks.
 inline constexpr std::size_t wide_blocks = 64;
-inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 128);
+inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 192);
 
 /// Bytes that products by tiles work in: levels split into tiles, and the sums of two blocks.
 inline constexpr std::size_t amx_scratch = 16 * 1024 + 2 * 3 * 1024;
 
-/// Bytes a product_call works in: two panels' pieces in 16 bits, with two floats per block and row; then `amx_scratch`.
+/// Bytes a product_call works in: two panels' pieces in 16 bits, with three floats per block and row; then `amx_scratch`.
 inline constexpr std::size_t product_scratch = 2 * wide_bytes + amx_scratch;
 
 /// Panels [first, first + count) of a weight in the order of nibbles times one token: the products that can be among the
@@ -239,6 +239,8 @@ struct kernels {
   static void panel_matmul_32(const product_call& call);  ///< blocks of 32, and plain floats
   static void panel_matmul_k(const product_call& call);   ///< blocks of 256: Q4_K, Q5_K
   static void panel_matmul_q6_k(const product_call& call);
+  static void panel_matmul_q2_k(const product_call& call);  ///< Q2_K, Q3_K
+  static void panel_matmul_iq4(const product_call& call);   ///< IQ4_NL, IQ4_XS, MXFP4
   static void quantise_bytes(const quantise_bytes_call& call);
   static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations, blocks of 32
   static void panel_matmul_bytes_k(const product_call& call);  ///< and of 256
@@ -261,6 +263,11 @@ void panel_matmul(const product_call& call) {
   switch (call.origin) {
     case storage::q4_k:
     case storage::q5_k: return Kernels::panel_matmul_k(call);
+    case storage::q2_k:
+    case storage::q3_k: return Kernels::panel_matmul_q2_k(call);
+    case storage::iq4_nl:
+    case storage::iq4_xs:
+    case storage::mxfp4: return Kernels::panel_matmul_iq4(call);
     case storage::q6_k: return Kernels::panel_matmul_q6_k(call);
     default: return Kernels::panel_matmul_32(call);
   }

@@ -53,11 +53,17 @@ inline constexpr std::size_t panel_rows = 16;
     case storage::q4_k: return 128;
     case storage::q5_k: return 160;  // nibbles, then fifth bits
     case storage::q6_k: return 192;  // nibbles, then upper pairs
+    case storage::q2_k: return 64;
+    case storage::q3_k: return 96;  // pairs, then third bits
+    case storage::iq4_nl:
+    case storage::mxfp4: return 16;
+    case storage::iq4_xs: return 128;
     default: return 0;
   }
 }
 
-/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or 16 scales.
+/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or dmin and 16 bytes of a scale
+/// and a minimum, or 16 or 8 scales. MXFP4 has its exponent alone.
 [[nodiscard]] constexpr std::size_t panel_scale_bytes(storage s) {
   switch (s) {
     case storage::q4_0:
@@ -66,8 +72,13 @@ inline constexpr std::size_t panel_rows = 16;
     case storage::q4_1:
     case storage::q5_1: return 4;
     case storage::q4_k:
-    case storage::q5_k: return 20;
-    case storage::q6_k: return 18;
+    case storage::q5_k:
+    case storage::q2_k: return 20;
+    case storage::q6_k:
+    case storage::q3_k: return 18;
+    case storage::iq4_nl: return 2;
+    case storage::iq4_xs: return 10;
+    case storage::mxfp4: return 1;
     default: return 0;
   }
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "g4/backend/cpu/panels.h"
+#include "g4/ops/dequantise.h"
 
 namespace g4::cpu {
 
@@ -38,6 +39,11 @@ struct block_words {
     case storage::q4_k: return {16, 32, 0, 0};
     case storage::q5_k: return {48, 32, 16, 8};
     case storage::q6_k: return {0, 32, 128, 16};
+    case storage::q2_k: return {16, 16, 0, 0};
+    case storage::q3_k: return {32, 16, 0, 8};
+    case storage::iq4_nl: return {2, 4, 0, 0};
+    case storage::iq4_xs: return {8, 32, 0, 0};
+    case storage::mxfp4: return {1, 4, 0, 0};
     default: return {};
   }
 }
@@ -62,12 +68,35 @@ inline void scales_to_panel(storage s, const std::byte* from, std::byte* scales2
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
-    case storage::q8_0: half(0, from); break;
+    case storage::q8_0:
+    case storage::iq4_nl: half(0, from); break;
     case storage::q4_1:
     case storage::q5_1:
       half(0, from);
       half(1, from + 2);
       break;
+    case storage::mxfp4: spread_bytes(from, 1, scales1); break;
+    case storage::q2_k:
+      half(0, from + 80);
+      half(1, from + 82);
+      spread_bytes(from, 16, scales1 + 64);
+      break;
+    case storage::q3_k: {
+      half(0, from + 108);
+      std::byte small[16];
+      for (std::size_t i = 0; i < 16; ++i) small[i] = static_cast<std::byte>(g4::detail::q3_k_scale(from + 96, i));
+      spread_bytes(small, 16, scales1 + 32);
+      break;
+    }
+    case storage::iq4_xs: {
+      half(0, from);
+      const auto upper = g4::detail::load<std::uint16_t>(from + 2);
+      std::byte small[8];
+      for (std::size_t i = 0; i < 8; ++i)
+        small[i] = static_cast<std::byte>(g4::detail::iq4_xs_scale(upper, from + 4, i));
+      spread_bytes(small, 8, scales1 + 32);
+      break;
+    }
     case storage::q4_k:
     case storage::q5_k: {
       half(0, from);
@@ -160,7 +189,8 @@ inline void block_from_panel(const panel_weight& weight, std::size_t row, std::s
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
-    case storage::q8_0: half(0, to); break;
+    case storage::q8_0:
+    case storage::iq4_nl: half(0, to); break;
     case storage::q4_1:
     case storage::q5_1:
       half(0, to);
@@ -176,6 +206,37 @@ inline void block_from_panel(const panel_weight& weight, std::size_t row, std::s
         to[8 + i] = small(i + 8) | ((small(i + 12) >> 4) << 6);
         to[12 + i] = (small(i + 4) & std::byte{15}) | (small(i + 12) << 4);
       }
+      break;
+    }
+    case storage::mxfp4: to[0] = scales[r]; break;
+    case storage::q2_k:
+      half(0, to + 80);
+      half(1, to + 82);
+      for (std::size_t i = 0; i < 16; ++i) to[i] = scales[64 + 16 * i + r];
+      break;
+    case storage::q3_k: {
+      half(0, to + 108);
+      const auto small = [&](std::size_t i) {
+        return static_cast<std::byte>(std::to_integer<unsigned>(scales[32 + 16 * i + r]) + 32);
+      };
+      for (std::size_t i = 0; i < 8; ++i) to[96 + i] = (small(i) & std::byte{15}) | (small(i + 8) << 4);
+      for (std::size_t i = 0; i < 4; ++i) {
+        const auto upper = [&](std::size_t j) { return (small(i + 4 * j) >> 4) << (2 * j); };
+        to[104 + i] = upper(0) | upper(1) | upper(2) | upper(3);
+      }
+      break;
+    }
+    case storage::iq4_xs: {
+      half(0, to);
+      unsigned upper = 0;
+      for (std::size_t i = 0; i < 8; ++i) {
+        const unsigned small = (std::to_integer<unsigned>(scales[32 + 16 * i + r]) + 32) & 63u;
+        upper |= (small >> 4) << (2 * i);
+        const auto lower = static_cast<std::byte>(small & 15u);
+        to[4 + i / 2] = i % 2 == 0 ? lower : to[4 + i / 2] | (lower << 4);
+      }
+      to[2] = static_cast<std::byte>(upper & 255u);
+      to[3] = static_cast<std::byte>(upper >> 8);
       break;
     }
     case storage::q6_k:
