@@ -98,7 +98,8 @@ struct attend_row {
   float scale;
 };
 
-// Maximum of some scores and Σ exp(score − maximum). Finite where nothing was seen, so that no ∞ − ∞ arises.
+// Maximum of some scores and Σ exp(score − maximum). Finite where nothing was seen, so that no ∞ − ∞ arises. Where a score
+// was no number, or infinite, the sum is no number.
 struct attend_sums {
   float maximum = -1e30f;
   float sum = 0.0f;
@@ -127,6 +128,7 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
   attend_sums out;
   if (first < last) {
     floats top = hn::Set(df, out.maximum);
+    floats unsound = hn::Zero(df);  // stays nought, but for scores that are no numbers
     for (size_t i = start; i < to; i += lanes) {
       floats s;
       if (levels != nullptr) {
@@ -135,12 +137,14 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
       } else {
         s = hn::Mul(hn::LoadU(df, scores + i), scale);
       }
+      unsound = hn::MulAdd(whole(i) ? s : hn::IfThenElseZero(seen(i), s), hn::Zero(df), unsound);
       if (cap != 0.0f) s = hn::Mul(hn::Set(df, cap), hn::Tanh(df, hn::Div(s, hn::Set(df, cap))));
       if (!whole(i)) s = hn::IfThenElse(seen(i), s, hn::Set(df, out.maximum));
       top = hn::Max(top, s);
       hn::StoreU(s, df, scores + i);
     }
     out.maximum = hn::ReduceMax(df, top);
+    out.sum = hn::ReduceSum(df, unsound);
   }
   const floats maximum = hn::Set(df, out.maximum);
   floats sum = hn::Zero(df);
@@ -161,7 +165,7 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
     }
     hn::StoreU(e, df, scores + i);
   }
-  out.sum = hn::ReduceSum(df, sum);
+  out.sum += hn::ReduceSum(df, sum);
   if (levels != nullptr) {
     *weight_step =
         weights_to_levels(scores, start, to, hn::ReduceSum(df, level_sum), hn::ReduceMax(df, level_top), weights);
@@ -173,7 +177,7 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
 // total += partial, both relative to their own maximum.
 HWY_INLINE void add_partial(const float* partial, const attend_sums& of_partial, size_t width, float* total,
                             attend_sums& of_total) {
-  if (!(of_partial.sum > 0.0f)) return;
+  if (of_partial.sum == 0.0f) return;
   const float_lanes df;
   const float maximum = std::max(of_total.maximum, of_partial.maximum);
   const float a = of_total.maximum == maximum ? 1.0f : exp_of(of_total.maximum - maximum);
@@ -189,7 +193,7 @@ HWY_INLINE void add_partial(const float* partial, const attend_sums& of_partial,
 // Sums of values, in the order that the products left them in, become a head's output.
 HWY_INLINE void finish(const float* total, const attend_sums& sums, bool levels, size_t d, float* out) {
   const float_lanes df;
-  const float inverse = sums.sum > 0.0f ? 1.0f / sums.sum : 0.0f;
+  const float inverse = sums.sum == 0.0f ? 0.0f : 1.0f / sums.sum;
   if (levels) {
     for (size_t i = 0; i < d; i += 4) {
       const float* from = total + place_of_columns(i);

@@ -13,6 +13,7 @@
 
 #include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/panels-inl.h"
+#include "kernels/cpu/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -27,10 +28,8 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
     const float* x = call.x + t * call.columns;
     int8_t* levels = call.out.levels + t * blocks * 32;
     for (size_t b = 0; b < blocks; ++b, x += 32, levels += 32) {
-      floats largest = hn::Zero(df);
-      for (size_t i = 0; i < 32; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(df, x + i)));
-      const float maximum = hn::ReduceMax(df, largest);
-      const bool some = maximum > 1e-30f;  // below, the inverse would overflow: such a block counts as nought
+      const float maximum = largest_of_block(x);
+      const bool some = !counts_as_nought(maximum);
       const floats scale = hn::Set(df, some ? top / maximum : 0.0f);
       int32_t sum[2] = {};
       for (size_t i = 0; i < 32; i += lanes) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "g4/backend/cpu/calls.h"
@@ -34,6 +35,12 @@ class products {
       : mode_(choice.mode), move_(choice.move), tasks_(choice.pool) {}
 
   [[nodiscard]] numeric mode() const { return mode_; }
+
+  /// The most rows of a product for which each gets the bits that it would get alone: speculation, whose guesses share a
+  /// pass, stays within. `exact` knows no such border.
+  [[nodiscard]] std::size_t rows_alike() const {
+    return mode_ == numeric::exact ? std::numeric_limits<std::size_t>::max() : few_rows;
+  }
 
   /// The weight as a model holds it: `w`, and that on its way into the kernels' own order, in memory of `store`. `w`
   /// outlives the store. Plain floats, and every weight in `exact` mode, stay as they are.
@@ -123,16 +130,19 @@ class products {
   }
 
  private:
+  /// For so few rows weights in panels meet 16-bit activations in every mode, and plain floats stay floats.
+  static constexpr std::size_t few_rows = 15;
+
   /// Whether a product goes through 16-bit activations: weights in panels always, plain floats for many tokens only (for
   /// few, reading the weights costs more than multiplying them).
   [[nodiscard]] bool takes_rounded(const weight_view& w, std::size_t tokens) const {
-    return in_panels(w) != nullptr ||
-           (mode_ != numeric::exact && tokens >= 16 && facts_of(w.type).block_elements == 1 && w.type != storage::f64);
+    return in_panels(w) != nullptr || (mode_ != numeric::exact && tokens > few_rows &&
+                                       facts_of(w.type).block_elements == 1 && w.type != storage::f64);
   }
 
   /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
   [[nodiscard]] bool takes_bytes(const weight_view& w, std::size_t tokens) const {
-    return mode_ == numeric::fast8 && tokens >= 16 && in_panels(w) != nullptr;
+    return mode_ == numeric::fast8 && tokens > few_rows && in_panels(w) != nullptr;
   }
 
   template <class Level>

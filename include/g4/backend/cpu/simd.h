@@ -38,6 +38,9 @@ class simd : public reference<float> {
   [[nodiscard]] numeric mode() const { return products_.mode(); }
   [[nodiscard]] std::size_t workers() const { return tasks_.workers(); }
 
+  /// The most rows of a pass for which each has the bits that it would have alone.
+  [[nodiscard]] std::size_t rows_alike() const { return products_.rows_alike(); }
+
   // ---- Weights and products: backend/cpu/products.h ------------------------------------------------------------------
 
   [[nodiscard]] result<weight_view> prepare(const matrix_view& w, panel_store& store, let_go told = {},
