@@ -1,4 +1,4 @@
-// The matmul's ladder: its definition, weights as stored with float32 arithmetic, and packed weights with 16-bit
+// The matmul's ladder: its definition, weights as stored with float32 arithmetic, and weights in panels with 16-bit
 // activations; for one token from memory (decode) and for 512 (prefill).
 #include "bench/kernels/kernels_bench.h"
 
@@ -14,13 +14,13 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
   // One token: as many copies as it takes to come from memory every time.
   const std::size_t copies = tokens > 1 ? 1 : std::max<std::size_t>(1, (std::size_t{192} << 20) / bytes.size());
   backend::cpu on(
-      {which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr, backend::packing::at_load});
-  packed_store store;
-  const bool packed = which == step::fast && cpu::packs(shape.type);  // plain floats stay where they are
-  std::vector<std::vector<std::byte>> stored(packed ? 0 : copies, bytes);
-  std::vector<matrix_view> weights;
+      {which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr, backend::weights_move::at_load});
+  panel_store store;
+  const bool moved = which == step::fast && cpu::has_panels(shape.type);  // plain floats stay where they are
+  std::vector<std::vector<std::byte>> stored(moved ? 0 : copies, bytes);
+  std::vector<weight_view> weights;
   for (std::size_t i = 0; i < copies; ++i) {
-    const matrix_view w{packed ? bytes.data() : stored[i].data(), shape.rows, shape.columns, shape.type};
+    const matrix_view w{moved ? bytes.data() : stored[i].data(), shape.rows, shape.columns, shape.type};
     const auto prepared = on.prepare(w, store);
     if (!prepared) return state.SkipWithError(prepared.error().message.c_str());
     weights.push_back(*prepared);
@@ -29,7 +29,7 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
   std::vector<float> y(tokens * shape.rows), panel;
   std::size_t i = 0;
   for (auto _ : state) {
-    const matrix_view& w = weights[i++ % copies];
+    const weight_view& w = weights[i++ % copies];
     if (which == step::definition) {
       ops::matmul(w, x.data(), tokens, y.data(), panel);
     } else {

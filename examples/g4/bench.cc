@@ -78,7 +78,7 @@ g4::result<int> bench(const settings& s) {
   if (s.prompt_tokens == 0 && s.generate_tokens == 0)
     return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
   const std::size_t best_logits = s.head == "ranked" ? 1 : 0;
-  auto e = open_engine(s, best_logits, g4::backend::packing::at_load);
+  auto e = open_engine(s, g4::backend::weights_move::at_load);
   if (!e) return g4::unexpected(std::move(e.error()));
   std::vector<measured> tests;
   const auto add_test = [&](const char* kind, std::size_t prompt, std::size_t generated, std::size_t depth) {

@@ -157,7 +157,7 @@ g4::result<std::span<const token>> reuse(g4::any_session& session, const std::ve
 g4::result<int> chat(const settings& s) {
   auto sampling = sampling_of(s);
   if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
-  auto e = open_engine(s, deciding_logits(s));
+  auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
   const g4::generation family = g4::generation_of(e->spec);

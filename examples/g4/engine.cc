@@ -10,7 +10,7 @@
 
 namespace program {
 
-g4::result<engine> open_engine(const settings& s, std::size_t best_logits, g4::backend::packing pack) {
+g4::result<engine> open_engine(const settings& s, g4::backend::weights_move move) {
   const auto begun = std::chrono::steady_clock::now();
   engine e;
   e.path = s.model;
@@ -38,8 +38,7 @@ g4::result<engine> open_engine(const settings& s, std::size_t best_logits, g4::b
     const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
                       : s.mode == "fast8" ? g4::backend::numeric::fast8
                                           : g4::backend::numeric::fast;
-    const auto head = best_logits > 0 ? g4::backend::head_order::ranked : g4::backend::head_order::whole;
-    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), pack, head});
+    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), move});
     opened = open_compiled(*from, *e.cpu, options);
   }
   if (!opened) return g4::unexpected(std::move(opened.error()));

@@ -57,7 +57,7 @@ g4::result<int> generate(const settings& s) {
   if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
   if (!s.draft.empty() && sampling.temperature > 0)
     return g4::fail("--draft: guesses are checked against the likeliest token; leave out --temperature");
-  auto e = open_engine(s, deciding_logits(s));
+  auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
 
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();

@@ -50,7 +50,7 @@ void add_running(CLI::App& command, settings& s) {
   add_model(command, s);
   command
       .add_option("--mode", s.mode,
-                  "fast: weights repacked, activations rounded to 14 bits; fast8: a prompt's to 8; exact: float32 "
+                  "fast: weights in panels, activations rounded to 14 bits; fast8: a prompt's to 8; exact: float32 "
                   "throughout (default fast)")
       ->check(CLI::IsMember({"fast", "fast8", "exact"}))
       ->type_name("MODE");

@@ -76,10 +76,8 @@ struct engine {
 };
 
 /// Opens the model that the settings ask for, with progress on a terminal.
-///
-/// best_logits   how many of the greatest logits the command needs; 0 is all
-[[nodiscard]] g4::result<engine> open_engine(const settings& s, std::size_t best_logits = 0,
-                                             g4::backend::packing pack = g4::backend::packing::in_use);
+[[nodiscard]] g4::result<engine> open_engine(const settings& s,
+                                             g4::backend::weights_move move = g4::backend::weights_move::in_use);
 
 /// What --cache may say.
 inline constexpr std::array<std::pair<const char*, g4::storage>, 3> cache_types{

@@ -1,4 +1,4 @@
-// y = x · Wᵀ for sixteen tokens and sixteen rows at a time on a tile unit: the sums of packed_matmul-inl.h, bit for bit.
+// y = x · Wᵀ for sixteen tokens and sixteen rows at a time on a tile unit: the sums of panel_matmul-inl.h, bit for bit.
 //
 // Activations lie as a tile wants them: 32 levels of 16 bits are the 64 bytes of a row, and a widened block of weights,
 // [16 pairs, 16 rows, 2], is a tile but for its numbers being of 16 bits too. A product of two such numbers is one of
@@ -18,9 +18,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/amx.h"
-#include "kernels/cpu/packed-inl.h"
+#include "kernels/cpu/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -36,9 +36,9 @@ using matmul_tiles = cpu::no_tiles;
 inline constexpr size_t amx_tokens = cpu::tile_rows;
 static_assert(cpu::panel_rows == cpu::tile_row_bytes / 4);
 
-// Whether what `widen` gives fits a signed byte. Q6_K levels are multiplied with their scales and reach ±4096.
+// Whether what `widen` gives fits a signed byte. Q6_K levels are multiplied with their scales and reach ±4096, Q3_K's 128.
 template <storage S>
-inline constexpr bool levels_are_bytes = S != storage::q6_k;
+inline constexpr bool levels_are_bytes = panel_facts<S>::largest < 128;
 
 // How a product is cut. Split weights of `blocks` blocks (16 KB) stay in the first-level cache, beside the activations of
 // sixteen tokens and two blocks' sums.
@@ -112,12 +112,13 @@ HWY_INLINE void multiply_block(Tiles& unit, const int16_t* x, size_t x_stride, c
   unit.store(of_256, sums + cut::sums, row);
 }
 
-// total[token] += what the block's sums stand for, in the operations and the order of `tile` in packed_matmul-inl.h.
+// total[token] += what the block's sums stand for, in the operations and the order of `tile` in panel_matmul-inl.h.
 //
-// step, x_total   [16 tokens] `stride` floats apart
-template <bool Bytes, bool Minimum>
+// step, x_total   [16 tokens] `stride` floats apart; x_sums the same with two numbers for each
+template <bool Bytes, size_t Minima>
 HWY_INLINE void add_block_of_tiles(const int32_t* sums, const float* scale, const float* minimum, const float* step,
-                                   const float* x_total, size_t stride, floats (&total)[amx_tokens][parts]) {
+                                   const float* x_total, const int32_t* x_sums, size_t stride,
+                                   floats (&total)[amx_tokens][parts]) {
   constexpr size_t tile = tile_cut<Bytes>::sums;
   const float_lanes df;
   const int_lanes di;
@@ -129,9 +130,10 @@ HWY_INLINE void add_block_of_tiles(const int32_t* sums, const float* scale, cons
       if constexpr (!Bytes) sum = hn::Add(sum, hn::ShiftLeft<16>(hn::LoadU(di, at + 2 * tile)));
       const floats factor = hn::Mul(scales, hn::Set(df, step[t * stride]));
       total[t][part] = hn::MulAdd(hn::ConvertTo(df, sum), factor, total[t][part]);
-      if constexpr (Minimum) {
-        const floats minima = hn::LoadU(df, minimum + part * lanes);
-        total[t][part] = hn::MulAdd(minima, hn::Set(df, x_total[t * stride]), total[t][part]);
+      for (size_t n = 0; n < Minima; ++n) {
+        const floats minima = hn::LoadU(df, minimum + 16 * n + part * lanes);
+        const float x_sum = Minima == 1 ? x_total[t * stride] : half_total(step, x_sums, t * stride, n);
+        total[t][part] = hn::MulAdd(minima, hn::Set(df, x_sum), total[t][part]);
       }
     }
   }
@@ -139,8 +141,8 @@ HWY_INLINE void add_block_of_tiles(const int32_t* sums, const float* scale, cons
 
 // y[t] += sixteen tokens from `token` times a panel's split weights, blocks [first, first + count); block nought begins
 // at nought. The tile unit multiplies a block while vectors add up the one before.
-template <bool Minimum, bool Bytes, class Tiles>
-HWY_INLINE void sixteen_tokens(const cpu::packed_call& call, Tiles& unit, const int16_t* split, const float* scale,
+template <size_t Minima, bool Bytes, class Tiles>
+HWY_INLINE void sixteen_tokens(const cpu::product_call& call, Tiles& unit, const int16_t* split, const float* scale,
                                const float* minimum, size_t token, size_t first, size_t count, int32_t* sums, float* y,
                                size_t y_stride) {
   using cut = tile_cut<Bytes>;
@@ -149,6 +151,7 @@ HWY_INLINE void sixteen_tokens(const cpu::packed_call& call, Tiles& unit, const 
   const int16_t* x = call.x.levels + (token * row + first) * 32;
   const float* step = call.x.step + token * row + first;
   const float* x_total = call.x.total + token * row + first;
+  const int32_t* x_sums = call.x.sum + 2 * (token * row + first);
   floats total[amx_tokens][parts];
   G4_UNROLL for (size_t t = 0; t < amx_tokens; ++t) {
     G4_UNROLL for (size_t part = 0; part < parts; ++part) {
@@ -162,7 +165,8 @@ HWY_INLINE void sixteen_tokens(const cpu::packed_call& call, Tiles& unit, const 
     if (b + 1 < count) {
       multiply_block<Bytes>(unit, x + 32 * (b + 1), row * 64, split + (b + 1) * cut::tiles * cut::levels, next);
     }
-    add_block_of_tiles<Bytes, Minimum>(ready, scale + 16 * b, minimum + 16 * b, step + b, x_total + b, row, total);
+    add_block_of_tiles<Bytes, Minima>(ready, scale + 16 * b, minimum + 16 * Minima * b, step + b, x_total + b,
+                                      x_sums + 2 * b, row, total);
     std::swap(ready, next);
   }
   G4_UNROLL for (size_t t = 0; t < amx_tokens; ++t) {
@@ -174,8 +178,8 @@ HWY_INLINE void sixteen_tokens(const cpu::packed_call& call, Tiles& unit, const 
 
 // Tokens [token, token + tokens), a multiple of sixteen, times a widened piece of a panel: blocks [first, first + count).
 // Sums over earlier blocks wait in y.
-template <bool Minimum, bool Bytes, class Tiles>
-inline void panel_times_tiles(const cpu::packed_call& call, Tiles& unit, const wide_panel& wide, size_t panel,
+template <size_t Minima, bool Bytes, class Tiles>
+inline void panel_times_tiles(const cpu::product_call& call, Tiles& unit, const wide_panel& wide, size_t panel,
                               size_t token, size_t tokens, size_t first, size_t count) {
   using cut = tile_cut<Bytes>;
   static_assert(cpu::tile_bytes * (cut::blocks * cut::tiles + 2 * cut::sum_tiles) <= cpu::amx_scratch);
@@ -187,8 +191,8 @@ inline void panel_times_tiles(const cpu::packed_call& call, Tiles& unit, const w
     const size_t n = std::min(cut::blocks, count - b);
     split_levels<Bytes>(wide.levels + cut::levels * b, n, split);
     const auto sixteen = [&](size_t t, float* y, size_t y_stride) HWY_ATTR {
-      sixteen_tokens<Minimum, Bytes>(call, unit, split, wide.scale + 16 * b, wide.minimum + 16 * b, t, first + b, n,
-                                     sums, y, y_stride);
+      sixteen_tokens<Minima, Bytes>(call, unit, split, wide.scale + 16 * b, wide.minimum + 16 * Minima * b, t,
+                                    first + b, n, sums, y, y_stride);
     };
     for (size_t t = token; t < token + tokens; t += amx_tokens) {
       float* y = call.y + t * call.rows + row;

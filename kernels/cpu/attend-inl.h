@@ -1,7 +1,7 @@
-// Attention as one streaming pass over the cache, in blocks of keys. Definition: include/g4/ops/attend.h.
+// Attention as one streaming pass over the cache, in stretches of keys. Definition: include/g4/ops/attend.h.
 //
-// A block's scores are made first, then its weights exp(score − maximum), then its sums of values, which are added to
-// what earlier blocks gave. A cache of 16-bit levels is multiplied in 16 bits (attend_levels-inl.h), any other in float32.
+// A stretch's scores are made first, then its weights exp(score − maximum), then its sums of values, which are added to
+// what earlier stretches gave. A cache of 16-bit levels is multiplied in 16 bits (attend_levels-inl.h), any other in float32.
 #if defined(G4_KERNELS_CPU_ATTEND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef G4_KERNELS_CPU_ATTEND_INL_H_
 #undef G4_KERNELS_CPU_ATTEND_INL_H_
@@ -13,7 +13,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "hwy/highway.h"
 // after highway.h
 #include "hwy/contrib/math/math-inl.h"
@@ -98,7 +98,8 @@ struct attend_row {
   float scale;
 };
 
-// Maximum of some scores and Σ exp(score − maximum). Finite where nothing was seen, so that no ∞ − ∞ arises.
+// Maximum of some scores and Σ exp(score − maximum). Finite where nothing was seen, so that no ∞ − ∞ arises. Where a score
+// was no number, or infinite, the sum is no number.
 struct attend_sums {
   float maximum = -1e30f;
   float sum = 0.0f;
@@ -106,9 +107,9 @@ struct attend_sums {
 
 HWY_INLINE float exp_of(float x) { return hn::GetLane(hn::Exp(float_lanes(), hn::Set(float_lanes(), x))); }
 
-// Scores at places [from, to) of the block that begins at position `begin` become weights; of others, nought.
+// Scores at places [from, to) of the stretch that begins at position `begin` become weights; of others, nought.
 HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t to, float cap, const attend_row& row,
-                             const levels_block* levels, int16_t* weights, float* weight_step) {
+                             const levels_stretch* levels, int16_t* weights, float* weight_step) {
   const float_lanes df;
   const int_lanes di;
   const floats scale = hn::Set(df, row.scale);
@@ -127,6 +128,7 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
   attend_sums out;
   if (first < last) {
     floats top = hn::Set(df, out.maximum);
+    floats unsound = hn::Zero(df);  // stays nought, but for scores that are no numbers
     for (size_t i = start; i < to; i += lanes) {
       floats s;
       if (levels != nullptr) {
@@ -135,12 +137,14 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
       } else {
         s = hn::Mul(hn::LoadU(df, scores + i), scale);
       }
+      unsound = hn::MulAdd(whole(i) ? s : hn::IfThenElseZero(seen(i), s), hn::Zero(df), unsound);
       if (cap != 0.0f) s = hn::Mul(hn::Set(df, cap), hn::Tanh(df, hn::Div(s, hn::Set(df, cap))));
       if (!whole(i)) s = hn::IfThenElse(seen(i), s, hn::Set(df, out.maximum));
       top = hn::Max(top, s);
       hn::StoreU(s, df, scores + i);
     }
     out.maximum = hn::ReduceMax(df, top);
+    out.sum = hn::ReduceSum(df, unsound);
   }
   const floats maximum = hn::Set(df, out.maximum);
   floats sum = hn::Zero(df);
@@ -161,7 +165,7 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
     }
     hn::StoreU(e, df, scores + i);
   }
-  out.sum = hn::ReduceSum(df, sum);
+  out.sum += hn::ReduceSum(df, sum);
   if (levels != nullptr) {
     *weight_step =
         weights_to_levels(scores, start, to, hn::ReduceSum(df, level_sum), hn::ReduceMax(df, level_top), weights);
@@ -170,26 +174,26 @@ HWY_INLINE attend_sums weigh(float* scores, int64_t begin, size_t from, size_t t
   return out;
 }
 
-// total += part, both relative to their own maximum.
-HWY_INLINE void add_part(const float* part, const attend_sums& of_part, size_t width, float* total,
-                         attend_sums& of_total) {
-  if (!(of_part.sum > 0.0f)) return;
+// total += partial, both relative to their own maximum.
+HWY_INLINE void add_partial(const float* partial, const attend_sums& of_partial, size_t width, float* total,
+                            attend_sums& of_total) {
+  if (of_partial.sum == 0.0f) return;
   const float_lanes df;
-  const float maximum = std::max(of_total.maximum, of_part.maximum);
+  const float maximum = std::max(of_total.maximum, of_partial.maximum);
   const float a = of_total.maximum == maximum ? 1.0f : exp_of(of_total.maximum - maximum);
-  const float b = of_part.maximum == maximum ? 1.0f : exp_of(of_part.maximum - maximum);
+  const float b = of_partial.maximum == maximum ? 1.0f : exp_of(of_partial.maximum - maximum);
   for (size_t i = 0; i < width; i += lanes) {
     const floats old = hn::Mul(hn::LoadU(df, total + i), hn::Set(df, a));
-    hn::StoreU(hn::MulAdd(hn::LoadU(df, part + i), hn::Set(df, b), old), df, total + i);
+    hn::StoreU(hn::MulAdd(hn::LoadU(df, partial + i), hn::Set(df, b), old), df, total + i);
   }
-  of_total.sum = of_total.sum * a + of_part.sum * b;
+  of_total.sum = of_total.sum * a + of_partial.sum * b;
   of_total.maximum = maximum;
 }
 
 // Sums of values, in the order that the products left them in, become a head's output.
 HWY_INLINE void finish(const float* total, const attend_sums& sums, bool levels, size_t d, float* out) {
   const float_lanes df;
-  const float inverse = sums.sum > 0.0f ? 1.0f / sums.sum : 0.0f;
+  const float inverse = sums.sum == 0.0f ? 0.0f : 1.0f / sums.sum;
   if (levels) {
     for (size_t i = 0; i < d; i += 4) {
       const float* from = total + place_of_columns(i);
@@ -216,16 +220,16 @@ struct attend_state {
   float* scores;          // [rows, stride]; sums of 16-bit products before they are scores
   int16_t* weights;       // [rows, stride]
   int16_t* query_levels;  // [rows, attend_width(d)]
-  float* part;            // [rows, attend_part_floats(d)]
-  float* total;           // [rows, attend_part_floats(d)]
+  float* partial;         // [rows, attend_partial_floats(d)]
+  float* total;           // [rows, attend_partial_floats(d)]
   float* unpacked;        // [attend_unpacked, d]
-  levels_block levels;
+  levels_stretch levels;
 
   const float* query[cpu::attend_queries];
   float* out[cpu::attend_queries];
   attend_row row[cpu::attend_queries];
   float weight_step[cpu::attend_queries];
-  attend_sums part_sums[cpu::attend_queries];
+  attend_sums partial_sums[cpu::attend_queries];
   attend_sums total_sums[cpu::attend_queries];
   const std::byte* keys[cpu::attend_keys + 4];
   const std::byte* values[cpu::attend_keys + 4];
@@ -234,9 +238,9 @@ struct attend_state {
     const size_t d = cache.head_size;
     constexpr size_t queries = cpu::attend_queries;
     scores = task.scratch;
-    part = scores + queries * stride;
-    total = part + queries * cpu::attend_part_floats(d);
-    unpacked = total + queries * cpu::attend_part_floats(d);
+    partial = scores + queries * stride;
+    total = partial + queries * cpu::attend_partial_floats(d);
+    unpacked = total + queries * cpu::attend_partial_floats(d);
     levels.key_step = unpacked + cpu::attend_unpacked * (d + 64);
     levels.value_step = levels.key_step + stride;
     weights = reinterpret_cast<int16_t*>(levels.value_step + stride);
@@ -256,9 +260,9 @@ struct attend_state {
         last = std::max(last, index_of(range.last));
       }
     }
-    if (task.part != nullptr) {
-      first = std::max<int64_t>(first, task.block * static_cast<int64_t>(cpu::attend_keys));
-      last = std::min<int64_t>(last, (task.block + 1) * static_cast<int64_t>(cpu::attend_keys));
+    if (task.partial != nullptr) {
+      first = std::max<int64_t>(first, task.stretch * static_cast<int64_t>(cpu::attend_keys));
+      last = std::min<int64_t>(last, (task.stretch + 1) * static_cast<int64_t>(cpu::attend_keys));
     }
   }
 };
@@ -293,15 +297,15 @@ HWY_INLINE void fetch_row(const std::byte* row, size_t size) {
   for (size_t i = 0; i < size; i += 64) fetch_early(row + i);
 }
 
-// Scores, weights and sums of values over the positions [at, at + n), which lie in one block; the next block has `ahead`
+// Scores, weights and sums of values over the positions [at, at + n), which lie in one stretch; the next has `ahead`
 // keys.
 template <bool Levels>
-HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead) {
+HWY_INLINE void attend_stretch(attend_state& s, int64_t at, size_t n, size_t ahead) {
   constexpr size_t stride = attend_state::stride;
   const cache_view& cache = s.cache;
   const size_t d = cache.head_size;
   const size_t width = cpu::attend_width(d);
-  const size_t part_size = cpu::attend_part_floats(d);
+  const size_t partial_size = cpu::attend_partial_floats(d);
   const size_t row_size = cached_row_bytes(cache.type, d);
   const size_t from = static_cast<size_t>(at) % cpu::attend_keys;
   const int64_t begin = at - static_cast<int64_t>(from);
@@ -343,8 +347,8 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
   }
 
   for (size_t r = 0; r < s.rows; ++r) {
-    s.part_sums[r] = weigh(s.scores + r * stride, begin, from, from + n, s.task.call->soft_cap, s.row[r],
-                           Levels ? &s.levels : nullptr, s.weights + r * stride, s.weight_step + r);
+    s.partial_sums[r] = weigh(s.scores + r * stride, begin, from, from + n, s.task.call->soft_cap, s.row[r],
+                              Levels ? &s.levels : nullptr, s.weights + r * stride, s.weight_step + r);
   }
 
   if (ahead != 0) find_rows(cache, cache.keys, s.task.cache_head, at + static_cast<int64_t>(n), ahead, s.keys);
@@ -354,21 +358,21 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
       size_t r = 0;
       for (; r + 2 * level_rows <= s.rows; r += 2 * level_rows, next = nullptr) {
         mix_levels<2 * level_rows>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
-                                   s.part + r * part_size, part_size, next);
+                                   s.partial + r * partial_size, partial_size, next);
       }
       for (; r + level_rows <= s.rows; r += level_rows, next = nullptr) {
         mix_levels<level_rows>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
-                               s.part + r * part_size, part_size, next);
+                               s.partial + r * partial_size, partial_size, next);
       }
       for (; r < s.rows; ++r, next = nullptr) {
-        mix_levels<1>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r, s.part + r * part_size,
-                      part_size, next);
+        mix_levels<1>(s.weights + r * stride + from, stride, s.values, n, i, s.weight_step + r,
+                      s.partial + r * partial_size, partial_size, next);
       }
     }
   } else {
     const float_lanes df;
     for (size_t r = 0; r < s.rows; ++r) {
-      for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, s.part + r * part_size + i);
+      for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, s.partial + r * partial_size + i);
     }
     const float* value[step];
     for (size_t k0 = 0; k0 < n; k0 += step) {
@@ -378,8 +382,9 @@ HWY_INLINE void attend_block(attend_state& s, int64_t at, size_t n, size_t ahead
       const float* weight = s.scores + from + k0;
       size_t r = 0;
       for (; r + 4 <= s.rows; r += 4)
-        mix<4>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
-      for (; r < s.rows; ++r) mix<1>(weight + r * stride, stride, value, d, count, s.part + r * part_size, part_size);
+        mix<4>(weight + r * stride, stride, value, d, count, s.partial + r * partial_size, partial_size);
+      for (; r < s.rows; ++r)
+        mix<1>(weight + r * stride, stride, value, d, count, s.partial + r * partial_size, partial_size);
     }
   }
 }
@@ -389,35 +394,36 @@ HWY_INLINE void attend_in(attend_state& s) {
   const float_lanes df;
   const size_t d = s.cache.head_size;
   const size_t width = cpu::attend_width(d);
-  const size_t part_size = cpu::attend_part_floats(d);
+  const size_t partial_size = cpu::attend_partial_floats(d);
   for (size_t r = 0; r < s.rows; ++r) {
     if constexpr (Levels) {
       s.row[r].scale *= row_to_levels<true>(s.query[r], d, s.query_levels + r * width);
       for (size_t i = cpu::attend_keys; i < attend_state::stride; ++i) s.weights[r * attend_state::stride + i] = 0;
     }
-    if (s.task.part == nullptr) {
-      for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, s.total + r * part_size + i);
+    if (s.task.partial == nullptr) {
+      for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, s.total + r * partial_size + i);
     }
   }
-  if (s.task.part != nullptr) s.part = s.task.part;
+  if (s.task.partial != nullptr) s.partial = s.task.partial;
   constexpr auto keys = static_cast<int64_t>(cpu::attend_keys);
   for (int64_t at = s.first; at < s.last;) {
     const int64_t end = std::min(s.last, (at / keys + 1) * keys);
-    attend_block<Levels>(s, at, static_cast<size_t>(end - at), static_cast<size_t>(std::min(keys, s.last - end)));
-    if (s.task.part == nullptr) {
+    attend_stretch<Levels>(s, at, static_cast<size_t>(end - at), static_cast<size_t>(std::min(keys, s.last - end)));
+    if (s.task.partial == nullptr) {
       for (size_t r = 0; r < s.rows; ++r) {
-        add_part(s.part + r * part_size, s.part_sums[r], width, s.total + r * part_size, s.total_sums[r]);
+        add_partial(s.partial + r * partial_size, s.partial_sums[r], width, s.total + r * partial_size,
+                    s.total_sums[r]);
       }
     }
     at = end;
   }
   for (size_t r = 0; r < s.rows; ++r) {
-    if (s.task.part == nullptr) {
-      finish(s.total + r * part_size, s.total_sums[r], Levels, d, s.out[r]);
+    if (s.task.partial == nullptr) {
+      finish(s.total + r * partial_size, s.total_sums[r], Levels, d, s.out[r]);
     } else {  // after the sums: what they are relative to
-      float* facts = s.part + r * part_size + width;
-      facts[0] = s.part_sums[r].maximum;
-      facts[1] = s.part_sums[r].sum;
+      float* facts = s.partial + r * partial_size + width;
+      facts[0] = s.partial_sums[r].maximum;
+      facts[1] = s.partial_sums[r].sum;
     }
   }
 }
@@ -434,13 +440,13 @@ inline void attend(const cpu::attend_call& task) {
 inline void join_attention(const cpu::join_call& call) {
   const float_lanes df;
   const size_t width = cpu::attend_width(call.d);
-  const size_t part_size = cpu::attend_part_floats(call.d);
+  const size_t partial_size = cpu::attend_partial_floats(call.d);
   for (size_t r = 0; r < call.queries; ++r) {
     for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Zero(df), df, call.scratch + i);
     attend_sums sums;
-    const float* part = call.parts + r * part_size;
-    for (size_t b = 0; b < call.blocks; ++b, part += call.stride * part_size) {
-      add_part(part, {part[width], part[width + 1]}, width, call.scratch, sums);
+    const float* partial = call.partials + r * partial_size;
+    for (size_t b = 0; b < call.stretches; ++b, partial += call.stride * partial_size) {
+      add_partial(partial, {partial[width], partial[width + 1]}, width, call.scratch, sums);
     }
     finish(call.scratch, sums, call.type == storage::i16, call.d, call.out + r * call.d);
   }

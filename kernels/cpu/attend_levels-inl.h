@@ -13,8 +13,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "g4/backend/calls.h"
-#include "kernels/cpu/packed-inl.h"
+#include "g4/backend/cpu/calls.h"
+#include "kernels/cpu/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -42,8 +42,8 @@ HWY_INLINE void write_four_sums(D dn, V a, V b, V c, V d, T* y) {
   }
 }
 
-// Steps of a block's keys and values, by place in the block.
-struct levels_block {
+// Steps of a stretch's keys and values, by place in it.
+struct levels_stretch {
   float* key_step;
   float* value_step;
 };
@@ -61,22 +61,22 @@ HWY_INLINE float row_to_levels(const float* x, size_t d, int16_t* out) {
   const float_lanes df;
   const int_lanes di;
   const hn::Rebind<int16_t, float_lanes> di16;
-  floats largest = hn::Zero(df);
+  auto largest = hn::Zero(di);  // as whole numbers: a NaN's bits are above all others'
   floats squares = hn::Zero(df);
   for (size_t i = 0; i < d; i += lanes) {
     const floats v = hn::LoadN(df, x + i, d - i);
-    largest = hn::Max(largest, hn::Abs(v));
+    largest = hn::Max(largest, hn::BitCast(di, hn::Abs(v)));
     squares = hn::MulAdd(v, v, squares);
   }
-  const float most = hn::ReduceMax(df, largest);
+  const float most = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, largest)));
   float step = most / value_top;
   if constexpr (ForDots) {
     // Rounding lengthens a row by at most √d / 2.
     const float longest = 46'335.0f - 0.5f * std::sqrt(static_cast<float>(d));
     step = std::max(most / 32767.0f, std::sqrt(hn::ReduceSum(df, squares)) / longest);
   }
-  // Below this the inverse would overflow; such a row counts as nought.
-  const bool nought = !(step > 1e-35f);
+  // Below this the inverse would overflow; such a row counts as nought. One that holds no number has none for a step.
+  const bool nought = step <= 1e-35f;
   const floats inverse = hn::Set(df, nought ? 0.0f : 1.0f / step);
   for (size_t i = 0; i < cpu::attend_width(d); i += lanes) {
     const floats v = i < d ? hn::LoadN(df, x + i, d - i) : hn::Zero(df);
@@ -90,8 +90,10 @@ HWY_INLINE float row_to_levels(const float* x, size_t d, int16_t* out) {
 HWY_INLINE float weights_to_levels(const float* weights, size_t start, size_t to, float sum, float most, int16_t* out) {
   const float_lanes df;
   const hn::Rebind<int16_t, float_lanes> di16;
-  const float step = std::max(most / 32767.0f, sum / weight_total);
-  const bool nought = !(step > 1e-35f);
+  // Nought where all weights are numbers, and else no number.
+  const float sound = sum - sum;
+  const float step = std::max(most / 32767.0f, sum / weight_total) + sound;
+  const bool nought = step <= 1e-35f;
   const floats inverse = hn::Set(df, nought ? 0.0f : 1.0f / step);
   for (size_t i = start; i < to; i += lanes) {
     hn::StoreU(hn::DemoteTo(di16, hn::NearestInt(hn::Mul(hn::LoadU(df, weights + i), inverse))), di16, out + i);

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();

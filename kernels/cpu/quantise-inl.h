@@ -1,4 +1,4 @@
-// Activations in 16 bits: x ≈ level · step for every block of 32 columns (`activations` in include/g4/backend/calls.h).
+// Activations in 16 bits: x ≈ level · step for every block of 32 columns (`activations` in include/g4/backend/cpu/calls.h).
 #if defined(G4_KERNELS_CPU_QUANTISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef G4_KERNELS_CPU_QUANTISE_INL_H_
 #undef G4_KERNELS_CPU_QUANTISE_INL_H_
@@ -8,13 +8,32 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+// The largest magnitude of a block. As whole numbers the bits of an infinity are above all others', and a NaN's above
+// those: where there is one it is the largest, which a maximum of floats does not promise.
+HWY_INLINE float largest_of_block(const float* x) {
+  const int_lanes di;
+  auto largest = hn::Zero(di);
+  for (size_t i = 0; i < 32; i += lanes) {
+    largest = hn::Max(largest, hn::BitCast(di, hn::Abs(hn::LoadU(float_lanes(), x + i))));
+  }
+  const int32_t bits = hn::ReduceMax(di, largest);
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// Below this the inverse of a block's largest magnitude would overflow; such a block counts as nought. One that is no
+// number, or infinite, gives a step that is: products then are no numbers, and not those of another block.
+HWY_INLINE bool counts_as_nought(float largest) { return largest <= 1e-30f; }
 
 // Thirty-two numbers become integers of at most `top`; returns the step. Of every four, the middle two change places:
 // a 32-bit word of 8-bit levels gives its even bytes to one 16-bit product and its odd bytes to the next.
@@ -22,11 +41,9 @@ HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels) {
   const float_lanes df;
   const int_lanes di;
   const hn::Rebind<int16_t, float_lanes> di16;
-  floats largest = hn::Zero(df);
-  for (size_t i = 0; i < 32; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(df, x + i)));
-  const float maximum = hn::ReduceMax(df, largest);
-  // Below this the inverse would overflow; such a block counts as nought.
-  const float inverse = maximum > 1e-30f ? static_cast<float>(top) / maximum : 0.0f;
+  const float maximum = largest_of_block(x);
+  const bool nought = counts_as_nought(maximum);
+  const float inverse = nought ? 0.0f : static_cast<float>(top) / maximum;
   const floats scale = hn::Set(df, inverse);
   const auto low = hn::Set(di, -top);
   const auto high = hn::Set(di, top);
@@ -35,7 +52,7 @@ HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels) {
     const auto level = hn::Min(hn::Max(hn::NearestInt(hn::Mul(v, scale)), low), high);
     hn::StoreU(hn::DemoteTo(di16, level), di16, levels + i);
   }
-  return maximum > 1e-30f ? maximum / static_cast<float>(top) : 0.0f;
+  return nought ? 0.0f : maximum / static_cast<float>(top);
 }
 
 HWY_INLINE int32_t sum_of_sixteen(const int16_t* levels) {

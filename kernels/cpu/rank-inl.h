@@ -1,5 +1,5 @@
 // The greatest products of a head's rows: upper nibbles of every row, lower ones where they can matter. Definition and proof:
-// include/g4/backend/rank.h.
+// include/g4/backend/cpu/rank.h.
 #if defined(G4_KERNELS_CPU_RANK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef G4_KERNELS_CPU_RANK_INL_H_
 #undef G4_KERNELS_CPU_RANK_INL_H_
@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "g4/backend/calls.h"
-#include "kernels/cpu/packed-inl.h"
+#include "g4/backend/cpu/calls.h"
+#include "kernels/cpu/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -63,7 +63,7 @@ HWY_INLINE void add_lower_nibbles(const std::byte* line, const int16_t* x, int32
   }
 }
 
-// The products as far as they are known, as packed_matmul adds them up.
+// The products as far as they are known, as panel_matmul adds them up.
 HWY_INLINE floats products(const cpu::rank_call& call, const std::byte* scales, const int32_t* sums, size_t blocks,
                            size_t part) {
   const float_lanes df;

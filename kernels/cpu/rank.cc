@@ -1,7 +1,7 @@
 // kernels/cpu/rank.cc: g4::cpu::kernels::rank for every SIMD target.
 #include "kernels/cpu/targets.h"
 
-#include "g4/backend/calls.h"  // declares what is defined here
+#include "g4/backend/cpu/calls.h"  // declares what is defined here
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rank.cc"

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();

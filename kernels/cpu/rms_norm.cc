@@ -1,7 +1,7 @@
 // kernels/cpu/rms_norm.cc: g4::cpu::kernels::rms_norm for every SIMD target.
 #include "kernels/cpu/targets.h"
 
-#include "g4/backend/calls.h"  // declares what is defined here
+#include "g4/backend/cpu/calls.h"  // declares what is defined here
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rms_norm.cc"

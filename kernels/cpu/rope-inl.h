@@ -8,7 +8,7 @@
 
 #include <cstddef>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();

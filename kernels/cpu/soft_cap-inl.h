@@ -22,8 +22,9 @@ inline void soft_cap(float* x, size_t n, float cap) {
   const auto c = hn::Set(df, cap);
   for (size_t i = 0; i < n; i += step) {
     const size_t left = n - i;
-    const auto ratio = hn::Div(hn::LoadN(df, x + i, left), c);
-    hn::StoreN(hn::Mul(c, hn::Tanh(df, ratio)), df, x + i, left);
+    const auto v = hn::LoadN(df, x + i, left);
+    const auto capped = hn::Mul(c, hn::Tanh(df, hn::Div(v, c)));
+    hn::StoreN(hn::MulAdd(v, hn::Zero(df), capped), df, x + i, left);  // no number where v is none
   }
 }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "g4/core/small_float.h"
+#include "g4/ops/dequantise.h"
 #include "g4/tensor/storage.h"
 #include "hwy/highway.h"
 
@@ -235,6 +236,101 @@ inline void unpack_q6_k(const std::byte* p, size_t n, float* y) {
   }
 }
 
+// The pairs of bits of Q2_K and Q3_K: elements 32·j … 32·j + 31 of a half of 128 take bits 2j, 2j + 1 of its 32 bytes.
+template <int Shift>
+HWY_INLINE bytes pairs_at(bytes v) {
+  return hn::And(hn::ShiftRight<Shift>(v), hn::Set(byte_lanes(), uint8_t{3}));
+}
+
+// Q2_K: 16 bytes of scales and minima, 64 bytes of pairs, d, dmin.
+inline void unpack_q2_k(const std::byte* p, size_t n, float* y) {
+  const float_lanes df;
+  for (; n != 0; n -= 256, p += 84, y += 256) {
+    const float d = read_half(p + 80);
+    const float dmin = read_half(p + 82);
+    for (size_t half = 0; half < 2; ++half) {
+      for (size_t i = 0; i < 32; i += lanes) {
+        const bytes four = load_bytes(p + 16 + 32 * half + i);
+        const bytes q[4] = {pairs_at<0>(four), pairs_at<2>(four), pairs_at<4>(four), pairs_at<6>(four)};
+        for (size_t j = 0; j < 4; ++j) {
+          const auto both = as_bytes(p)[8 * half + 2 * j + i / 16];
+          const floats step = hn::Set(df, d * static_cast<float>(both & 15));
+          const floats offset = hn::Set(df, -dmin * static_cast<float>(both >> 4));
+          hn::StoreU(hn::MulAdd(to_floats(q[j]), step, offset), df, y + 128 * half + 32 * j + i);
+        }
+      }
+    }
+  }
+}
+
+// Q3_K: 32 bytes of third bits, 64 bytes of pairs, 12 bytes of scales, d.
+inline void unpack_q3_k(const std::byte* p, size_t n, float* y) {
+  const float_lanes df;
+  for (; n != 0; n -= 256, p += 110, y += 256) {
+    const float d = read_half(p + 108);
+    for (size_t half = 0; half < 2; ++half) {
+      for (size_t i = 0; i < 32; i += lanes) {
+        const bytes four = load_bytes(p + 32 + 32 * half + i);
+        const bytes third = load_bytes(p + i);
+        const bytes q[4] = {pairs_at<0>(four), pairs_at<2>(four), pairs_at<4>(four), pairs_at<6>(four)};
+        for (size_t j = 0; j < 4; ++j) {
+          const bytes bit = hn::Set(byte_lanes(), static_cast<uint8_t>(1u << (4 * half + j)));
+          const bytes upper = hn::IfThenElseZero(hn::TestBit(third, bit), hn::Set(byte_lanes(), uint8_t{4}));
+          const auto scale = static_cast<float>(detail::q3_k_scale(p + 96, 8 * half + 2 * j + i / 16));
+          const floats centred = hn::Sub(to_floats(hn::Or(q[j], upper)), hn::Set(df, 4.0f));
+          hn::StoreU(hn::Mul(centred, hn::Set(df, d * scale)), df, y + 128 * half + 32 * j + i);
+        }
+      }
+    }
+  }
+}
+
+// Thirty-two levels that 16 bytes of nibbles choose from a table: y = table[q]·d.
+HWY_INLINE void unpack_chosen(const std::byte* low, const int8_t* table, floats d, float* y) {
+  const float_lanes df;
+  const signed_byte_lanes d8;
+  const hn::Full128<int8_t> d16;
+  const auto levels = hn::LoadU(d16, table);
+  const auto put = [&](auto nibbles, float* to) HWY_ATTR {
+    const auto chosen = hn::TableLookupBytes(levels, nibbles);
+    HWY_ALIGN int8_t q[16];
+    hn::Store(chosen, d16, q);
+    for (size_t i = 0; i < 16; i += lanes) {
+      const floats v = hn::ConvertTo(df, hn::PromoteTo(int_lanes(), hn::LoadU(d8, q + i)));
+      hn::StoreU(hn::Mul(v, d), df, to + i);
+    }
+  };
+  const hn::RebindToUnsigned<decltype(d16)> du16;
+  const auto both = hn::LoadU(du16, as_bytes(low));
+  put(hn::BitCast(d16, hn::And(both, hn::Set(du16, uint8_t{15}))), y);
+  put(hn::BitCast(d16, hn::ShiftRight<4>(both)), y + 16);
+}
+
+// IQ4_NL: d, 16 bytes of nibbles.
+inline void unpack_iq4_nl(const std::byte* p, size_t n, float* y) {
+  for (; n != 0; n -= 32, p += 18, y += 32) unpack_chosen(p + 2, iq4_levels, hn::Set(float_lanes(), read_half(p)), y);
+}
+
+// IQ4_XS: d, upper pairs and lower nibbles of eight scales, 128 bytes of nibbles.
+inline void unpack_iq4_xs(const std::byte* p, size_t n, float* y) {
+  for (; n != 0; n -= 256, p += 136, y += 256) {
+    const float d = read_half(p);
+    uint16_t upper;
+    std::memcpy(&upper, p + 2, sizeof upper);
+    for (size_t sub = 0; sub < 8; ++sub) {
+      const float step = d * static_cast<float>(detail::iq4_xs_scale(upper, p + 4, sub));
+      unpack_chosen(p + 8 + 16 * sub, iq4_levels, hn::Set(float_lanes(), step), y + 32 * sub);
+    }
+  }
+}
+
+// MXFP4: an exponent, 16 bytes of nibbles.
+inline void unpack_mxfp4(const std::byte* p, size_t n, float* y) {
+  for (; n != 0; n -= 32, p += 17, y += 32) {
+    unpack_chosen(p + 1, mxfp4_levels, hn::Set(float_lanes(), detail::half_power_of_two(*p)), y);
+  }
+}
+
 // n elements from the start of a block; n is a whole number of blocks.
 inline void unpack(storage type, const std::byte* p, size_t n, float* y) {
   switch (type) {
@@ -249,9 +345,13 @@ inline void unpack(storage type, const std::byte* p, size_t n, float* y) {
     case storage::q4_k: return unpack_k<false>(p, n, y);
     case storage::q5_k: return unpack_k<true>(p, n, y);
     case storage::q6_k: return unpack_q6_k(p, n, y);
+    case storage::q2_k: return unpack_q2_k(p, n, y);
+    case storage::q3_k: return unpack_q3_k(p, n, y);
+    case storage::iq4_nl: return unpack_iq4_nl(p, n, y);
+    case storage::iq4_xs: return unpack_iq4_xs(p, n, y);
+    case storage::mxfp4: return unpack_mxfp4(p, n, y);
     case storage::f64:
-    case storage::i16:
-    case storage::packed: break;
+    case storage::i16: break;
   }
 }
 

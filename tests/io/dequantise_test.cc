@@ -14,8 +14,9 @@ namespace {
 
 using g4::storage;
 
-const storage all[] = {storage::f32,  storage::f16,  storage::bf16, storage::q4_0, storage::q4_1, storage::q5_0,
-                       storage::q5_1, storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k};
+const storage all[] = {storage::f32,  storage::f16,    storage::bf16,   storage::q4_0, storage::q4_1, storage::q5_0,
+                       storage::q5_1, storage::q8_0,   storage::q4_k,   storage::q5_k, storage::q6_k, storage::q2_k,
+                       storage::q3_k, storage::iq4_nl, storage::iq4_xs, storage::mxfp4};
 
 /// data/blocks.safetensors (see make_blocks.py): random blocks, and their numbers as the gguf package computes them.
 class dequantise : public testing::TestWithParam<storage> {
@@ -83,10 +84,10 @@ TEST(dequantise_f64, rounding_to_float_and_nothing_for_double) {
   EXPECT_EQ(wide[1], -2.5);
 }
 
-TEST(dequantise_packed, no_meaning_outside_its_backend) {
+TEST(dequantise_i16, no_meaning_outside_its_backend) {
   const std::byte row[8]{};
   float out[2] = {7.0f, 7.0f};
-  g4::dequantise(storage::packed, row, 2, out);
+  g4::dequantise(storage::i16, row, 2, out);
   EXPECT_EQ(out[0], 7.0f);
 }
 

@@ -61,10 +61,23 @@ TEST(finite, infinities_and_nans_of_plain_floats_at_every_place) {
   }
 }
 
+TEST(finite, the_powers_of_two_of_mxfp4) {
+  one_tensor t(storage::mxfp4, 3, 64);
+  std::memset(t.bytes.data(), 0xff, t.bytes.size());
+  for (std::size_t at = 0; at < t.bytes.size(); at += 17) t.bytes[at] = std::byte{252};
+  EXPECT_TRUE(t.finite());
+  t.bytes[17 * 3] = std::byte{253};
+  EXPECT_REFUSED(t.finite(), "m.gguf", "w holds a block whose scale is not finite at row 1, column 32");
+  std::vector<float> row(64);
+  g4::dequantise(storage::mxfp4, t.bytes.data() + 34, 64, row.data());
+  EXPECT_TRUE(std::any_of(row.begin(), row.end(), [](float x) { return !std::isfinite(x); }));
+}
+
 TEST(finite, the_scales_of_every_block_storage) {
   const std::pair<storage, std::vector<std::size_t>> scales[] = {
-      {storage::q4_0, {0}}, {storage::q4_1, {0, 2}}, {storage::q5_0, {0}},    {storage::q5_1, {0, 2}},
-      {storage::q8_0, {0}}, {storage::q4_k, {0, 2}}, {storage::q5_k, {0, 2}}, {storage::q6_k, {208}}};
+      {storage::q4_0, {0}},      {storage::q4_1, {0, 2}}, {storage::q5_0, {0}},    {storage::q5_1, {0, 2}},
+      {storage::q8_0, {0}},      {storage::q4_k, {0, 2}}, {storage::q5_k, {0, 2}}, {storage::q6_k, {208}},
+      {storage::q2_k, {80, 82}}, {storage::q3_k, {108}},  {storage::iq4_nl, {0}},  {storage::iq4_xs, {0}}};
   for (const auto& [s, places] : scales) {
     const g4::storage_facts facts = g4::facts_of(s);
     one_tensor t(s, 3, 2 * facts.block_elements);

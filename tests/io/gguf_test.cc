@@ -165,11 +165,12 @@ TEST(gguf_metadata, arrays_where_they_lie) {
 
 TEST(gguf_types, the_numbers_of_ggml) {
   const std::pair<std::uint32_t, g4::storage> ours[] = {
-      {0, g4::storage::f32},   {1, g4::storage::f16},   {30, g4::storage::bf16}, {2, g4::storage::q4_0},
-      {3, g4::storage::q4_1},  {6, g4::storage::q5_0},  {7, g4::storage::q5_1},  {8, g4::storage::q8_0},
-      {12, g4::storage::q4_k}, {13, g4::storage::q5_k}, {14, g4::storage::q6_k}};
+      {0, g4::storage::f32},   {1, g4::storage::f16},     {30, g4::storage::bf16},   {2, g4::storage::q4_0},
+      {3, g4::storage::q4_1},  {6, g4::storage::q5_0},    {7, g4::storage::q5_1},    {8, g4::storage::q8_0},
+      {12, g4::storage::q4_k}, {13, g4::storage::q5_k},   {14, g4::storage::q6_k},   {10, g4::storage::q2_k},
+      {11, g4::storage::q3_k}, {20, g4::storage::iq4_nl}, {23, g4::storage::iq4_xs}, {39, g4::storage::mxfp4}};
   for (const auto& [id, storage] : ours) EXPECT_EQ(g4::io::ggml_type(id)->weights, storage) << id;
-  for (const std::uint32_t id : {10u, 11u, 16u, 23u, 29u, 39u, 40u}) {
+  for (const std::uint32_t id : {16u, 17u, 18u, 19u, 21u, 22u, 29u, 34u, 40u}) {
     ASSERT_TRUE(g4::io::ggml_type(id)) << id;
     EXPECT_FALSE(g4::io::ggml_type(id)->weights) << id;
   }
@@ -178,13 +179,14 @@ TEST(gguf_types, the_numbers_of_ggml) {
 
 TEST(gguf_types, a_storage_g4_does_not_read_named) {
   gguf_builder b;
-  b.tensor("blk.0.ffn_up.weight", {256}, 11, 0);
+  b.tensor("blk.0.ffn_up.weight", {256}, 21, 0);
   b.data.resize(110);
   const read_back in(b);
   ASSERT_TRUE(in.file) << why(in.file);
   EXPECT_REFUSED(
       g4::io::storage_of(in.file->tensors, in.file->tensors.tensors()[0]), "m.gguf",
-      "blk.0.ffn_up.weight is stored as Q3_K, which g4 does not read as weights; it reads F32, F16, BF16, Q4_0");
+      "blk.0.ffn_up.weight is stored as IQ3_S, which g4 does not read as weights; it reads F32, F16, BF16, Q4_0, Q4_1, "
+      "Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS and MXFP4. Convert the model to one of these");
 }
 
 // ---- the frame -------------------------------------------------------------------------------------------------------

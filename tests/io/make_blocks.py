@@ -18,6 +18,7 @@ SCALES = {
     ggml.F32: [], ggml.F16: [], ggml.BF16: [],
     ggml.Q4_0: [0], ggml.Q4_1: [0, 2], ggml.Q5_0: [0], ggml.Q5_1: [0, 2], ggml.Q8_0: [0],
     ggml.Q4_K: [0, 2], ggml.Q5_K: [0, 2], ggml.Q6_K: [208],
+    ggml.Q2_K: [80, 82], ggml.Q3_K: [108], ggml.IQ4_NL: [0], ggml.IQ4_XS: [0], ggml.MXFP4: [],
 }  # fmt: skip
 ROWS, BLOCKS_PER_ROW = 3, 2
 
@@ -33,7 +34,10 @@ for kind, scales in SCALES.items():
         bits[0] = 0x0001 + i
         bits |= random.integers(0, 2, len(blocks), dtype=np.uint16) << np.uint16(15)
         blocks[:, at : at + 2] = bits.view(np.uint8).reshape(-1, 2)
-    if not scales:
+    if kind == ggml.MXFP4:
+        blocks[:, 0] = random.integers(0, 253, len(blocks), dtype=np.uint8)  # a power of two; finite six times over
+        blocks[:2, 0] = 0, 1
+    elif not scales:
         blocks[:, -1] &= 0xBF  # clear the exponent's upper bit: finite
     rows = blocks.reshape(ROWS, -1)
     values = quants.dequantize(rows, kind) if kind != ggml.F32 else rows.view(np.float32)

@@ -205,7 +205,8 @@ TEST(gguf_writer, what_the_reader_reads) {
 TEST(gguf_writer, every_storage) {
   temporary_folder folder;
   for (const storage s : {storage::f32, storage::f16, storage::bf16, storage::q4_0, storage::q4_1, storage::q5_0,
-                          storage::q5_1, storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k}) {
+                          storage::q5_1, storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k, storage::q2_k,
+                          storage::q3_k, storage::iq4_nl, storage::iq4_xs, storage::mxfp4}) {
     const std::string path = folder.track("m.gguf");
     const tensor_plan one[] = {{"w", element_of(s), {3, 256}}};
     auto out = g4::io::write_gguf(path, {}, one);

@@ -13,7 +13,7 @@
 #define HWY_TARGET_INCLUDE "tests/kernels/amx_matmul_test.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "kernels/cpu/packed_matmul-inl.h"  // after highway.h
+#include "kernels/cpu/panel_matmul-inl.h"  // after highway.h
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -23,28 +23,33 @@ namespace {
 #if !HWY_ARCH_X86_64 || HWY_TARGET <= HWY_AVX3_DL || HWY_TARGET == HWY_STATIC_TARGET
 
 template <storage S>
-void multiply_packed(const cpu::packed_call& call) {
+void multiply_panels(const cpu::product_call& call) {
   cpu::defined_tiles unit;
-  blocked_matmul<packed_facts<S>::has_minimum, levels_are_bytes<S>>(call, &widen<S>, unit);
+  blocked_matmul<panel_facts<S>::minima, levels_are_bytes<S>>(call, &widen<S>, unit);
 }
 
-void multiply_floats(const cpu::packed_call& call) {
+void multiply_floats(const cpu::product_call& call) {
   cpu::defined_tiles unit;
-  blocked_matmul<false, false>(call, &widen_floats, unit);
+  blocked_matmul<0, false>(call, &widen_floats, unit);
 }
 
 }  // namespace
 
-bool multiply_as_defined(const cpu::packed_call& call) {
+bool multiply_as_defined(const cpu::product_call& call) {
   switch (call.origin) {
-    case storage::q4_0: return multiply_packed<storage::q4_0>(call), true;
-    case storage::q4_1: return multiply_packed<storage::q4_1>(call), true;
-    case storage::q5_0: return multiply_packed<storage::q5_0>(call), true;
-    case storage::q5_1: return multiply_packed<storage::q5_1>(call), true;
-    case storage::q8_0: return multiply_packed<storage::q8_0>(call), true;
-    case storage::q4_k: return multiply_packed<storage::q4_k>(call), true;
-    case storage::q5_k: return multiply_packed<storage::q5_k>(call), true;
-    case storage::q6_k: return multiply_packed<storage::q6_k>(call), true;
+    case storage::q4_0: return multiply_panels<storage::q4_0>(call), true;
+    case storage::q4_1: return multiply_panels<storage::q4_1>(call), true;
+    case storage::q5_0: return multiply_panels<storage::q5_0>(call), true;
+    case storage::q5_1: return multiply_panels<storage::q5_1>(call), true;
+    case storage::q8_0: return multiply_panels<storage::q8_0>(call), true;
+    case storage::q4_k: return multiply_panels<storage::q4_k>(call), true;
+    case storage::q5_k: return multiply_panels<storage::q5_k>(call), true;
+    case storage::q6_k: return multiply_panels<storage::q6_k>(call), true;
+    case storage::q2_k: return multiply_panels<storage::q2_k>(call), true;
+    case storage::q3_k: return multiply_panels<storage::q3_k>(call), true;
+    case storage::iq4_nl: return multiply_panels<storage::iq4_nl>(call), true;
+    case storage::iq4_xs: return multiply_panels<storage::iq4_xs>(call), true;
+    case storage::mxfp4: return multiply_panels<storage::mxfp4>(call), true;
     default: return multiply_floats(call), true;
   }
 }
@@ -53,7 +58,7 @@ bool multiply_as_defined(const cpu::packed_call& call) {
 
 }  // namespace
 
-bool multiply_as_defined(const cpu::packed_call& /*call*/) { return false; }
+bool multiply_as_defined(const cpu::product_call& /*call*/) { return false; }
 
 #endif
 
@@ -75,13 +80,13 @@ class product {
       : rows_(w.rows),
         levels_((w.columns + 31) / 32 * 32 * tokens),
         floats_(4 * levels_.size() / 32),
-        scratch_(cpu::packed_scratch) {
-    const result<matrix_view> packed =
-        backend::cpu({backend::numeric::fast, nullptr, backend::packing::at_load}).prepare(w, store_);
+        scratch_(cpu::product_scratch) {
+    const result<weight_view> packed =
+        backend::cpu({backend::numeric::fast, nullptr, backend::weights_move::at_load}).prepare(w, store_);
     EXPECT_TRUE(packed.has_value());
     const std::size_t blocks = (w.columns + 31) / 32;
     sums_.resize(2 * tokens * blocks);
-    call_.w = cpu::packs(w.type) ? cpu::weight_of(*packed).panels : w.data;
+    call_.w = cpu::has_panels(w.type) ? prepared_as<cpu::panel_weight>(*packed)->panels : w.data;
     call_.origin = w.type;
     call_.rows = w.rows;
     call_.columns = w.columns;
@@ -96,7 +101,7 @@ class product {
   [[nodiscard]] std::vector<float> by_vectors() {
     std::vector<float> y(call_.tokens * rows_, 1e9f);
     for (std::size_t token = 0; token < call_.tokens; token += 15) {
-      cpu::packed_call part = call_;
+      cpu::product_call part = call_;
       const std::size_t block = token * call_.x.blocks;
       part.x = {call_.x.levels + 32 * block, call_.x.step + block, call_.x.sum + 2 * block, call_.x.total + block,
                 call_.x.blocks};
@@ -124,15 +129,15 @@ class product {
   }
 
  private:
-  static void kernel(const cpu::packed_call& call) { cpu::packed_matmul<cpu::kernels>(call); }
+  static void kernel(const cpu::product_call& call) { cpu::panel_matmul<cpu::kernels>(call); }
 
   std::size_t rows_;
-  packed_store store_;
+  panel_store store_;
   std::vector<std::int16_t> levels_;
   std::vector<float> floats_;
   std::vector<std::int32_t> sums_;
   exact_bytes scratch_;
-  cpu::packed_call call_;
+  cpu::product_call call_;
 };
 
 void check_tiles(const matrix_view& w, const std::vector<float>& x, std::size_t tokens) {

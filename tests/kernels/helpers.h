@@ -18,9 +18,10 @@
 
 namespace g4::test {
 
-inline constexpr storage all_storages[] = {storage::f32,  storage::f16,  storage::bf16, storage::q4_0,
-                                           storage::q4_1, storage::q5_0, storage::q5_1, storage::q8_0,
-                                           storage::q4_k, storage::q5_k, storage::q6_k};
+inline constexpr storage all_storages[] = {storage::f32,  storage::f16,    storage::bf16,   storage::q4_0,
+                                           storage::q4_1, storage::q5_0,   storage::q5_1,   storage::q8_0,
+                                           storage::q4_k, storage::q5_k,   storage::q6_k,   storage::q2_k,
+                                           storage::q3_k, storage::iq4_nl, storage::iq4_xs, storage::mxfp4};
 
 /// Runs `check` once per SIMD target of this machine, naming the target in every failure.
 template <class Check>
@@ -87,7 +88,15 @@ struct random_matrix {
         case storage::q5_1: put(p + 2, f16_from_float(normal(random))); [[fallthrough]];
         case storage::q4_0:
         case storage::q5_0:
-        case storage::q8_0: put(p, d); break;
+        case storage::q8_0:
+        case storage::iq4_nl:
+        case storage::iq4_xs: put(p, d); break;
+        case storage::q2_k:
+          put(p + 80, f16_from_float(scale(random) / 4));
+          put(p + 82, f16_from_float(scale(random) / 4));
+          break;
+        case storage::q3_k: put(p + 108, f16_from_float(scale(random) / 16)); break;
+        case storage::mxfp4: *p = static_cast<std::byte>(118 + random() % 6); break;
         case storage::q4_k:
         case storage::q5_k:
           put(p, f16_from_float(scale(random) / 16));
@@ -95,8 +104,7 @@ struct random_matrix {
           break;
         case storage::q6_k: put(p + 208, f16_from_float(scale(random) / 64)); break;
         case storage::f64:
-        case storage::i16:
-        case storage::packed: break;
+        case storage::i16: break;
       }
     }
     view = {bytes.data(), rows, columns, type};

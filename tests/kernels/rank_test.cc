@@ -13,16 +13,15 @@ namespace {
 constexpr float nothing = -std::numeric_limits<float>::infinity();
 
 struct ranked_head {
-  packed_store store;
-  matrix_view whole, ranked;
+  panel_store store;
+  weight_view whole, ranked;
 
   explicit ranked_head(const matrix_view& w) {
-    backend::cpu plain({backend::numeric::fast, nullptr, backend::packing::at_load});
-    backend::cpu by_nibbles({backend::numeric::fast, nullptr, backend::packing::at_load, backend::head_order::ranked});
+    backend::cpu plain({backend::numeric::fast, nullptr, backend::weights_move::at_load});
+    backend::cpu by_nibbles({backend::numeric::fast, nullptr});
     whole = *plain.prepare(w, store);
     ranked = *by_nibbles.prepare(w, store, {}, weight_use::head);
-    const cpu::packed_weight& weight = cpu::weight_of(ranked);
-    EXPECT_EQ(weight.order, cpu::panel_order::nibbles);
+    const cpu::panel_weight& weight = *prepared_as<cpu::panel_weight>(ranked);
     // The first token's energies give the order of lower nibbles.
     std::vector<float> x = random_floats(w.columns, 21), y(w.rows), expected(w.rows);
     x[w.columns - 1] = 100;
@@ -32,6 +31,7 @@ struct ranked_head {
       by_nibbles.best_products(ranked, x.data(), 1, 0, y.data(), guess);
       EXPECT_EQ(y, expected);
     }
+    EXPECT_EQ(weight.order, cpu::panel_order::nibbles);
     EXPECT_EQ(weight.groups.front(), w.columns / 8 - 1);
   }
 };
@@ -77,12 +77,12 @@ TEST(ranked_head, the_file_s_bytes_back_and_norms_that_are_never_too_small) {
   const random_matrix w(storage::q8_0, 37, 640);
   for_each_target([&] {
     ranked_head head(w.view);
-    const cpu::packed_weight& weight = cpu::weight_of(head.ranked);
+    const cpu::panel_weight& weight = *prepared_as<cpu::panel_weight>(head.ranked);
     const cpu::nibble_panel at = cpu::nibble_panel_of(640);
     for (std::size_t r = 0; r < 37; ++r) {
       for (std::size_t b = 0; b < 20; ++b) {
         std::byte block[34];
-        cpu::unpack_block(weight, r, b, block);
+        cpu::block_from_panel(weight, r, b, block);
         ASSERT_EQ(0, std::memcmp(block, w.view.row(r) + 34 * b, 34)) << "row " << r << ", block " << b;
         double squares = 0;
         for (std::size_t i = 0; i < 32; ++i) {
@@ -150,6 +150,34 @@ TEST(ranked_head, the_greatest_products_with_their_bits_and_nothing_else) {
   }
 }
 
+TEST(ranked_head, what_its_first_use_asks_for_says_how_a_head_is_kept) {
+  const random_matrix w(storage::q8_0, 16 * 9, 64), other(storage::q4_k, 16, 256);
+  const std::vector<float> x = random_floats(64, 5);
+  std::vector<float> y(w.view.rows), expected(w.view.rows);
+  std::vector<std::int32_t> guess;
+  panel_store store;
+  backend::cpu on({backend::numeric::fast, nullptr, backend::weights_move::at_load});
+  const weight_view whole = *on.prepare(w.view, store, {}, weight_use::head);
+  const weight_view ranked = *on.prepare(w.view, store, {}, weight_use::head);
+  const weight_view layer = *on.prepare(w.view, store);
+  EXPECT_TRUE(prepared_as<cpu::panel_weight>(layer)->settled());
+  on.matmul(whole, x.data(), 1, expected.data());
+  on.best_products(ranked, x.data(), 1, 0, y.data(), guess);
+  EXPECT_EQ(y, expected);
+  EXPECT_TRUE(prepared_as<cpu::panel_weight>(whole)->settled());
+  EXPECT_TRUE(prepared_as<cpu::panel_weight>(ranked)->settled());
+  EXPECT_EQ(prepared_as<cpu::panel_weight>(whole)->order, cpu::panel_order::words);
+  EXPECT_EQ(prepared_as<cpu::panel_weight>(ranked)->order, cpu::panel_order::nibbles);
+  // Asked the other way, either gives what the other gives.
+  on.best_products(whole, x.data(), 1, 0, y.data(), guess);
+  EXPECT_EQ(y, expected);
+  on.matmul(ranked, x.data(), 1, y.data());
+  EXPECT_EQ(y, expected);
+  // Other storages and other weights are kept in one way.
+  EXPECT_FALSE(prepared_as<cpu::panel_weight>(*on.prepare(other.view, store, {}, weight_use::head))->may_be_ranked);
+  EXPECT_FALSE(prepared_as<cpu::panel_weight>(layer)->may_be_ranked);
+}
+
 TEST(ranked_head, few_rows_are_read_to_their_end) {
   random_matrix w(storage::q8_0, 16 * 400, 640);
   const std::vector<float> x = plant_likely_rows(w, 640, 12);
@@ -157,7 +185,7 @@ TEST(ranked_head, few_rows_are_read_to_their_end) {
   exact_bytes levels(20 * 64), plan_memory(cpu::rank_plan::bytes(640)), scratch(cpu::rank_scratch(640));
   float step[20], total[20];
   std::int32_t sum[40];
-  const cpu::packed_weight& weight = cpu::weight_of(head.ranked);
+  const cpu::panel_weight& weight = *prepared_as<cpu::panel_weight>(head.ranked);
   const cpu::activations rounded{reinterpret_cast<std::int16_t*>(levels.data()), step, sum, total, 20};
   for_each_target([&] {
     cpu::kernels::quantise({x.data(), 640, 0, 1, rounded});

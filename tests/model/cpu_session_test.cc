@@ -138,16 +138,16 @@ void expect_the_greatest_logits(std::initializer_list<std::size_t> counts) {
     ASSERT_TRUE(quantise(storage::q8_0, row.data(), width, table.data() + r * row_bytes(storage::q8_0, width)));
   }
   const matrix_view stored{table.data(), w.embed.rows, width, storage::q8_0};
-  packed_store store;
-  static_cast<matrix_view&>(w.head) = *whole.prepare(stored, store);
+  panel_store store;
+  w.head = *whole.prepare(stored, store);
   auto every = *session<V, backend::cpu>::make(w, whole, {.context = 60, .batch = 8});
   const auto ids = some_ids(50, V::vocab);
   const auto expected = logits_of_all(every, ids);
 
   for (const std::size_t k : counts) {
-    backend::cpu on({.mode = backend::numeric::fast, .head = backend::head_order::ranked});
+    backend::cpu on({.mode = backend::numeric::fast});
     weights<V> ranked = w;
-    static_cast<matrix_view&>(ranked.head) = *on.prepare(stored, store, {}, weight_use::head);
+    ranked.head = *on.prepare(stored, store, {}, weight_use::head);
     auto few = *session<V, backend::cpu>::make(ranked, on, {.context = 60, .batch = 8, .best_logits = k});
     std::size_t unknown = 0;
     for (std::size_t t = 0; t < ids.size(); ++t) {

@@ -279,7 +279,7 @@ TEST(quantise, the_largest_number_of_a_storage_held) {
 TEST(quantise, storages_nobody_makes_refused) {
   const row x(columns, 1.0f);
   std::vector<std::byte> out(columns * 8);
-  for (const storage s : {storage::f64, storage::q4_1, storage::q5_1, storage::q5_k, storage::packed}) {
+  for (const storage s : {storage::f64, storage::q4_1, storage::q5_1, storage::q5_k}) {
     EXPECT_FALSE(g4::quantise(s, x.data(), columns, out.data())) << g4::facts_of(s).name;
   }
 }

@@ -41,7 +41,7 @@ concept Memory = requires(B& on, typename B::scalar* y, const typename B::scalar
 /// Rows of activations, number by number.
 template <class B>
 concept Rows = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
-                        typename B::scalar number, const matrix_view table, const token_id* ids, token_id* id) {
+                        typename B::scalar number, const weight_view table, const token_id* ids, token_id* id) {
   on.fill(y, n, number);
   on.scale(y, n, number);
   on.scale_by(y, n, w);
@@ -64,7 +64,7 @@ concept Rows = requires(B& on, typename B::scalar* y, const typename B::scalar* 
 
 /// Weights times rows.
 template <class B>
-concept Products = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const matrix_view w,
+concept Products = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const weight_view w,
                             std::size_t n) {
   on.matmul(w, x, n /*T*/, y);                       // y [T, w.rows] = x [T, w.columns] · wᵀ
 };
@@ -108,5 +108,14 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
 template <class B>
 concept Backend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
                   words::Attention<B> && words::Streams<B>;
+
+/// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
+/// other may be −∞. Whether it does is up to `session_options::best_logits` alone.
+template <class B>
+concept RanksProducts = Backend<B> && requires(B& on, typename B::scalar* y, const typename B::scalar* x,
+                                               const weight_view w, std::size_t k, float cap,
+                                               std::vector<std::int32_t>& guess) {
+  on.best_products(w, x, k, cap, y, guess);
+};
 
 }  // namespace g4

@@ -1,8 +1,8 @@
 /// The cpu backend: kernels compiled once for every SIMD target, chosen when the program runs. Link `g4::cpu`.
 #pragma once
 
-#include "g4/backend/calls.h"
-#include "g4/backend/simd.h"
+#include "g4/backend/cpu/calls.h"
+#include "g4/backend/cpu/simd.h"
 
 namespace g4::backend {
 

@@ -2,21 +2,21 @@
 /// to link but Highway's headers; use one `-march` for the whole program.
 #pragma once
 
-#include "g4/backend/calls.h"
-#include "g4/backend/simd.h"
+#include "g4/backend/cpu/calls.h"
+#include "g4/backend/cpu/simd.h"
 #include "hwy/highway.h"
 // after highway.h
 #include "kernels/cpu/attend-inl.h"
 #include "kernels/cpu/gate-inl.h"
 #include "kernels/cpu/matmul-inl.h"
-#include "kernels/cpu/pack-inl.h"
-#include "kernels/cpu/packed_matmul-inl.h"
-#include "kernels/cpu/packed_matmul_bytes-inl.h"
+#include "kernels/cpu/panel_matmul-inl.h"
+#include "kernels/cpu/panel_matmul_bytes-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 #include "kernels/cpu/rank-inl.h"
 #include "kernels/cpu/rms_norm-inl.h"
 #include "kernels/cpu/rope-inl.h"
 #include "kernels/cpu/soft_cap-inl.h"
+#include "kernels/cpu/to_panels-inl.h"
 #include "kernels/cpu/unpack-inl.h"
 
 namespace g4::cpu {
@@ -28,15 +28,17 @@ struct inline_kernels {
     g4::HWY_NAMESPACE::unpack(type, block, n, y);
   }
   static void quantise(const quantise_call& call) { g4::HWY_NAMESPACE::quantise(call); }
-  static void pack(const pack_call& call) { g4::HWY_NAMESPACE::pack(call); }
-  static void as_words(const as_words_call& call) { g4::HWY_NAMESPACE::as_words(call); }
+  static void to_panels(const to_panels_call& call) { g4::HWY_NAMESPACE::to_panels(call); }
+  static void nibbles_to_words(const nibbles_to_words_call& call) { g4::HWY_NAMESPACE::nibbles_to_words(call); }
   static void rank(const rank_call& call) { g4::HWY_NAMESPACE::rank(call); }
-  static void packed_matmul_32(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_32(call); }
-  static void packed_matmul_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_k(call); }
-  static void packed_matmul_q6_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_q6_k(call); }
+  static void panel_matmul_32(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_32(call); }
+  static void panel_matmul_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_k(call); }
+  static void panel_matmul_q6_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q6_k(call); }
+  static void panel_matmul_q2_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q2_k(call); }
+  static void panel_matmul_iq4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_iq4(call); }
   static void quantise_bytes(const quantise_bytes_call& call) { g4::HWY_NAMESPACE::quantise_bytes(call); }
-  static void packed_matmul_bytes(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_bytes(call); }
-  static void packed_matmul_bytes_k(const packed_call& call) { g4::HWY_NAMESPACE::packed_matmul_bytes_k(call); }
+  static void panel_matmul_bytes(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes(call); }
+  static void panel_matmul_bytes_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
   static void store(const store_call& call) { g4::HWY_NAMESPACE::store(call); }

@@ -37,14 +37,6 @@ class reference : public memory_definitions, public row_definitions<Scalar>, pub
   void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
     ops::matmul(w, x, tokens, y, floats_);
   }
-  /// The products of one token of which the k greatest are wanted: those are right; any other row may hold −∞ instead.
-  ///
-  /// cap     of the soft cap that the products go through later, whose rounding must not bring in another row; 0 is none
-  /// guess   rows that may be among the greatest, better the more of them are; the k greatest afterwards, or nothing
-  void best_products(const matrix_view& w, const Scalar* x, [[maybe_unused]] std::size_t k, [[maybe_unused]] float cap,
-                     Scalar* y, [[maybe_unused]] std::vector<std::int32_t>& guess) {
-    matmul(w, x, 1, y);
-  }
   void rms_norm(const Scalar* x, const float* scale, std::size_t tokens, std::size_t width, float eps, Scalar* y) {
     ops::rms_norm(x, scale, tokens, width, eps, y);
   }

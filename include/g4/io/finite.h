@@ -48,18 +48,22 @@ struct block_scales {
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
-    case storage::q8_0: return {{0, 0}, 1};
+    case storage::q8_0:
+    case storage::iq4_nl:
+    case storage::iq4_xs: return {{0, 0}, 1};
     case storage::q4_1:
     case storage::q5_1:
     case storage::q4_k:
     case storage::q5_k: return {{0, 2}, 2};
     case storage::q6_k: return {{208, 0}, 1};
+    case storage::q2_k: return {{80, 82}, 2};
+    case storage::q3_k: return {{108, 0}, 1};
+    case storage::mxfp4:
     case storage::f64:
     case storage::f32:
     case storage::f16:
     case storage::bf16:
-    case storage::i16:
-    case storage::packed: break;
+    case storage::i16: break;
   }
   return {};
 }
@@ -75,6 +79,11 @@ struct block_scales {
   const block_scales scales = scales_of(s);
   const std::size_t block = facts_of(s).block_bytes;
   if (block == 0) return false;
+  if (s == storage::mxfp4) {  // a power of two that six would carry beyond the largest float
+    std::byte largest{};
+    for (std::size_t at = 0; at + block <= bytes.size(); at += block) largest = std::max(largest, bytes[at]);
+    return std::to_integer<unsigned>(largest) > 252;
+  }
   std::uint32_t found = 0;
   for (std::size_t at = 0; at + block <= bytes.size(); at += block) {
     for (std::size_t k = 0; k < scales.count; ++k) {

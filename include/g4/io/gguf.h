@@ -324,8 +324,8 @@ struct gguf_file {
       {7, element_of(storage::q5_1)},
       {8, element_of(storage::q8_0)},
       {9, {"Q8_1", 32, 36, std::nullopt}},
-      {10, {"Q2_K", 256, 84, std::nullopt}},
-      {11, {"Q3_K", 256, 110, std::nullopt}},
+      {10, element_of(storage::q2_k)},
+      {11, element_of(storage::q3_k)},
       {12, element_of(storage::q4_k)},
       {13, element_of(storage::q5_k)},
       {14, element_of(storage::q6_k)},
@@ -334,10 +334,10 @@ struct gguf_file {
       {17, {"IQ2_XS", 256, 74, std::nullopt}},
       {18, {"IQ3_XXS", 256, 98, std::nullopt}},
       {19, {"IQ1_S", 256, 50, std::nullopt}},
-      {20, {"IQ4_NL", 32, 18, std::nullopt}},
+      {20, element_of(storage::iq4_nl)},
       {21, {"IQ3_S", 256, 110, std::nullopt}},
       {22, {"IQ2_S", 256, 82, std::nullopt}},
-      {23, {"IQ4_XS", 256, 136, std::nullopt}},
+      {23, element_of(storage::iq4_xs)},
       {24, {"I8", 1, 1, std::nullopt}},
       {25, {"I16", 1, 2, std::nullopt}},
       {26, {"I32", 1, 4, std::nullopt}},
@@ -347,7 +347,7 @@ struct gguf_file {
       {30, element_of(storage::bf16)},
       {34, {"TQ1_0", 256, 54, std::nullopt}},
       {35, {"TQ2_0", 256, 66, std::nullopt}},
-      {39, {"MXFP4", 32, 17, std::nullopt}},
+      {39, element_of(storage::mxfp4)},
       {40, {"NVFP4", 64, 36, std::nullopt}},
       {41, {"Q1_0", 128, 18, std::nullopt}},
   };
@@ -489,7 +489,7 @@ struct gguf_tensor {
   if (in.ended) return cut_short();
   for (std::uint32_t d = rank; d > 0; --d) out.tensor.dims.push_back(sizes[d - 1]);
   const std::optional<element_type> known = ggml_type(type);
-  if (!known) return fail(name, ": ", out.tensor.name, " has the element type ", type, ", which g4 does not know");
+  if (!known) return fail(name, ": ", out.tensor.name, " has the element type ", type, ", which g4 does not know; convert the model to a type it reads, Q4_K_M or Q8_0 for example");
   out.tensor.type = *known;
   if (out.tensor.dims.columns() % known->block_elements != 0) {
     return fail(name, ": ", out.tensor.name, " is ", std::string(known->name), " ", to_string(out.tensor.dims),

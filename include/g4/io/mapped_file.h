@@ -68,7 +68,7 @@ class mapped_file {
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
 
   /// Lets go of the whole pages inside `part` of bytes(): they no longer count as this process's memory and come back
-  /// from the file if they are touched again. For weights that a backend has repacked.
+  /// from the file if they are touched again. For weights that a backend has moved elsewhere.
   void release(std::span<const std::byte> part) const { advise(part, MADV_DONTNEED, pages::inside); }
   /// Starts reading `part` in the background.
   void will_need(std::span<const std::byte> part) const { advise(part, MADV_WILLNEED, pages::touched); }

@@ -193,8 +193,8 @@ class tensor_file {
 [[nodiscard]] inline result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor) {
   if (tensor.type.weights) return *tensor.type.weights;
   return fail(file.file_name(tensor), ": ", tensor.name, " is stored as ", std::string(tensor.type.name),
-              ", which g4 does not read as weights; it reads F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K "
-              "and Q6_K");
+              ", which g4 does not read as weights; it reads F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
+              "Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS and MXFP4. Convert the model to one of these, Q4_K_M for example");
 }
 
 }  // namespace g4::io

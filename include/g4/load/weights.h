@@ -199,10 +199,10 @@ class filler {
     if (failed_) return unexpected(std::move(*failed_));
     if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
     if (V::spec.tied_head) {
-      static_cast<matrix_view&>(w->head) = prepared(w->embed, table_, weight_use::head);
+      w->head = prepared(w->embed, table_, weight_use::head);
       // Rows are then read from the backend's own table: a page of the file for every token would come back and stay.
       // A drafter cuts single rows out, which only the file's order allows.
-      if constexpr (!V::spec.is_drafter()) static_cast<matrix_view&>(w->embed) = w->head;
+      if constexpr (!V::spec.is_drafter()) w->embed = w->head;
     }
     if (failed_) return unexpected(std::move(*failed_));
 
@@ -256,7 +256,7 @@ class filler {
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.what == part::embed || t.what == part::per_layer_embed;
     const weight_use use = t.what == part::head ? weight_use::head : weight_use::layer;
-    static_cast<matrix_view&>(m) = table ? raw : prepared(raw, found, use);
+    m = table ? weight_view{raw} : prepared(raw, found, use);
     if (t.what == part::embed) table_ = found;
     advance(*found);
   }
@@ -268,8 +268,7 @@ class filler {
       const io::tensor_entry* found = checked(t);
       if (found == nullptr) return;
       const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
-      for (std::size_t i = 0; i < N; ++i)
-        static_cast<matrix_view&>(several[i]) = prepared(all.slice(i * Out, Out), found);
+      for (std::size_t i = 0; i < N; ++i) several[i] = prepared(all.slice(i * Out, Out), found);
       advance(*found);
       return;
     }
@@ -277,7 +276,7 @@ class filler {
     for (std::size_t i = 0; i < N; ++i) {
       const io::tensor_entry* found = checked(one, static_cast<int>(i));
       if (found == nullptr) return;
-      static_cast<matrix_view&>(several[i]) = prepared({found->bytes.data(), Out, In, *found->type.weights}, found);
+      several[i] = prepared(matrix_view{found->bytes.data(), Out, In, *found->type.weights}, found);
       advance(*found);
     }
   }
@@ -326,7 +325,7 @@ class filler {
 
   /// A weight on its way into the backend's own order, where it has one. The file, which the
   /// weights keep, lets go of pages as they move.
-  [[nodiscard]] matrix_view prepared(const matrix_view& raw, const io::tensor_entry* from,
+  [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::tensor_entry* from,
                                      weight_use use = weight_use::layer) {
     if constexpr (prepares_weights<B>) {
       auto made = on_.prepare(raw, *store_, file_.pages_of(*from), use);

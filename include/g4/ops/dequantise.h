@@ -1,7 +1,7 @@
 /// What a stored weight means: every storage, as plain numbers.
 ///
 /// Source: the block layouts of ggml (ggml-common.h, and dequantize_row_* in ggml-quants.c). All fields are
-/// little-endian; a block's scales d, m and dmin are half floats.
+/// little-endian; a block's scales d, m and dmin are half floats (MXFP4's is a power of two).
 #pragma once
 
 #include <bit>
@@ -46,7 +46,37 @@ struct scale_and_minimum {
           static_cast<float>((at(j + 4) >> 4) | ((at(j) >> 6) << 4))};
 }
 
+/// Scale of sub-block j of a Q3_K block: sixteen 6-bit numbers in 12 bytes, 32 too large.
+///
+///     low four bits    s[j] & 15 or, from the eighth on, s[j−8] >> 4
+///     upper two bits   (s[8 + j mod 4] >> 2·(j div 4)) & 3
+[[nodiscard]] inline int q3_k_scale(const std::byte* s, std::size_t j) {
+  const unsigned lower = j < 8 ? low(s[j]) : high(s[j - 8]);
+  const unsigned upper = (std::to_integer<unsigned>(s[8 + j % 4]) >> (2 * (j / 4))) & 3u;
+  return static_cast<int>(lower | (upper << 4)) - 32;
+}
+
+/// Scale of sub-block j of an IQ4_XS block: low four bits in the nibbles of s, upper two in the 16 bits `upper`.
+[[nodiscard]] inline int iq4_xs_scale(unsigned upper, const std::byte* s, std::size_t j) {
+  const unsigned lower = j % 2 == 0 ? low(s[j / 2]) : high(s[j / 2]);
+  return static_cast<int>(lower | (((upper >> (2 * j)) & 3u) << 4)) - 32;
+}
+
+/// 2^(e − 128): half the power of two that eight bits of exponent say, for levels that are kept doubled. The smallest
+/// two are subnormal.
+[[nodiscard]] inline float half_power_of_two(std::byte e) {
+  const auto bits = std::to_integer<std::uint32_t>(e);
+  return std::bit_cast<float>(bits < 2 ? std::uint32_t{0x00200000} << bits : (bits - 1) << 23);
+}
+
 }  // namespace detail
+
+/// What the four bits of IQ4_NL and IQ4_XS stand for.
+inline constexpr std::int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                               1,    13,   25,  38,  53,  69,  89,  113};
+
+/// Twice what the four bits of MXFP4 stand for: a sign, two bits of exponent and one of mantissa.
+inline constexpr std::int8_t mxfp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 /// One block → numbers. The products below are exact in float32 (11 bits of d, at most 7 of scale and 6 of q), so only
 /// the final sum rounds, and a compiler that fuses multiply and add computes the same bits.
@@ -169,6 +199,71 @@ void q6_k(const std::byte* b, Scalar* y) {
   }
 }
 
+/// d·scale·q − dmin·minimum, 16 sub-blocks of 16 with four bits of each. Each half of 128 elements has 32 bytes: elements
+/// l, l+32, l+64, l+96 take bits 0-1, 2-3, 4-5, 6-7 of byte l.
+template <class Scalar>
+void q2_k(const std::byte* b, Scalar* y) {
+  const float d = detail::load_f16(b + 80);
+  const float dmin = detail::load_f16(b + 82);
+  for (std::size_t element = 0; element < 256; ++element) {
+    const std::byte both = b[element / 16];
+    const float step = d * static_cast<float>(detail::low(both));
+    const float offset = dmin * static_cast<float>(detail::high(both));
+    const std::byte pairs = b[16 + 32 * (element / 128) + element % 32];
+    const unsigned q = (std::to_integer<unsigned>(pairs) >> (2 * (element / 32 % 4))) & 3u;
+    y[element] = step * static_cast<float>(q) - offset;
+  }
+}
+
+/// d·scale·(q − 4), pairs of bits as in q2_k; bit j of byte l of the first 32 bytes is the third bit of element l of the
+/// j-th 32.
+template <class Scalar>
+void q3_k(const std::byte* b, Scalar* y) {
+  const float d = detail::load_f16(b + 108);
+  for (std::size_t element = 0; element < 256; ++element) {
+    const float step = d * static_cast<float>(detail::q3_k_scale(b + 96, element / 16));
+    const std::byte pairs = b[32 + 32 * (element / 128) + element % 32];
+    const unsigned pair = (std::to_integer<unsigned>(pairs) >> (2 * (element / 32 % 4))) & 3u;
+    const unsigned third = (std::to_integer<unsigned>(b[element % 32]) >> (element / 32)) & 1u;
+    y[element] = step * static_cast<float>(static_cast<int>(pair | (third << 2)) - 4);
+  }
+}
+
+/// d·level[q]; nibbles as in q4_0.
+template <class Scalar>
+void iq4_nl(const std::byte* b, Scalar* y) {
+  const float d = detail::load_f16(b);
+  for (std::size_t j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(iq4_levels[detail::low(b[2 + j])]);
+    y[j + 16] = d * static_cast<float>(iq4_levels[detail::high(b[2 + j])]);
+  }
+}
+
+/// d·scale·level[q]; each 16 bytes of nibbles hold 32 elements as in q4_0.
+template <class Scalar>
+void iq4_xs(const std::byte* b, Scalar* y) {
+  const float d = detail::load_f16(b);
+  const auto upper = detail::load<std::uint16_t>(b + 2);
+  for (std::size_t sub = 0; sub < 8; ++sub) {
+    const float step = d * static_cast<float>(detail::iq4_xs_scale(upper, b + 4, sub));
+    const std::byte* q = b + 8 + 16 * sub;
+    for (std::size_t j = 0; j < 16; ++j) {
+      y[32 * sub + j] = step * static_cast<float>(iq4_levels[detail::low(q[j])]);
+      y[32 * sub + j + 16] = step * static_cast<float>(iq4_levels[detail::high(q[j])]);
+    }
+  }
+}
+
+/// 2^(e − 128)·level[q], levels doubled; nibbles as in q4_0. Source: also OCP Microscaling Formats, version 1.0.
+template <class Scalar>
+void mxfp4(const std::byte* b, Scalar* y) {
+  const float d = detail::half_power_of_two(b[0]);
+  for (std::size_t j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(mxfp4_levels[detail::low(b[1 + j])]);
+    y[j + 16] = d * static_cast<float>(mxfp4_levels[detail::high(b[1 + j])]);
+  }
+}
+
 }  // namespace block
 
 /// Writes a row of stored numbers as floats. Exact for plain floats (float64 rounds to float32 when Scalar is float);
@@ -178,7 +273,7 @@ void q6_k(const std::byte* b, Scalar* y) {
 /// elements  a whole number of blocks; whoever made the view has checked it
 /// out       [elements]
 ///
-/// `packed` and `i16` have no meaning outside their backend: nothing is written.
+/// `i16` has no meaning outside its backend: nothing is written.
 template <class Scalar>
 void dequantise(storage type, const std::byte* row, std::size_t elements, Scalar* out) {
   const auto plain = [&]<class Number>(Number, auto&& value_of) {
@@ -205,8 +300,12 @@ void dequantise(storage type, const std::byte* row, std::size_t elements, Scalar
     case storage::q4_k: return blocks(block::q4_k<Scalar>);
     case storage::q5_k: return blocks(block::q5_k<Scalar>);
     case storage::q6_k: return blocks(block::q6_k<Scalar>);
-    case storage::i16:  // a row's step lies elsewhere: see cache_view
-    case storage::packed: return;
+    case storage::q2_k: return blocks(block::q2_k<Scalar>);
+    case storage::q3_k: return blocks(block::q3_k<Scalar>);
+    case storage::iq4_nl: return blocks(block::iq4_nl<Scalar>);
+    case storage::iq4_xs: return blocks(block::iq4_xs<Scalar>);
+    case storage::mxfp4: return blocks(block::mxfp4<Scalar>);
+    case storage::i16: return;  // a row's step lies elsewhere: see cache_view
   }
 }
 

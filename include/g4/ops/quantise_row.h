@@ -16,12 +16,18 @@ namespace g4 {
 namespace block {
 
 /// Thirty-two numbers as q·d with |q| ≤ 127, where d is the largest of them by 127, rounded to a half float: each is off
-/// by at most d/2, and by d/2 + 127·2⁻¹¹·d where d's rounding cuts the largest short.
+/// by at most d/2, and by d/2 + 127·2⁻¹¹·d where d's rounding cuts the largest short. Where one is no number, or infinite,
+/// d is no number.
 template <class Scalar>
 void plain_q8_0(const Scalar* x, std::byte* out) {
   float most = 0.0f;
-  for (std::size_t i = 0; i < 32; ++i) most = std::max(most, std::abs(static_cast<float>(x[i])));
-  const std::uint16_t bits = f16_from_float(std::min(most / 127.0f, 65504.0f));
+  float unsound = 0.0f;  // stays nought, but for what is no number
+  for (std::size_t i = 0; i < 32; ++i) {
+    const auto v = static_cast<float>(x[i]);
+    most = std::max(most, std::abs(v));
+    unsound += 0.0f * v;
+  }
+  const std::uint16_t bits = f16_from_float(std::min(most / 127.0f, 65504.0f) + unsound);
   const float d = float_from_f16(bits);
   const float inverse = d > 0.0f ? 1.0f / d : 0.0f;
   std::memcpy(out, &bits, sizeof bits);

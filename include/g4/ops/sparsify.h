@@ -38,7 +38,7 @@ void sparsify(Scalar* x, std::size_t tokens, std::size_t n, float z) {
     for (std::size_t i = 0; i < n; ++i) variance += (x[i] - mean) * (x[i] - mean);
     variance /= static_cast<Scalar>(n);
     const Scalar cutoff = mean + static_cast<Scalar>(z) * std::sqrt(variance);
-    for (std::size_t i = 0; i < n; ++i) x[i] = x[i] > cutoff ? x[i] - cutoff : Scalar{0};
+    for (std::size_t i = 0; i < n; ++i) x[i] = x[i] <= cutoff ? Scalar{0} : x[i] - cutoff;  // a NaN stays one
   }
 }
 

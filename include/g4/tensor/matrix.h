@@ -8,8 +8,8 @@
 
 namespace g4 {
 
-/// A weight W [rows, columns] in some storage, row-major, as it lies in the file (or as a backend repacked it).
-/// `columns` is the input width: y = W·x. Sizes were checked when the view was made; kernels trust them.
+/// A weight W [rows, columns] in some storage, row-major, as it lies in the file. `columns` is the input width: y = W·x.
+/// Sizes were checked when the view was made; kernels trust them.
 struct matrix_view {
   const std::byte* data = nullptr;
   std::size_t rows = 0;
@@ -17,7 +17,7 @@ struct matrix_view {
   storage type = storage::f32;
 
   [[nodiscard]] constexpr bool empty() const { return data == nullptr; }
-  /// Bytes from one row to the next; only for storages other than `packed`.
+  /// Bytes from one row to the next.
   [[nodiscard]] constexpr std::size_t stride() const { return row_bytes(type, columns); }
   [[nodiscard]] const std::byte* row(std::size_t r) const { return data + r * stride(); }
   /// The matrix made of rows [first, first + count).
@@ -26,14 +26,34 @@ struct matrix_view {
   }
 };
 
-/// What a weight is for, where a backend keeps heads in another way than the rest.
+/// What a backend has made of a weight for itself: see `tensor/prepared.h`.
+struct prepared_weight;
+
+/// A weight as a model holds it: as stored, and what the backend that loaded it has made of it besides. What is stored
+/// stays readable, so a backend that did not make `prepared`, or cannot read it, multiplies with that.
+struct weight_view : matrix_view {
+  prepared_weight* prepared = nullptr;  ///< not const: a weight may go on moving while it is used
+
+  constexpr weight_view() = default;
+  constexpr weight_view(const matrix_view& stored, prepared_weight* by_backend = nullptr)
+      : matrix_view(stored), prepared(by_backend) {}
+};
+
+/// What a weight is for. A backend may keep heads, whose greatest products are asked for, in another way than the rest.
 enum class weight_use : std::uint8_t { layer, head };
 
 /// A weight whose extents are part of its type: y [Out] = W [Out, In] · x [In].
 template <int Out, int In>
-struct matrix : matrix_view {
+struct matrix : weight_view {
   static constexpr int out = Out;
   static constexpr int in = In;
+
+  using weight_view::weight_view;
+  constexpr matrix() = default;
+  constexpr matrix& operator=(const weight_view& w) {
+    weight_view::operator=(w);
+    return *this;
+  }
 };
 
 /// A norm's scale (or a bias, or any other small vector), in float32 and ready to multiply with: what `1 + weight`

@@ -15,16 +15,20 @@ enum class storage : std::uint8_t {
   f32,
   f16,
   bf16,
-  q4_0,  ///< 32 elements, 18 bytes: (q − 8)·d
-  q4_1,  ///< 32 elements, 20 bytes: q·d + m
-  q5_0,  ///< 32 elements, 22 bytes: (q − 16)·d
-  q5_1,  ///< 32 elements, 24 bytes: q·d + m
-  q8_0,  ///< 32 elements, 34 bytes: q·d
-  q4_k,  ///< 256 elements, 144 bytes: d·sc·q − dmin·mn, 8 sub-blocks of 32
-  q5_k,  ///< 256 elements, 176 bytes: as q4_k with a fifth bit
-  q6_k,  ///< 256 elements, 210 bytes: d·sc·(q − 32), 16 sub-blocks of 16
+  q4_0,    ///< 32 elements, 18 bytes: (q − 8)·d
+  q4_1,    ///< 32 elements, 20 bytes: q·d + m
+  q5_0,    ///< 32 elements, 22 bytes: (q − 16)·d
+  q5_1,    ///< 32 elements, 24 bytes: q·d + m
+  q8_0,    ///< 32 elements, 34 bytes: q·d
+  q4_k,    ///< 256 elements, 144 bytes: d·sc·q − dmin·mn, 8 sub-blocks of 32
+  q5_k,    ///< 256 elements, 176 bytes: as q4_k with a fifth bit
+  q6_k,    ///< 256 elements, 210 bytes: d·sc·(q − 32), 16 sub-blocks of 16
+  q2_k,    ///< 256 elements, 84 bytes: d·sc·q − dmin·mn, 16 sub-blocks of 16
+  q3_k,    ///< 256 elements, 110 bytes: d·sc·(q − 4), 16 sub-blocks of 16
+  iq4_nl,  ///< 32 elements, 18 bytes: d·level[q], levels that lie closer to nought than further out
+  iq4_xs,  ///< 256 elements, 136 bytes: d·sc·level[q], 8 sub-blocks of 32
+  mxfp4,   ///< 32 elements, 17 bytes: 2^(e − 127)·x, x floats of 4 bits
   i16,  ///< caches of the cpu backend's fast mode: 16-bit levels, one float32 step per row kept apart; no file holds it
-  packed,  ///< a backend's own layout, made by its `prepare`; no other reader understands it
 };
 
 struct storage_facts {
@@ -47,13 +51,17 @@ struct storage_facts {
     case storage::q4_k: return {"Q4_K", 256, 144};
     case storage::q5_k: return {"Q5_K", 256, 176};
     case storage::q6_k: return {"Q6_K", 256, 210};
+    case storage::q2_k: return {"Q2_K", 256, 84};
+    case storage::q3_k: return {"Q3_K", 256, 110};
+    case storage::iq4_nl: return {"IQ4_NL", 32, 18};
+    case storage::iq4_xs: return {"IQ4_XS", 256, 136};
+    case storage::mxfp4: return {"MXFP4", 32, 17};
     case storage::i16: return {"I16", 1, 2};
-    case storage::packed: break;
   }
-  return {"packed", 0, 0};
+  return {"unknown", 0, 0};
 }
 
-/// Bytes of one row of `elements` numbers; 0 when the row is not a whole number of blocks (or the layout is packed).
+/// Bytes of one row of `elements` numbers; 0 when the row is not a whole number of blocks.
 [[nodiscard]] constexpr std::size_t row_bytes(storage s, std::size_t elements) {
   const storage_facts f = facts_of(s);
   if (f.block_elements == 0 || elements % f.block_elements != 0) return 0;

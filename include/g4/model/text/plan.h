@@ -31,7 +31,7 @@ struct session_options {
   std::int64_t first_position = 0;  ///< position that the first token's rotation starts from
   cache_choice cache{};
   /// 0: `run` returns all logits. k: only the k greatest are wanted, as greedy choice (1) or top-k sampling does, and any other
-  /// may be −∞; a backend that keeps its head for that reads less of it.
+  /// may be −∞; a backend that can then keeps its head so that it reads less of it.
   std::size_t best_logits = 0;
 };
 

@@ -196,7 +196,7 @@ class session {
   std::span<const scalar> last_logits() {
     B& on = backend();
     const auto& head = model_weights().head;
-    if constexpr (requires { on.best_products(head, runner_.hidden(), 1u, 0.0f, runner_.logits(), guess_); }) {
+    if constexpr (RanksProducts<B>) {
       if (options_.best_logits > 0) {
         scalar* const logits = runner_.logits();
         on.best_products(head, runner_.hidden(), options_.best_logits, spec.logit_cap, logits, guess_);

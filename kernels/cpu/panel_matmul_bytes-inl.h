@@ -1,18 +1,19 @@
-// y = x · Wᵀ for many tokens with packed weights and 8-bit activations: as packed_matmul-inl.h, with products of bytes, of which a
+// y = x · Wᵀ for many tokens with weights in panels and 8-bit activations: as panel_matmul-inl.h, with products of bytes, of which a
 // CPU does twice as many. Error: activations rounded to 7 bits and a sign per block of 32.
-#if defined(G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
-#undef G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
+#if defined(G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_
+#undef G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_
 #else
-#define G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
+#define G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_
 #endif
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
-#include "g4/backend/calls.h"
-#include "kernels/cpu/packed-inl.h"
+#include "g4/backend/cpu/calls.h"
+#include "kernels/cpu/panels-inl.h"
+#include "kernels/cpu/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -27,10 +28,8 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
     const float* x = call.x + t * call.columns;
     int8_t* levels = call.out.levels + t * blocks * 32;
     for (size_t b = 0; b < blocks; ++b, x += 32, levels += 32) {
-      floats largest = hn::Zero(df);
-      for (size_t i = 0; i < 32; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(df, x + i)));
-      const float maximum = hn::ReduceMax(df, largest);
-      const bool some = maximum > 1e-30f;  // below, the inverse would overflow: such a block counts as nought
+      const float maximum = largest_of_block(x);
+      const bool some = !counts_as_nought(maximum);
       const floats scale = hn::Set(df, some ? top / maximum : 0.0f);
       int32_t sum[2] = {};
       for (size_t i = 0; i < 32; i += lanes) {
@@ -52,37 +51,55 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
 struct byte_panel {
   std::byte* levels;  // [blocks of 32, 8 words, 16 rows, 4], unsigned: `offset` still added
   float* scale;       // [blocks, 16 rows]
-  float* minimum;     // [blocks, 16 rows]; of Q6_K the signed scales of both halves, int32 [blocks, 2, 16 rows]
+  float* minimum;     // [blocks, minima, 16 rows]; of Q6_K the signed scales of both halves, int32 [blocks, 2, 16 rows]
 };
 
 inline constexpr size_t byte_panel_bytes = cpu::wide_blocks * (512 + 3 * 64);
-static_assert(2 * byte_panel_bytes <= cpu::packed_scratch);
+static_assert(2 * byte_panel_bytes <= cpu::product_scratch);
 
 HWY_INLINE byte_panel byte_panel_in(std::byte* scratch) {
   auto* scale = reinterpret_cast<float*>(scratch + cpu::wide_blocks * 512);
   return {scratch, scale, scale + cpu::wide_blocks * cpu::panel_rows};
 }
 
-// What is added to a level for it to be unsigned.
+// Levels of Q2_K and Q3_K times their half's scale still fit a byte; Q6_K's do not, and are scaled after they are summed.
 template <storage S>
-inline constexpr int byte_offset = S == storage::q8_0 ? 128 : packed_facts<S>::offset;
+inline constexpr bool scaled_bytes = panel_facts<S>::halves&& S != storage::q6_k;
+
+// What is added to a level (times its scale, where that is in it) for it to be unsigned.
+template <storage S>
+inline constexpr int byte_offset = S == storage::q8_0   ? 128
+                                   : S == storage::q3_k ? 124
+                                                        : panel_facts<S>::offset;
 
 template <storage S, size_t Sub, size_t... Word>
 HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scales, std::index_sequence<Word...>,
                                    const byte_panel& out, size_t b) {
   const level_lanes dl;
   const float_lanes df;
-  const levels16 more = hn::Set(dl, static_cast<int16_t>(byte_offset<S> - packed_facts<S>::offset));
   G4_UNROLL for (size_t part = 0; part < parts; ++part) {
     auto* to = reinterpret_cast<int16_t*>(out.levels + 512 * b + part * (64 / parts));
-    ((hn::StoreU(hn::Or(hn::Add(level<S, Sub, 2 * Word>(block, part), more),
-                        hn::ShiftLeft<8>(hn::Add(level<S, Sub, 2 * Word + 1>(block, part), more))),
+    const auto byte = [&](levels16 v, [[maybe_unused]] size_t half) HWY_ATTR {
+      if constexpr (scaled_bytes<S>) {
+        const sums32 by_row = half_scale<S>(scales, 2 * Sub + half, part);
+        const auto low = hn::And(by_row, hn::Set(int_lanes(), 0xffff));
+        const auto twice = hn::BitCast(dl, hn::Or(low, hn::ShiftLeft<16>(by_row)));
+        const levels16 less = hn::Set(dl, static_cast<int16_t>(panel_facts<S>::offset));
+        return hn::Add(hn::Mul(hn::Sub(v, less), twice), hn::Set(dl, static_cast<int16_t>(byte_offset<S>)));
+      } else {
+        return hn::Add(v, hn::Set(dl, static_cast<int16_t>(byte_offset<S> - panel_facts<S>::offset)));
+      }
+    };
+    ((hn::StoreU(hn::Or(byte(level<S, Sub, 2 * Word>(block, part), Word / 4),
+                        hn::ShiftLeft<8>(byte(level<S, Sub, 2 * Word + 1>(block, part), Word / 4))),
                  dl, to + 32 * Word)),
      ...);
     hn::StoreU(scale<S, Sub>(scales, part), df, out.scale + 16 * b + part * lanes);
-    if constexpr (packed_facts<S>::has_minimum) {
-      hn::StoreU(minimum<S, Sub>(scales, part), df, out.minimum + 16 * b + part * lanes);
-    } else if constexpr (S == storage::q6_k) {
+    for (size_t n = 0; n < panel_facts<S>::minima; ++n) {
+      hn::StoreU(minimum<S, Sub>(scales, part, n), df,
+                 out.minimum + 16 * (panel_facts<S>::minima * b + n) + part * lanes);
+    }
+    if constexpr (S == storage::q6_k) {
       auto* signed_scales = reinterpret_cast<int32_t*>(out.minimum) + 32 * b + part * lanes;
       hn::StoreU(signed_scale(scales, 2 * Sub, part), int_lanes(), signed_scales);
       hn::StoreU(signed_scale(scales, 2 * Sub + 1, part), int_lanes(), signed_scales + 16);
@@ -97,10 +114,10 @@ HWY_INLINE void bytes_of_block(const std::byte* block, const std::byte* scales, 
 }
 
 template <storage S>
-inline void bytes_of_panel(const cpu::packed_call& call, size_t panel, size_t first, size_t count,
+inline void bytes_of_panel(const cpu::product_call& call, size_t panel, size_t first, size_t count,
                            const byte_panel& out) {
-  using facts = packed_facts<S>;
-  const std::byte* levels = call.w + (panel - call.first) * cpu::packed_panel_bytes(S, call.columns);
+  using facts = panel_facts<S>;
+  const std::byte* levels = call.w + (panel - call.first) * cpu::panel_size(S, call.columns);
   const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
   for (size_t b = 0; b < count; b += facts::subs) {
     const size_t from = (first + b) / facts::subs;
@@ -131,7 +148,7 @@ HWY_INLINE void dot_words(const std::byte* const (&levels)[Vectors], const int8_
 
 // y[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over blocks [first, first + count).
 template <storage S, size_t Tokens, size_t Vectors>
-HWY_INLINE void byte_tile(const cpu::packed_call& call, const byte_panel (&w)[Vectors], const size_t (&part)[Vectors],
+HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[Vectors], const size_t (&part)[Vectors],
                           size_t token, size_t first, size_t count, float* y, size_t y_stride,
                           const size_t (&y_at)[Vectors]) {
   const float_lanes df;
@@ -183,9 +200,12 @@ HWY_INLINE void byte_tile(const cpu::packed_call& call, const byte_panel (&w)[Ve
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
         const floats factor = hn::Mul(scale, hn::Set(df, call.bytes.step[begin + t * row + b]));
         total[t][v] = hn::MulAdd(hn::ConvertTo(df, sums[t][v]), factor, total[t][v]);
-        if constexpr (packed_facts<S>::has_minimum) {
-          const floats minima = hn::LoadU(df, w[v].minimum + 16 * b + part[v] * lanes);
-          total[t][v] = hn::MulAdd(minima, hn::Set(df, call.bytes.total[begin + t * row + b]), total[t][v]);
+        constexpr size_t minima = panel_facts<S>::minima;
+        for (size_t n = 0; n < minima; ++n) {
+          const floats of_half = hn::LoadU(df, w[v].minimum + 16 * (minima * b + n) + part[v] * lanes);
+          const size_t at = begin + t * row + b;
+          const float x_sum = minima == 1 ? call.bytes.total[at] : half_total(call.bytes.step, call.bytes.sum, at, n);
+          total[t][v] = hn::MulAdd(of_half, hn::Set(df, x_sum), total[t][v]);
         }
       }
     }
@@ -197,7 +217,7 @@ HWY_INLINE void byte_tile(const cpu::packed_call& call, const byte_panel (&w)[Ve
 
 // Tokens [token, token + Tokens) times one or two panels; the last panel's missing rows have no place in y.
 template <storage S, size_t Tokens>
-inline void bytes_times_tokens(const cpu::packed_call& call, const byte_panel (&w)[2], size_t panel, size_t panels,
+inline void bytes_times_tokens(const cpu::product_call& call, const byte_panel (&w)[2], size_t panel, size_t panels,
                                size_t token, size_t first, size_t count) {
   constexpr size_t room = 2 * cpu::panel_rows;
   const size_t row = panel * cpu::panel_rows;
@@ -227,10 +247,10 @@ inline void bytes_times_tokens(const cpu::packed_call& call, const byte_panel (&
 }
 
 template <storage S>
-inline void bytes_matmul_of(const cpu::packed_call& call) {
+inline void bytes_matmul_of(const cpu::product_call& call) {
   constexpr size_t most = lanes == 16 ? 6 : 2;  // 12 sums in integers and 12 in floats; with 16 registers 4 of each
   const size_t blocks = call.bytes.blocks;
-  // As in packed_matmul-inl.h: activations of a batch and two panels' pieces share a second-level cache.
+  // As in panel_matmul-inl.h: activations of a batch and two panels' pieces share a second-level cache.
   const size_t batch = std::max<size_t>(most, 640 * 1024 / (32 * std::min(cpu::wide_blocks, blocks)) / most * most);
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t end = std::min(token + batch, call.tokens);
@@ -248,25 +268,30 @@ inline void bytes_matmul_of(const cpu::packed_call& call) {
   }
 }
 
-// In two files, as in packed_matmul-inl.h.
-inline void packed_matmul_bytes_k(const cpu::packed_call& call) {
+// In two files, as in panel_matmul-inl.h.
+inline void panel_matmul_bytes_k(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::q4_k: return bytes_matmul_of<storage::q4_k>(call);
     case storage::q5_k: return bytes_matmul_of<storage::q5_k>(call);
+    case storage::q2_k: return bytes_matmul_of<storage::q2_k>(call);
+    case storage::q3_k: return bytes_matmul_of<storage::q3_k>(call);
+    case storage::iq4_xs: return bytes_matmul_of<storage::iq4_xs>(call);
     default: return bytes_matmul_of<storage::q6_k>(call);
   }
 }
 
-inline void packed_matmul_bytes(const cpu::packed_call& call) {
+inline void panel_matmul_bytes(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::q4_0: return bytes_matmul_of<storage::q4_0>(call);
     case storage::q4_1: return bytes_matmul_of<storage::q4_1>(call);
     case storage::q5_0: return bytes_matmul_of<storage::q5_0>(call);
     case storage::q5_1: return bytes_matmul_of<storage::q5_1>(call);
+    case storage::iq4_nl: return bytes_matmul_of<storage::iq4_nl>(call);
+    case storage::mxfp4: return bytes_matmul_of<storage::mxfp4>(call);
     default: return bytes_matmul_of<storage::q8_0>(call);
   }
 }
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACKED_MATMUL_BYTES_INL_H_
+#endif  // G4_KERNELS_CPU_PANEL_MATMUL_BYTES_INL_H_

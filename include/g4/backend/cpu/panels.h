@@ -5,7 +5,7 @@
 /// are those of the file. After them come the panel's scales. The last panel's missing rows are noughts.
 ///
 ///     levels    [blocks, words per block, 16 rows] of 32 bits
-///     scales    [blocks, …, 16 rows]                see packed_scale_bytes
+///     scales    [blocks, …, 16 rows]                see panel_scale_bytes
 ///
 /// A Q8_0 weight whose rows are to be ranked (a head) is kept by nibbles instead: what is needed to say roughly how large a
 /// row's product is comes first, the rest of the levels after it.
@@ -14,7 +14,7 @@
 ///     scales    [blocks, 16 rows]            half floats
 ///     norms     [blocks, 16 rows]            bytes: ‖lower nibbles − 8‖ · norm_unit, rounded up
 ///     lower     [groups, 16 rows]            a group is eight columns, the word with their lower nibbles; which group stands
-///                                            where is `packed_weight::groups`: those with large activations first
+///                                            where is `panel_weight::groups`: those with large activations first
 #pragma once
 
 #include <atomic>
@@ -27,6 +27,7 @@
 
 #include "g4/tensor/let_go.h"
 #include "g4/tensor/matrix.h"
+#include "g4/tensor/prepared.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -38,11 +39,11 @@ namespace cpu {
 
 inline constexpr std::size_t panel_rows = 16;
 
-/// True for the storages `pack` rearranges. Plain floats stay where they are.
-[[nodiscard]] constexpr bool packs(storage s) { return facts_of(s).block_elements > 1; }
+/// True for the storages `prepare` puts into panels. Plain floats stay where they are.
+[[nodiscard]] constexpr bool has_panels(storage s) { return facts_of(s).block_elements > 1; }
 
 /// Bytes of one block's levels (interleaved words) of a single row.
-[[nodiscard]] constexpr std::size_t packed_level_bytes(storage s) {
+[[nodiscard]] constexpr std::size_t panel_level_bytes(storage s) {
   switch (s) {
     case storage::q4_0:
     case storage::q4_1: return 16;
@@ -52,12 +53,18 @@ inline constexpr std::size_t panel_rows = 16;
     case storage::q4_k: return 128;
     case storage::q5_k: return 160;  // nibbles, then fifth bits
     case storage::q6_k: return 192;  // nibbles, then upper pairs
+    case storage::q2_k: return 64;
+    case storage::q3_k: return 96;  // pairs, then third bits
+    case storage::iq4_nl:
+    case storage::mxfp4: return 16;
+    case storage::iq4_xs: return 128;
     default: return 0;
   }
 }
 
-/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or 16 scales.
-[[nodiscard]] constexpr std::size_t packed_scale_bytes(storage s) {
+/// Bytes of one block's scales of a single row: d; then m, or dmin, 8 scales and 8 minima, or dmin and 16 bytes of a scale
+/// and a minimum, or 16 or 8 scales. MXFP4 has its exponent alone.
+[[nodiscard]] constexpr std::size_t panel_scale_bytes(storage s) {
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
@@ -65,8 +72,13 @@ inline constexpr std::size_t panel_rows = 16;
     case storage::q4_1:
     case storage::q5_1: return 4;
     case storage::q4_k:
-    case storage::q5_k: return 20;
-    case storage::q6_k: return 18;
+    case storage::q5_k:
+    case storage::q2_k: return 20;
+    case storage::q6_k:
+    case storage::q3_k: return 18;
+    case storage::iq4_nl: return 2;
+    case storage::iq4_xs: return 10;
+    case storage::mxfp4: return 1;
     default: return 0;
   }
 }
@@ -94,16 +106,24 @@ struct nibble_panel {
 inline constexpr float norm_unit = 5.5f;
 
 /// Bytes from one panel to the next.
-[[nodiscard]] constexpr std::size_t packed_panel_bytes(storage s, std::size_t columns,
-                                                       panel_order order = panel_order::words) {
+[[nodiscard]] constexpr std::size_t panel_size(storage s, std::size_t columns, panel_order order = panel_order::words) {
   if (order == panel_order::nibbles) return nibble_panel_of(columns).bytes;
   const std::size_t blocks = columns / facts_of(s).block_elements;
-  return (blocks * panel_rows * (packed_level_bytes(s) + packed_scale_bytes(s)) + 63) & ~std::size_t{63};
+  return (blocks * panel_rows * (panel_level_bytes(s) + panel_scale_bytes(s)) + 63) & ~std::size_t{63};
 }
 
-[[nodiscard]] constexpr std::size_t packed_bytes(const matrix_view& w, panel_order order) {
-  return (w.rows + panel_rows - 1) / panel_rows * packed_panel_bytes(w.type, w.columns, order);
+/// Whether the rows of a weight may be ranked, and so kept by nibbles.
+[[nodiscard]] constexpr bool can_be_ranked(const matrix_view& w, weight_use use) {
+  return use == weight_use::head && w.type == storage::q8_0;
 }
+
+/// Bytes for a weight in either order that it may come to be kept in.
+[[nodiscard]] constexpr std::size_t panel_room(const matrix_view& w, weight_use use) {
+  const auto order = can_be_ranked(w, use) ? panel_order::nibbles : panel_order::words;  // nibbles take a little more
+  return (w.rows + panel_rows - 1) / panel_rows * panel_size(w.type, w.columns, order);
+}
+
+inline constexpr weight_layout panels_of_sixteen{"panels of sixteen rows"};
 
 /// A weight on its way from the file's rows into the kernels' order. What is used once is multiplied panel by panel as it
 /// lies in the file; what is used again moves, some panels with each use, until all have. So a first token waits for
@@ -111,23 +131,28 @@ inline constexpr float norm_unit = 5.5f;
 ///
 /// Models of several sessions share their weights: one session at a time moves panels of a weight, the others go on
 /// with what has `moved` and with `stored`, which stays readable.
-struct packed_weight {
+///
+/// How a head's panels are ordered is settled before the first of them moves, by whether its greatest products are asked for.
+struct panel_weight : prepared_weight {
+  static constexpr const weight_layout& own_layout = panels_of_sixteen;
+
   matrix_view stored;  ///< as in the file
-  panel_order order;
-  std::byte* panels = nullptr;        ///< [panels, panel_bytes()]
-  let_go done_with;                   ///< told of rows that have moved
-  std::vector<std::uint16_t> groups;  ///< order of a panel's lower nibbles; written by who moves, before any panel has
+  bool may_be_ranked = false;
+  panel_order order = panel_order::words;  ///< written by who moves, before any panel has
+  std::byte* panels = nullptr;             ///< [panels, panel_bytes()]
+  let_go done_with;                        ///< told of rows that have moved
+  std::vector<std::uint16_t> groups;       ///< order of a panel's lower nibbles; written with `order`
   std::atomic<bool> used{false};
   std::atomic<bool> moving{false};
   std::atomic<std::size_t> moved{0};  ///< panels [0, moved) can be read
 
-  packed_weight(const matrix_view& w, panel_order as, std::byte* memory, let_go told)
-      : stored(w), order(as), panels(memory), done_with(told) {
-    if (as == panel_order::nibbles) groups.resize(w.columns / 8);
+  panel_weight(const matrix_view& w, weight_use use, std::byte* memory, let_go told)
+      : prepared_weight(own_layout), stored(w), may_be_ranked(can_be_ranked(w, use)), panels(memory), done_with(told) {
+    if (may_be_ranked) groups.resize(w.columns / 8);
     for (std::size_t g = 0; g < groups.size(); ++g) groups[g] = static_cast<std::uint16_t>(g);
   }
 
-  [[nodiscard]] std::size_t panel_bytes() const { return packed_panel_bytes(stored.type, stored.columns, order); }
+  [[nodiscard]] std::size_t panel_bytes() const { return panel_size(stored.type, stored.columns, order); }
   [[nodiscard]] std::size_t count() const { return (stored.rows + panel_rows - 1) / panel_rows; }
   [[nodiscard]] bool has(std::size_t panel) const { return panel < moved.load(std::memory_order_acquire); }
   [[nodiscard]] bool settled() const { return moved.load(std::memory_order_acquire) == count(); }
@@ -135,14 +160,14 @@ struct packed_weight {
 
 }  // namespace cpu
 
-/// Owns packed weights for as long as a model uses them. Grows in large pieces of which only what is written takes
+/// Owns weights in panels for as long as a model uses them. Grows in large pieces of which only what is written takes
 /// memory. Not for several threads at once.
-class packed_store {
+class panel_store {
  public:
   /// A weight whose rows `w`, which outlive the store, will move into memory of the store. Null when memory has run out.
-  [[nodiscard]] cpu::packed_weight* add(const matrix_view& w, cpu::panel_order order, let_go told) {
-    std::byte* memory = take(cpu::packed_bytes(w, order));
-    return memory == nullptr ? nullptr : &weights_.emplace_back(w, order, memory, told);
+  [[nodiscard]] cpu::panel_weight* add(const matrix_view& w, weight_use use, let_go told) {
+    std::byte* memory = take(cpu::panel_room(w, use));
+    return memory == nullptr ? nullptr : &weights_.emplace_back(w, use, memory, told);
   }
   /// `bytes` bytes aligned to a cache line, or null when memory has run out.
   [[nodiscard]] std::byte* take(std::size_t bytes) {
@@ -174,22 +199,13 @@ class packed_store {
     void operator()(std::byte* p) const { ::operator delete[](p, huge_page); }
   };
   std::vector<std::unique_ptr<std::byte[], release>> pieces_;
-  std::deque<cpu::packed_weight> weights_;
+  std::deque<cpu::panel_weight> weights_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;
   std::size_t bytes_ = 0;
 };
 
 namespace cpu {
-
-/// The weight behind a view of type `storage::packed`.
-[[nodiscard]] inline packed_weight& weight_of(const matrix_view& packed) {
-  return *reinterpret_cast<packed_weight*>(
-      const_cast<std::byte*>(packed.data));  // not const where `packed_store` has it
-}
-[[nodiscard]] inline matrix_view view_of(const packed_weight& weight) {
-  return {reinterpret_cast<const std::byte*>(&weight), weight.stored.rows, weight.stored.columns, storage::packed};
-}
 
 /// Bit 4v + 2i + h of a Q5_0 or Q5_1 block's fifth bits goes to bit 2v + h of the i-th 16-bit half: the place its
 /// level has in the interleaved words. Three exchanges of bit pairs.

@@ -1,4 +1,4 @@
-/// Rows of a file → panels of the kernels' order (`backend/packed.h` has the layout).
+/// Rows of a file → panels of the kernels' order (`backend/cpu/panels.h` has the layout).
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "g4/backend/packed.h"
+#include "g4/backend/cpu/panels.h"
+#include "g4/ops/dequantise.h"
 
 namespace g4::cpu {
 
@@ -38,12 +39,17 @@ struct block_words {
     case storage::q4_k: return {16, 32, 0, 0};
     case storage::q5_k: return {48, 32, 16, 8};
     case storage::q6_k: return {0, 32, 128, 16};
+    case storage::q2_k: return {16, 16, 0, 0};
+    case storage::q3_k: return {32, 16, 0, 8};
+    case storage::iq4_nl: return {2, 4, 0, 0};
+    case storage::iq4_xs: return {8, 32, 0, 0};
+    case storage::mxfp4: return {1, 4, 0, 0};
     default: return {};
   }
 }
 
 /// The levels of one block of one row, to the row's own place in the panel's block.
-inline void pack_levels(storage s, const std::byte* from, std::byte* to) {
+inline void levels_to_panel(storage s, const std::byte* from, std::byte* to) {
   const block_words at = words_of(s);
   spread_words(from + at.words_at, at.words, to);
   if (at.upper == 1) {
@@ -57,17 +63,40 @@ inline void pack_levels(storage s, const std::byte* from, std::byte* to) {
 }
 
 /// The scales of one block of one row: those of two bytes, and those of one.
-inline void pack_scales(storage s, const std::byte* from, std::byte* scales2, std::byte* scales1) {
+inline void scales_to_panel(storage s, const std::byte* from, std::byte* scales2, std::byte* scales1) {
   const auto half = [&](std::size_t n, const std::byte* at) { std::memcpy(scales2 + 32 * n, at, 2); };
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
-    case storage::q8_0: half(0, from); break;
+    case storage::q8_0:
+    case storage::iq4_nl: half(0, from); break;
     case storage::q4_1:
     case storage::q5_1:
       half(0, from);
       half(1, from + 2);
       break;
+    case storage::mxfp4: spread_bytes(from, 1, scales1); break;
+    case storage::q2_k:
+      half(0, from + 80);
+      half(1, from + 82);
+      spread_bytes(from, 16, scales1 + 64);
+      break;
+    case storage::q3_k: {
+      half(0, from + 108);
+      std::byte small[16];
+      for (std::size_t i = 0; i < 16; ++i) small[i] = static_cast<std::byte>(g4::detail::q3_k_scale(from + 96, i));
+      spread_bytes(small, 16, scales1 + 32);
+      break;
+    }
+    case storage::iq4_xs: {
+      half(0, from);
+      const auto upper = g4::detail::load<std::uint16_t>(from + 2);
+      std::byte small[8];
+      for (std::size_t i = 0; i < 8; ++i)
+        small[i] = static_cast<std::byte>(g4::detail::iq4_xs_scale(upper, from + 4, i));
+      spread_bytes(small, 8, scales1 + 32);
+      break;
+    }
     case storage::q4_k:
     case storage::q5_k: {
       half(0, from);
@@ -91,22 +120,22 @@ inline void pack_scales(storage s, const std::byte* from, std::byte* scales2, st
   }
 }
 
-/// Panel `panel` of w, in packed_panel_bytes(w.type, w.columns) bytes. The kernel made of this: kernels/cpu/pack-inl.h.
-inline void pack_panel(const matrix_view& w, std::size_t panel, std::byte* out) {
+/// Panel `panel` of w, in panel_size(w.type, w.columns) bytes. The kernel made of this: kernels/cpu/to_panels-inl.h.
+inline void to_panel(const matrix_view& w, std::size_t panel, std::byte* out) {
   const storage_facts facts = facts_of(w.type);
   const std::size_t blocks = w.columns / facts.block_elements;
-  const std::size_t level_bytes = panel_rows * packed_level_bytes(w.type);
-  const std::size_t scale_bytes = panel_rows * packed_scale_bytes(w.type);
+  const std::size_t level_bytes = panel_rows * panel_level_bytes(w.type);
+  const std::size_t scale_bytes = panel_rows * panel_scale_bytes(w.type);
   const std::size_t first = panel * panel_rows;
   const std::size_t rows = std::min(panel_rows, w.rows - first);
   std::byte* levels = out;
   std::byte* scales = levels + blocks * level_bytes;
-  if (rows < panel_rows) std::memset(out, 0, packed_panel_bytes(w.type, w.columns));
+  if (rows < panel_rows) std::memset(out, 0, panel_size(w.type, w.columns));
   for (std::size_t b = 0; b < blocks; ++b, levels += level_bytes, scales += scale_bytes) {
     for (std::size_t r = 0; r < rows; ++r) {
       const std::byte* from = w.row(first + r) + b * facts.block_bytes;
-      pack_levels(w.type, from, levels + 4 * r);
-      pack_scales(w.type, from, scales + 2 * r, scales + r);
+      levels_to_panel(w.type, from, levels + 4 * r);
+      scales_to_panel(w.type, from, scales + 2 * r, scales + r);
     }
   }
 }
@@ -129,16 +158,16 @@ inline void join_nibbles(const std::byte* panel, std::size_t columns, const std:
 }
 
 /// Row `row` of a weight whose panel has moved, in the file's form again: block `block` to `to`.
-inline void unpack_block(const packed_weight& weight, std::size_t row, std::size_t block, std::byte* to) {
+inline void block_from_panel(const panel_weight& weight, std::size_t row, std::size_t block, std::byte* to) {
   const storage s = weight.stored.type;
   const std::size_t columns = weight.stored.columns;
   const std::size_t blocks = columns / facts_of(s).block_elements;
   const std::size_t r = row % panel_rows;
   const std::byte* panel = weight.panels + row / panel_rows * weight.panel_bytes();
   if (weight.order == panel_order::nibbles) return join_nibbles(panel, columns, weight.groups, r, block, to);
-  const std::byte* levels = panel + block * panel_rows * packed_level_bytes(s) + 4 * r;
+  const std::byte* levels = panel + block * panel_rows * panel_level_bytes(s) + 4 * r;
   const std::byte* scales =
-      panel + blocks * panel_rows * packed_level_bytes(s) + block * panel_rows * packed_scale_bytes(s);
+      panel + blocks * panel_rows * panel_level_bytes(s) + block * panel_rows * panel_scale_bytes(s);
   const auto half = [&](std::size_t n, std::byte* at) { std::memcpy(at, scales + 32 * n + 2 * r, 2); };
   const auto gather_words = [&](std::size_t from, std::size_t count, std::byte* at) {
     for (std::size_t i = 0; i < count; ++i) std::memcpy(at + 4 * i, levels + 64 * (from + i), 4);
@@ -160,7 +189,8 @@ inline void unpack_block(const packed_weight& weight, std::size_t row, std::size
   switch (s) {
     case storage::q4_0:
     case storage::q5_0:
-    case storage::q8_0: half(0, to); break;
+    case storage::q8_0:
+    case storage::iq4_nl: half(0, to); break;
     case storage::q4_1:
     case storage::q5_1:
       half(0, to);
@@ -176,6 +206,37 @@ inline void unpack_block(const packed_weight& weight, std::size_t row, std::size
         to[8 + i] = small(i + 8) | ((small(i + 12) >> 4) << 6);
         to[12 + i] = (small(i + 4) & std::byte{15}) | (small(i + 12) << 4);
       }
+      break;
+    }
+    case storage::mxfp4: to[0] = scales[r]; break;
+    case storage::q2_k:
+      half(0, to + 80);
+      half(1, to + 82);
+      for (std::size_t i = 0; i < 16; ++i) to[i] = scales[64 + 16 * i + r];
+      break;
+    case storage::q3_k: {
+      half(0, to + 108);
+      const auto small = [&](std::size_t i) {
+        return static_cast<std::byte>(std::to_integer<unsigned>(scales[32 + 16 * i + r]) + 32);
+      };
+      for (std::size_t i = 0; i < 8; ++i) to[96 + i] = (small(i) & std::byte{15}) | (small(i + 8) << 4);
+      for (std::size_t i = 0; i < 4; ++i) {
+        const auto upper = [&](std::size_t j) { return (small(i + 4 * j) >> 4) << (2 * j); };
+        to[104 + i] = upper(0) | upper(1) | upper(2) | upper(3);
+      }
+      break;
+    }
+    case storage::iq4_xs: {
+      half(0, to);
+      unsigned upper = 0;
+      for (std::size_t i = 0; i < 8; ++i) {
+        const unsigned small = (std::to_integer<unsigned>(scales[32 + 16 * i + r]) + 32) & 63u;
+        upper |= (small >> 4) << (2 * i);
+        const auto lower = static_cast<std::byte>(small & 15u);
+        to[4 + i / 2] = i % 2 == 0 ? lower : to[4 + i / 2] | (lower << 4);
+      }
+      to[2] = static_cast<std::byte>(upper & 255u);
+      to[3] = static_cast<std::byte>(upper >> 8);
       break;
     }
     case storage::q6_k:

@@ -1,14 +1,14 @@
 /// What a SIMD kernel is told: plain structs of pointers and sizes.
 ///
-/// `kernels/cpu/<op>-inl.h` has the kernels; `backend/simd.h` splits an operation into calls like these, one per task
-/// of the pool. A call never splits a sum, so the number of threads cannot change a result.
+/// `kernels/cpu/<op>-inl.h` has the kernels; `backend/cpu/simd.h` and what it includes split an operation into calls like
+/// these, one per task of the pool. A call never splits a sum, so the number of threads cannot change a result.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "g4/backend/packed.h"
-#include "g4/backend/rank.h"
+#include "g4/backend/cpu/panels.h"
+#include "g4/backend/cpu/rank.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 
@@ -69,7 +69,7 @@ using quantise_bytes_call = rounding_call<std::int8_t>;
 ///
 /// scratch   a panel in the order of words, where `order` is another
 /// groups    of a panel in the order of nibbles
-struct pack_call {
+struct to_panels_call {
   matrix_view w;
   std::size_t first = 0;
   std::size_t count = 0;
@@ -80,7 +80,7 @@ struct pack_call {
 };
 
 /// Panels of Q8_0 in the order of nibbles, in the order of words.
-struct as_words_call {
+struct nibbles_to_words_call {
   const std::byte* panels = nullptr;
   const std::uint16_t* groups = nullptr;
   std::size_t columns = 0;
@@ -90,8 +90,8 @@ struct as_words_call {
 
 /// Panels [first, first + count) of y = x · Wᵀ with 16-bit activations; a panel is 16 rows of W.
 ///
-/// scratch   `packed_scratch` bytes
-struct packed_call {
+/// scratch   `product_scratch` bytes
+struct product_call {
   const std::byte* w = nullptr;  ///< panel `first`; of plain floats, its first row as stored
   storage origin = storage::f32;
   std::size_t rows = 0;
@@ -107,16 +107,16 @@ struct packed_call {
 
 /// Blocks of 32 columns that are widened at a time: 64 KB for a panel. A whole number of 256-column blocks.
 inline constexpr std::size_t wide_blocks = 64;
-inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 128);
+inline constexpr std::size_t wide_bytes = wide_blocks * (1024 + 192);
 
 /// Bytes that products by tiles work in: levels split into tiles, and the sums of two blocks.
 inline constexpr std::size_t amx_scratch = 16 * 1024 + 2 * 3 * 1024;
 
-/// Bytes a packed_call works in: two panels' pieces in 16 bits, with two floats per block and row; then `amx_scratch`.
-inline constexpr std::size_t packed_scratch = 2 * wide_bytes + amx_scratch;
+/// Bytes a product_call works in: two panels' pieces in 16 bits, with three floats per block and row; then `amx_scratch`.
+inline constexpr std::size_t product_scratch = 2 * wide_bytes + amx_scratch;
 
 /// Panels [first, first + count) of a weight in the order of nibbles times one token: the products that can be among the
-/// greatest, −∞ for rows that cannot. See `backend/rank.h`.
+/// greatest, −∞ for rows that cannot. See `backend/cpu/rank.h`.
 ///
 /// scratch   `rank_scratch` bytes
 struct rank_call {
@@ -175,9 +175,9 @@ struct store_call {
 /// Attention of query heads [head, head + group) for tokens [token, token + count); all of them read key/value head
 /// `cache_head`.
 ///
-/// Keys are taken in blocks of `attend_keys` positions. With `part`, only block `block` is read, and what it gives
-/// (`attend_part_floats(d)` floats per query) is written there instead of to `out`, for `join_attention` to put together.
-/// Alone or together, the blocks' sums are formed and added in one order: a split changes no bit.
+/// Keys are taken in stretches of `attend_keys` positions. With `partial`, only stretch `stretch` is read, and what it gives
+/// (`attend_partial_floats(d)` floats per query) is written there instead of to `out`, for `join_attention` to put together.
+/// Alone or together, the stretches' sums are formed and added in one order: a split changes no bit.
 ///
 /// scratch   `attend_scratch(d)` floats
 struct attend_call {
@@ -189,19 +189,19 @@ struct attend_call {
   std::size_t token = 0;
   std::size_t count = 0;
   float* scratch = nullptr;
-  float* part = nullptr;
-  std::int64_t block = 0;
+  float* partial = nullptr;
+  std::int64_t stretch = 0;
 };
 
-/// Parts of the same queries, in the order of their blocks, become `out`.
+/// Partial sums of the same queries, in the order of their stretches, become `out`.
 ///
 /// type      the cache's
-/// parts     [blocks, stride, attend_part_floats(d)], of which `queries` rows are used
-/// scratch   `attend_part_floats(d)` floats
+/// partials  [stretches, stride, attend_partial_floats(d)], of which `queries` rows are used
+/// scratch   `attend_partial_floats(d)` floats
 struct join_call {
   storage type = storage::f32;
-  const float* parts = nullptr;
-  std::size_t blocks = 0;
+  const float* partials = nullptr;
+  std::size_t stretches = 0;
   std::size_t stride = 0;
   std::size_t queries = 0;
   std::size_t d = 0;
@@ -212,19 +212,19 @@ struct join_call {
 /// Queries (tokens × heads) of one attention task.
 inline constexpr std::size_t attend_queries = 32;
 /// Keys scored before they are mixed, and the piece in which a long cache is split over threads. Keys and values of a
-/// block (256 KB at 16 bits and d = 256) stay in the second-level cache while a task's queries pass over them.
+/// stretch (256 KB at 16 bits and d = 256) stay in the second-level cache while a task's queries pass over them.
 inline constexpr std::size_t attend_keys = 256;
 /// Rows that are turned into floats at a time, where a cache holds neither floats nor 16-bit levels.
 inline constexpr std::size_t attend_unpacked = 64;
 
 /// A query's sums over some keys, padded to whole vectors, with their maximum and sum of weights.
 [[nodiscard]] constexpr std::size_t attend_width(std::size_t d) { return (d + 31) / 32 * 32; }
-[[nodiscard]] constexpr std::size_t attend_part_floats(std::size_t d) { return attend_width(d) + 16; }
+[[nodiscard]] constexpr std::size_t attend_partial_floats(std::size_t d) { return attend_width(d) + 16; }
 
 [[nodiscard]] constexpr std::size_t attend_scratch(std::size_t d) {
   constexpr std::size_t stride = attend_keys + 32;
-  // Queries and weights in 16 bits, scores, a block's sums and all sums; rows as floats; the rows' steps.
-  return attend_queries * (attend_width(d) / 2 + stride / 2 + stride + 2 * attend_part_floats(d)) +
+  // Queries and weights in 16 bits, scores, a stretch's sums and all sums; rows as floats; the rows' steps.
+  return attend_queries * (attend_width(d) / 2 + stride / 2 + stride + 2 * attend_partial_floats(d)) +
          attend_unpacked * (d + 64) + 2 * stride;
 }
 
@@ -233,15 +233,17 @@ struct kernels {
   static void matmul(const matmul_call& call);
   static void unpack(storage type, const std::byte* block, std::size_t n, float* y);
   static void quantise(const quantise_call& call);
-  static void pack(const pack_call& call);
-  static void as_words(const as_words_call& call);
+  static void to_panels(const to_panels_call& call);
+  static void nibbles_to_words(const nibbles_to_words_call& call);
   static void rank(const rank_call& call);
-  static void packed_matmul_32(const packed_call& call);  ///< blocks of 32, and plain floats
-  static void packed_matmul_k(const packed_call& call);   ///< blocks of 256: Q4_K, Q5_K
-  static void packed_matmul_q6_k(const packed_call& call);
+  static void panel_matmul_32(const product_call& call);  ///< blocks of 32, and plain floats
+  static void panel_matmul_k(const product_call& call);   ///< blocks of 256: Q4_K, Q5_K
+  static void panel_matmul_q6_k(const product_call& call);
+  static void panel_matmul_q2_k(const product_call& call);  ///< Q2_K, Q3_K
+  static void panel_matmul_iq4(const product_call& call);   ///< IQ4_NL, IQ4_XS, MXFP4
   static void quantise_bytes(const quantise_bytes_call& call);
-  static void packed_matmul_bytes(const packed_call& call);    ///< 8-bit activations, blocks of 32
-  static void packed_matmul_bytes_k(const packed_call& call);  ///< and of 256
+  static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations, blocks of 32
+  static void panel_matmul_bytes_k(const product_call& call);  ///< and of 256
   static void rms_norm(const norm_call& call);
   static void rope(const rope_call& call);
   static void store(const store_call& call);
@@ -253,16 +255,21 @@ struct kernels {
 
 /// The kernel for the call's storage.
 template <class Kernels>
-void packed_matmul(const packed_call& call) {
+void panel_matmul(const product_call& call) {
   if (call.bytes.levels != nullptr) {
-    return facts_of(call.origin).block_elements == 256 ? Kernels::packed_matmul_bytes_k(call)
-                                                       : Kernels::packed_matmul_bytes(call);
+    return facts_of(call.origin).block_elements == 256 ? Kernels::panel_matmul_bytes_k(call)
+                                                       : Kernels::panel_matmul_bytes(call);
   }
   switch (call.origin) {
     case storage::q4_k:
-    case storage::q5_k: return Kernels::packed_matmul_k(call);
-    case storage::q6_k: return Kernels::packed_matmul_q6_k(call);
-    default: return Kernels::packed_matmul_32(call);
+    case storage::q5_k: return Kernels::panel_matmul_k(call);
+    case storage::q2_k:
+    case storage::q3_k: return Kernels::panel_matmul_q2_k(call);
+    case storage::iq4_nl:
+    case storage::iq4_xs:
+    case storage::mxfp4: return Kernels::panel_matmul_iq4(call);
+    case storage::q6_k: return Kernels::panel_matmul_q6_k(call);
+    default: return Kernels::panel_matmul_32(call);
   }
 }
 

@@ -1,17 +1,17 @@
 /// The greatest products of a weight's rows without reading all of the weight: what is known of a row before it is done.
 ///
-/// A head's rows are kept by nibbles (`backend/packed.h`). With a level w = c + r, where c comes of its upper nibble and
+/// A head's rows are kept by nibbles (`backend/cpu/panels.h`). With a level w = c + r, where c comes of its upper nibble and
 /// r = lower nibble − 8, a row's product with activations x is
 ///
 ///     y = Σ_b d_b · step_b · (Σ c·x + Σ_read r·x + Σ_rest r·x),   |Σ_rest r·x| ≤ ‖r_b‖ · ‖x_b, rest‖   (Cauchy-Schwarz)
 ///
 /// over blocks b of 32 columns. Upper nibbles are read for every row, and with them the lower nibbles of some groups of eight
 /// columns; more of these, a stage at a time, for panels where some row can still be among the k greatest. A row whose bound
-/// is below k products that are known cannot be; the rest end exact, with the bits of `packed_matmul`.
+/// is below k products that are known cannot be; the rest end exact, with the bits of `panel_matmul`.
 ///
 /// The columns in which a model's hidden states are large are nearly the same for every token: of Gemma 3 270M's 640, one has 72 % of
 /// the energy, and an eighth of the groups three quarters. So groups stand in the order of the first token's energies
-/// (`packed_weight::groups`), and what is read follows what has been read.
+/// (`panel_weight::groups`), and what is read follows what has been read.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 #include <limits>
 #include <vector>
 
-#include "g4/backend/packed.h"
+#include "g4/backend/cpu/panels.h"
 
 namespace g4::cpu {
 

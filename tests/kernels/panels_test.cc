@@ -7,15 +7,16 @@
 namespace g4::test {
 namespace {
 
-constexpr storage packed_storages[] = {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1,
-                                       storage::q8_0, storage::q4_k, storage::q5_k, storage::q6_k};
+constexpr storage panel_storages[] = {storage::q4_0,   storage::q4_1,   storage::q5_0, storage::q5_1, storage::q8_0,
+                                      storage::q4_k,   storage::q5_k,   storage::q6_k, storage::q2_k, storage::q3_k,
+                                      storage::iq4_nl, storage::iq4_xs, storage::mxfp4};
 
 backend::cpu fast_backend(pool* threads = nullptr) {
-  return backend::cpu({backend::numeric::fast, threads, backend::packing::at_load});
+  return backend::cpu({backend::numeric::fast, threads, backend::weights_move::at_load});
 }
 
-matrix_view packed(backend::cpu& on, const random_matrix& w, packed_store& store) {
-  const result<matrix_view> out = on.prepare(w.view, store);
+weight_view in_panels(backend::cpu& on, const random_matrix& w, panel_store& store) {
+  const result<weight_view> out = on.prepare(w.view, store);
   EXPECT_TRUE(out.has_value());
   return *out;
 }
@@ -44,9 +45,9 @@ void check_fast(storage type, std::size_t rows, std::size_t columns, std::size_t
   const std::vector<double> rounded = rounded_by_block(x, columns);
   for_each_target([&] {
     backend::cpu on = fast_backend();
-    packed_store store;
-    const matrix_view fast = packed(on, w, store);
-    EXPECT_EQ(fast.type == storage::packed, cpu::packs(type));
+    panel_store store;
+    const weight_view fast = in_panels(on, w, store);
+    EXPECT_EQ(fast.prepared != nullptr, cpu::has_panels(type));
     std::vector<float> y(tokens * rows, 1e9f);
     on.matmul(fast, x.data(), tokens, y.data());
     // A level half-way between two may be rounded either way: one step of one activation.
@@ -69,21 +70,22 @@ exact_bytes extreme_q6_k() {
 
 }  // namespace
 
-TEST(packed_matmul, products_of_rounded_activations_for_every_storage) {
-  for (const storage type : packed_storages) {
+TEST(panel_matmul, products_of_rounded_activations_for_every_storage) {
+  for (const storage type : panel_storages) {
     for (const std::size_t tokens : {1u, 2u, 12u, 17u}) check_fast(type, 37, 512, tokens);
     check_fast(type, 3, 256, 1);
   }
 }
 
-TEST(packed_matmul, one_block_of_columns) {
-  for (const storage type : {storage::q4_0, storage::q4_1, storage::q5_0, storage::q5_1, storage::q8_0}) {
+TEST(panel_matmul, one_block_of_columns) {
+  for (const storage type : panel_storages) {
+    if (facts_of(type).block_elements != 32) continue;
     for (const std::size_t tokens : {1u, 13u}) check_fast(type, 17, 32, tokens);
     for (const std::size_t tokens : {1u, 13u}) check_fast(type, 17, 96, tokens);
   }
 }
 
-TEST(packed_matmul, plain_floats_of_any_width_for_many_tokens) {
+TEST(panel_matmul, plain_floats_of_any_width_for_many_tokens) {
   for (const storage type : {storage::f32, storage::f16, storage::bf16}) {
     // 12-bit weights: half a step of 1/4096 of the block's largest.
     for (const std::size_t columns : {1u, 32u, 100u, 257u}) check_fast(type, 19, columns, 17, 2.5e-4);
@@ -91,13 +93,13 @@ TEST(packed_matmul, plain_floats_of_any_width_for_many_tokens) {
   }
 }
 
-TEST(packed_matmul, largest_levels_and_scales_within_int32) {
+TEST(panel_matmul, largest_levels_and_scales_within_int32) {
   const exact_bytes bytes = extreme_q6_k();
   const std::vector<float> x(256 * 3, 1.0f);
   for_each_target([&] {
     backend::cpu on = fast_backend();
-    packed_store store;
-    const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
+    panel_store store;
+    const result<weight_view> w = on.prepare(matrix_view{bytes.data(), 16, 256, storage::q6_k}, store);
     ASSERT_TRUE(w.has_value());
     for (const std::size_t tokens : {1u, 3u}) {
       std::vector<float> y(16 * tokens);
@@ -107,20 +109,20 @@ TEST(packed_matmul, largest_levels_and_scales_within_int32) {
   });
 }
 
-TEST(packed_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any_pool) {
+TEST(panel_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any_pool) {
   thread_pool threads(3);
-  for (const storage type : packed_storages) {
+  for (const storage type : panel_storages) {
     SCOPED_TRACE(facts_of(type).name);
     const random_matrix w(type, 300, 768);
     const std::vector<float> x = random_floats(29 * 768, 3);
     for_each_target([&] {
       backend::cpu on = fast_backend();
       backend::cpu many = fast_backend(&threads);
-      packed_store store;
-      const matrix_view fast = packed(on, w, store);
+      panel_store store;
+      const weight_view fast = in_panels(on, w, store);
       std::vector<float> together(29 * 300), pooled(29 * 300), alone(300);
       on.matmul(fast, x.data(), 29, together.data());
-      many.matmul(packed(many, w, store), x.data(), 29, pooled.data());
+      many.matmul(in_panels(many, w, store), x.data(), 29, pooled.data());
       EXPECT_EQ(together, pooled);
       for (std::size_t t = 0; t < 29; ++t) {
         (t % 2 == 0 ? on : many).matmul(fast, x.data() + t * 768, 1, alone.data());
@@ -130,18 +132,18 @@ TEST(packed_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any
   }
 }
 
-TEST(packed_matmul, the_file_s_bytes_back_from_the_panels) {
-  for (const storage type : packed_storages) {
+TEST(panel_matmul, the_file_s_bytes_back_from_the_panels) {
+  for (const storage type : panel_storages) {
     const random_matrix w(type, 19, 512);
     backend::cpu on = fast_backend();
-    packed_store store;
-    const matrix_view fast = packed(on, w, store);
-    const cpu::packed_weight& weight = cpu::weight_of(fast);
+    panel_store store;
+    const weight_view fast = in_panels(on, w, store);
+    const cpu::panel_weight& weight = *prepared_as<cpu::panel_weight>(fast);
     const storage_facts facts = facts_of(type);
     std::vector<std::byte> block(facts.block_bytes);
     for (std::size_t r = 0; r < 19; ++r) {
       for (std::size_t b = 0; b < 512 / facts.block_elements; ++b) {
-        cpu::unpack_block(weight, r, b, block.data());
+        cpu::block_from_panel(weight, r, b, block.data());
         ASSERT_EQ(0, std::memcmp(block.data(), w.view.row(r) + b * facts.block_bytes, facts.block_bytes))
             << facts.name << " row " << r;
       }
@@ -153,15 +155,15 @@ TEST(packed_matmul, the_file_s_bytes_back_from_the_panels) {
   }
 }
 
-TEST(packing, the_kernel_s_panels_are_those_of_its_definition) {
-  for (const storage type : packed_storages) {
+TEST(moving, the_kernel_s_panels_are_those_of_its_definition) {
+  for (const storage type : panel_storages) {
     const random_matrix w(type, 37, 512);
-    const std::size_t bytes = cpu::packed_panel_bytes(type, 512);
+    const std::size_t bytes = cpu::panel_size(type, 512);
     for_each_target([&] {
       std::vector<std::byte> defined(3 * bytes), found(3 * bytes, std::byte{0x5a});
-      for (std::size_t p = 0; p < 3; ++p) cpu::pack_panel(w.view, p, defined.data() + p * bytes);
-      cpu::kernels::pack({w.view, 0, 1, found.data()});
-      cpu::kernels::pack({w.view, 1, 2, found.data() + bytes});
+      for (std::size_t p = 0; p < 3; ++p) cpu::to_panel(w.view, p, defined.data() + p * bytes);
+      cpu::kernels::to_panels({w.view, 0, 1, found.data()});
+      cpu::kernels::to_panels({w.view, 1, 2, found.data() + bytes});
       EXPECT_EQ(defined, found) << facts_of(type).name;
     });
   }
@@ -177,28 +179,28 @@ struct told {
   }
 };
 
-TEST(packing, the_same_bits_while_a_weight_moves) {
+TEST(moving, the_same_bits_while_a_weight_moves) {
   thread_pool threads(3);
-  for (const storage type : packed_storages) {
+  for (const storage type : panel_storages) {
     SCOPED_TRACE(facts_of(type).name);
     const random_matrix w(type, 16 * 60 + 5, 256);
     for (const std::size_t tokens : {1u, 7u}) {
       const std::vector<float> x = random_floats(tokens * 256, 6);
       backend::cpu settled = fast_backend();
-      packed_store store;
+      panel_store store;
       std::vector<float> expected(tokens * w.view.rows), found(tokens * w.view.rows), row(256), stored(256);
-      settled.matmul(packed(settled, w, store), x.data(), tokens, expected.data());
+      settled.matmul(in_panels(settled, w, store), x.data(), tokens, expected.data());
       for (pool* over : {static_cast<pool*>(nullptr), static_cast<pool*>(&threads)}) {
         backend::cpu on({backend::numeric::fast, over});
         told heard;
-        const result<matrix_view> moving = on.prepare(w.view, store, heard.teller());
+        const result<weight_view> moving = on.prepare(w.view, store, heard.teller());
         ASSERT_TRUE(moving.has_value());
-        cpu::packed_weight& weight = cpu::weight_of(*moving);
+        cpu::panel_weight& weight = *prepared_as<cpu::panel_weight>(*moving);
         weight.used = true;
         for (const std::size_t moved : {0u, 1u, 30u, 60u, 61u}) {
           // Some panels have moved; another session holds the weight, so that no more of them do.
           for (std::size_t p = weight.moved; p < moved; ++p) {
-            cpu::pack_panel(w.view, p, weight.panels + p * cpu::packed_panel_bytes(type, 256));
+            cpu::to_panel(w.view, p, weight.panels + p * cpu::panel_size(type, 256));
           }
           weight.moved = moved;
           weight.moving = true;
@@ -217,16 +219,16 @@ TEST(packing, the_same_bits_while_a_weight_moves) {
   }
 }
 
-TEST(packing, nothing_moves_at_the_first_use_and_all_within_nine_more) {
+TEST(moving, nothing_moves_at_the_first_use_and_all_within_nine_more) {
   const random_matrix w(storage::q4_0, 16 * 4096, 1024);  // 36 MB: an eighth is less than 16 MB
   const std::vector<float> x = random_floats(1024, 7);
   std::vector<float> y(w.view.rows), first(w.view.rows);
   backend::cpu on({backend::numeric::fast, nullptr});
-  packed_store store;
+  panel_store store;
   told heard;
-  const result<matrix_view> moving = on.prepare(w.view, store, heard.teller());
+  const result<weight_view> moving = on.prepare(w.view, store, heard.teller());
   ASSERT_TRUE(moving.has_value());
-  const cpu::packed_weight& weight = cpu::weight_of(*moving);
+  const cpu::panel_weight& weight = *prepared_as<cpu::panel_weight>(*moving);
   on.matmul(*moving, x.data(), 1, first.data());
   EXPECT_EQ(weight.moved, 0u);
   on.matmul(*moving, x.data(), 1, y.data());
@@ -247,12 +249,12 @@ TEST(packing, nothing_moves_at_the_first_use_and_all_within_nine_more) {
   EXPECT_EQ(next, w.view.row(w.view.rows));
 }
 
-TEST(packing, sessions_of_two_threads_share_a_moving_weight) {
+TEST(moving, sessions_of_two_threads_share_a_moving_weight) {
   const random_matrix w(storage::q8_0, 16 * 512, 640);
   const std::vector<float> x = random_floats(640, 8);
-  packed_store store;
+  panel_store store;
   backend::cpu loader({backend::numeric::fast, nullptr});
-  const result<matrix_view> moving = loader.prepare(w.view, store);
+  const result<weight_view> moving = loader.prepare(w.view, store);
   ASSERT_TRUE(moving.has_value());
   std::vector<float> y[2];
   const auto session = [&](std::size_t which) {
@@ -269,16 +271,16 @@ TEST(packing, sessions_of_two_threads_share_a_moving_weight) {
   session(0);
   other.join();
   EXPECT_EQ(y[0], y[1]);
-  EXPECT_TRUE(cpu::weight_of(*moving).settled());
+  EXPECT_TRUE(prepared_as<cpu::panel_weight>(*moving)->settled());
 }
 
-TEST(packed_matmul, noughts_in_and_noughts_out) {
+TEST(panel_matmul, noughts_in_and_noughts_out) {
   const random_matrix w(storage::q4_k, 16, 256);
   const std::vector<float> x(256, 0.0f);
   backend::cpu on = fast_backend();
-  packed_store store;
+  panel_store store;
   std::vector<float> y(16, 1.0f);
-  on.matmul(packed(on, w, store), x.data(), 1, y.data());
+  on.matmul(in_panels(on, w, store), x.data(), 1, y.data());
   for (const float v : y) EXPECT_EQ(v, 0.0f);
 }
 
@@ -288,8 +290,8 @@ TEST(matmuls, several_products_as_if_one_by_one) {
   for (const backend::numeric mode : {backend::numeric::exact, backend::numeric::fast}) {
     for (const std::size_t tokens : {1u, 20u}) {
       backend::cpu on({mode, &threads});
-      packed_store store;
-      const matrix_view w[] = {packed(on, q, store), packed(on, k, store), packed(on, v, store)};
+      panel_store store;
+      const weight_view w[] = {in_panels(on, q, store), in_panels(on, k, store), in_panels(on, v, store)};
       const std::vector<float> x = random_floats(tokens * 256, 4);
       std::vector<float> together[3], alone[3];
       std::vector<backend::projection> products;
@@ -307,7 +309,7 @@ TEST(matmuls, several_products_as_if_one_by_one) {
 
 TEST(fast8_mode, products_of_activations_in_8_bits_for_every_storage) {
   thread_pool threads(3);
-  for (const storage type : packed_storages) {
+  for (const storage type : panel_storages) {
     for (const std::size_t tokens : {16u, 29u}) {
       for (const std::size_t columns : {std::size_t{256}, std::size_t{tokens == 16 ? 2304u : 512u}}) {
         SCOPED_TRACE(std::string(facts_of(type).name) + ", " + std::to_string(tokens) + " tokens");
@@ -316,11 +318,11 @@ TEST(fast8_mode, products_of_activations_in_8_bits_for_every_storage) {
         const std::vector<double> rounded = rounded_by_block(x, columns, 127);
         for_each_target([&] {
           backend::cpu on({backend::numeric::fast8, nullptr}), many({backend::numeric::fast8, &threads});
-          packed_store store;
-          const matrix_view packed_w = packed(on, w, store);
+          panel_store store;
+          const weight_view laid = in_panels(on, w, store);
           std::vector<float> y(tokens * 53, 1e9f), pooled(tokens * 53);
-          on.matmul(packed_w, x.data(), tokens, y.data());
-          many.matmul(packed_w, x.data(), tokens, pooled.data());
+          on.matmul(laid, x.data(), tokens, y.data());
+          many.matmul(laid, x.data(), tokens, pooled.data());
           EXPECT_EQ(y, pooled);
           expect_products(w, rounded, y, 1e-4);  // here too a level may be rounded either way
         });
@@ -333,11 +335,11 @@ TEST(fast8_mode, few_tokens_as_in_fast_mode) {
   const random_matrix w(storage::q4_k, 40, 512);
   const std::vector<float> x = random_floats(15 * 512, 5);
   backend::cpu fast({backend::numeric::fast, nullptr}), fast8({backend::numeric::fast8, nullptr});
-  packed_store store;
-  const matrix_view packed_w = packed(fast, w, store);
+  panel_store store;
+  const weight_view laid = in_panels(fast, w, store);
   std::vector<float> y(15 * 40), expected(15 * 40);
-  fast.matmul(packed_w, x.data(), 15, expected.data());
-  fast8.matmul(packed_w, x.data(), 15, y.data());
+  fast.matmul(laid, x.data(), 15, expected.data());
+  fast8.matmul(laid, x.data(), 15, y.data());
   EXPECT_EQ(y, expected);
 }
 
@@ -347,8 +349,8 @@ TEST(fast8_mode, largest_levels_within_int32_and_noughts) {
   std::fill(x.begin() + 256 * 16, x.end(), 0.0f);
   for_each_target([&] {
     backend::cpu on({backend::numeric::fast8, nullptr});
-    packed_store store;
-    const result<matrix_view> w = on.prepare({bytes.data(), 16, 256, storage::q6_k}, store);
+    panel_store store;
+    const result<weight_view> w = on.prepare(matrix_view{bytes.data(), 16, 256, storage::q6_k}, store);
     ASSERT_TRUE(w.has_value());
     std::vector<float> y(16 * 17);
     on.matmul(*w, x.data(), 17, y.data());
@@ -356,9 +358,55 @@ TEST(fast8_mode, largest_levels_within_int32_and_noughts) {
   });
 }
 
+TEST(prepared_weights, multiplied_as_stored_by_a_backend_that_keeps_to_that) {
+  backend::cpu fast = fast_backend(), exact({backend::numeric::exact, nullptr});
+  backend::reference<float> reference;
+  backend::reference<double> reference64;
+  for (const storage type : panel_storages) {
+    SCOPED_TRACE(facts_of(type).name);
+    const random_matrix w(type, 40, 256);
+    panel_store store;
+    const weight_view prepared = in_panels(fast, w, store);
+    ASSERT_NE(prepared.prepared, nullptr);
+    for (const std::size_t tokens : {1u, 17u}) {
+      const std::vector<float> x = random_floats(tokens * 256, 5);
+      const std::vector<double> wide(x.begin(), x.end());
+      std::vector<float> y(tokens * 40), expected(tokens * 40);
+      exact.matmul(prepared, x.data(), tokens, y.data());
+      exact.matmul(w.view, x.data(), tokens, expected.data());
+      EXPECT_EQ(y, expected);
+      reference.matmul(prepared, x.data(), tokens, y.data());
+      reference.matmul(w.view, x.data(), tokens, expected.data());
+      EXPECT_EQ(y, expected);
+      std::vector<double> y64(tokens * 40), expected64(tokens * 40);
+      reference64.matmul(prepared, wide.data(), tokens, y64.data());
+      reference64.matmul(w.view, wide.data(), tokens, expected64.data());
+      EXPECT_EQ(y64, expected64);
+    }
+    std::vector<float> row(256), stored(256);
+    exact.embed(prepared, 39, 1.5f, row.data());
+    exact.embed(w.view, 39, 1.5f, stored.data());
+    EXPECT_EQ(row, stored);
+  }
+}
+
+TEST(prepared_weights, another_layout_is_not_read) {
+  static constexpr weight_layout strange{"of a backend that is not here"};
+  struct other : prepared_weight {
+    other() : prepared_weight(strange) {}
+  } made;
+  const random_matrix w(storage::q4_k, 40, 256);
+  backend::cpu on = fast_backend();
+  const std::vector<float> x = random_floats(256, 5);
+  std::vector<float> y(40), expected(40);
+  on.matmul(weight_view{w.view, &made}, x.data(), 1, y.data());
+  on.matmul(w.view, x.data(), 1, expected.data());
+  EXPECT_EQ(y, expected);
+}
+
 TEST(fast_mode, blocks_that_were_not_prepared_as_in_exact_mode) {
   backend::cpu fast({backend::numeric::fast, nullptr}), exact({backend::numeric::exact, nullptr});
-  for (const storage type : packed_storages) {
+  for (const storage type : panel_storages) {
     const random_matrix w(type, 40, 256);
     for (const std::size_t tokens : {1u, 40u}) {
       const std::vector<float> x = random_floats(tokens * 256, 5);

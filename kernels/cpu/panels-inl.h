@@ -1,16 +1,16 @@
-// Reading packed weights: levels as 16-bit vectors, scales as floats. Layout: include/g4/backend/packed.h.
-#if defined(G4_KERNELS_CPU_PACKED_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACKED_INL_H_
-#undef G4_KERNELS_CPU_PACKED_INL_H_
+// Reading weights in panels: levels as 16-bit vectors, scales as floats. Layout: include/g4/backend/cpu/panels.h.
+#if defined(G4_KERNELS_CPU_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_PANELS_INL_H_
+#undef G4_KERNELS_CPU_PANELS_INL_H_
 #else
-#define G4_KERNELS_CPU_PACKED_INL_H_
+#define G4_KERNELS_CPU_PANELS_INL_H_
 #endif
 
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
-#include "g4/backend/packed.h"
+#include "g4/backend/cpu/panels.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -43,16 +43,41 @@ HWY_INLINE levels16 both_columns(const int16_t* pair) {
 
 // The facts of a storage that the loops need at compile time.
 template <storage S>
-struct packed_facts {
+struct panel_facts {
   static constexpr size_t columns = facts_of(S).block_elements;
-  static constexpr size_t level_bytes = cpu::panel_rows * cpu::packed_level_bytes(S);
-  static constexpr size_t scale_bytes = cpu::panel_rows * cpu::packed_scale_bytes(S);
+  static constexpr size_t level_bytes = cpu::panel_rows * cpu::panel_level_bytes(S);
+  static constexpr size_t scale_bytes = cpu::panel_rows * cpu::panel_scale_bytes(S);
   static constexpr size_t subs = columns / 32;  // sub-blocks of 32 columns
-  static constexpr bool has_minimum =
-      S == storage::q4_1 || S == storage::q5_1 || S == storage::q4_k || S == storage::q5_k;
-  // Levels are stored with this added.
-  static constexpr int offset = S == storage::q4_0 ? 8 : S == storage::q5_0 ? 16 : S == storage::q6_k ? 32 : 0;
+  // Whether sixteen columns have a scale of their own: a small integer, before the block's d.
+  static constexpr bool halves = S == storage::q6_k || S == storage::q2_k || S == storage::q3_k;
+  // What is added to every weight of a sub-block: nothing, one number, or one for each half.
+  static constexpr size_t minima =
+      S == storage::q2_k                                                                     ? 2
+      : S == storage::q4_1 || S == storage::q5_1 || S == storage::q4_k || S == storage::q5_k ? 1
+                                                                                             : 0;
+  // Levels are read with this added; none is then negative, but for Q8_0.
+  static constexpr int offset = S == storage::q4_0     ? 8
+                                : S == storage::q5_0   ? 16
+                                : S == storage::q6_k   ? 32
+                                : S == storage::q3_k   ? 4
+                                : S == storage::iq4_nl ? 127
+                                : S == storage::iq4_xs ? 127
+                                : S == storage::mxfp4  ? 12
+                                                       : 0;
+  // The greatest level times scale (where `halves`), either way: what a sum of products has room for, and a tile's bytes.
+  static constexpr int largest = S == storage::q6_k ? 4096 : S == storage::q3_k ? 128 : 127;
 };
+
+// The levels that four bits choose, with `offset` added.
+template <storage S>
+HWY_INLINE hn::Vec<hn::Repartition<uint8_t, level_lanes>> chosen(
+    hn::Vec<hn::Repartition<uint8_t, level_lanes>> nibbles) {
+  const hn::Repartition<uint8_t, level_lanes> du8;
+  HWY_ALIGN static constexpr uint8_t iq4[16] = {0,   23,  44,  62,  78,  92,  105, 117,
+                                                128, 140, 152, 165, 180, 196, 216, 240};
+  HWY_ALIGN static constexpr uint8_t mxfp4[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+  return hn::TableLookupBytes(hn::LoadDup128(du8, S == storage::mxfp4 ? mxfp4 : iq4), nibbles);
+}
 
 HWY_INLINE levels16 words(const std::byte* levels, size_t word, size_t part) {
   return hn::LoadU(level_lanes(), reinterpret_cast<const int16_t*>(levels + word * 64 + part * (64 / parts)));
@@ -91,6 +116,15 @@ HWY_INLINE levels16 level(const std::byte* block, size_t part) {
     const levels16 low = field<at + 4 * (Sub % 2), 0, 15>(words(block, 8 * (Sub / 2) + v, part));
     if constexpr (S == storage::q4_k) return low;
     return hn::Or(low, field<at + static_cast<int>(Sub), 4, 16>(words(block, 32 + v, part)));
+  } else if constexpr (S == storage::iq4_nl || S == storage::iq4_xs || S == storage::mxfp4) {
+    const hn::Repartition<uint8_t, level_lanes> du8;
+    const auto word = hn::BitCast(du8, words(block, 4 * Sub + v % 4, part));
+    const auto nibbles = v < 4 ? hn::And(word, hn::Set(du8, uint8_t{15})) : hn::ShiftRight<4>(word);
+    return field<at, 0, 255>(hn::BitCast(level_lanes(), chosen<S>(nibbles)));
+  } else if constexpr (S == storage::q2_k || S == storage::q3_k) {
+    const levels16 low = field<at + 2 * static_cast<int>(Sub % 4), 0, 3>(words(block, 8 * (Sub / 4) + v, part));
+    if constexpr (S == storage::q2_k) return low;
+    return hn::Or(low, field<at + static_cast<int>(Sub), 2, 4>(words(block, 16 + v, part)));
   } else {
     static_assert(S == storage::q6_k);
     constexpr size_t half = Sub / 4;
@@ -111,37 +145,64 @@ HWY_INLINE floats small_scale(const std::byte* scales, size_t n, size_t part) {
   return to_floats(load_bytes(scales + 64 + 16 * n + lanes * part));
 }
 
-// The n-th group of sixteen signed bytes after the half floats of a Q6_K block.
+// The n-th group of sixteen signed bytes after the one half float of a Q6_K, Q3_K or IQ4_XS block.
 HWY_INLINE sums32 signed_scale(const std::byte* scales, size_t n, size_t part) {
   const auto* at = reinterpret_cast<const int8_t*>(scales + 32 + 16 * n + lanes * part);
   return hn::PromoteTo(int_lanes(), hn::LoadU(signed_byte_lanes(), at));
 }
 
-// What a level is multiplied with (for Q6_K, after its signed scale).
+// The scale of the n-th sixteen columns, where those have one.
+template <storage S>
+HWY_INLINE sums32 half_scale(const std::byte* scales, size_t n, size_t part) {
+  if constexpr (S == storage::q2_k) {
+    const bytes both = load_bytes(scales + 64 + 16 * n + lanes * part);
+    return hn::PromoteTo(int_lanes(), hn::And(both, hn::Set(byte_lanes(), uint8_t{15})));
+  } else {
+    return signed_scale(scales, n, part);
+  }
+}
+
+// What a level is multiplied with (after its half's scale, where there is one).
 template <storage S, size_t Sub>
 HWY_INLINE floats scale(const std::byte* scales, size_t part) {
+  if constexpr (S == storage::mxfp4) {  // detail::half_power_of_two
+    const auto e = hn::PromoteTo(int_lanes(), load_bytes(scales + lanes * part));
+    const auto one = hn::Set(int_lanes(), 1);
+    const auto normal = hn::ShiftLeft<23>(hn::Sub(e, one));
+    return hn::BitCast(float_lanes(), hn::Max(normal, hn::ShiftLeft<21>(hn::Add(e, one))));
+  }
   const floats d = halves(scales, 0, part);
+  if constexpr (S == storage::iq4_xs) return hn::Mul(d, hn::ConvertTo(float_lanes(), signed_scale(scales, Sub, part)));
   if constexpr (S == storage::q4_k || S == storage::q5_k) return hn::Mul(d, small_scale(scales, Sub, part));
   return d;
 }
 
-// What is added to every weight of the sub-block; only where `has_minimum`.
+// What is added to every weight of the sub-block, or of its n-th half; only where there are minima.
 template <storage S, size_t Sub>
-HWY_INLINE floats minimum(const std::byte* scales, size_t part) {
+HWY_INLINE floats minimum(const std::byte* scales, size_t part, [[maybe_unused]] size_t n = 0) {
   const floats m = halves(scales, 1, part);
+  if constexpr (S == storage::q2_k) {
+    const bytes both = load_bytes(scales + 64 + 16 * (2 * Sub + n) + lanes * part);
+    return hn::Neg(hn::Mul(m, to_floats(hn::ShiftRight<4>(both))));
+  }
   if constexpr (S == storage::q4_k || S == storage::q5_k) {
     return hn::Neg(hn::Mul(m, small_scale(scales, 8 + Sub, part)));
   }
   return m;
 }
 
+// Step times the sum of sixteen levels: what the n-th half's minimum is multiplied with.
+HWY_INLINE float half_total(const float* step, const int32_t* sum, size_t block, size_t n) {
+  return step[block] * static_cast<float>(sum[2 * block + n]);
+}
+
 // A piece of a panel widened to 16 bits: levels with nothing left to add or to scale but `scale` (and `minimum`).
 struct wide_panel {
   int16_t* levels;  // [blocks of 32, 16 pairs, 16 rows, 2]
   float* scale;     // [blocks, 16 rows]
-  float* minimum;   // [blocks, 16 rows]
+  float* minimum;   // [blocks, minima, 16 rows]
 };
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACKED_INL_H_
+#endif  // G4_KERNELS_CPU_PANELS_INL_H_

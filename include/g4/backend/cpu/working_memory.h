@@ -5,7 +5,7 @@
 #include <memory>
 #include <new>
 
-namespace g4::backend {
+namespace g4::cpu {
 
 class working_memory {
  public:
@@ -28,4 +28,4 @@ class working_memory {
   std::size_t bytes_ = 0;
 };
 
-}  // namespace g4::backend
+}  // namespace g4::cpu

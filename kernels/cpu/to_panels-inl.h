@@ -1,13 +1,13 @@
-// Rows of a file → panels of sixteen rows with their words interleaved: a transposition. Definition: include/g4/backend/pack.h.
-#if defined(G4_KERNELS_CPU_PACK_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACK_INL_H_
-#undef G4_KERNELS_CPU_PACK_INL_H_
+// Rows of a file → panels of sixteen rows with their words interleaved: a transposition. Definition: include/g4/backend/cpu/to_panels.h.
+#if defined(G4_KERNELS_CPU_TO_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_TO_PANELS_INL_H_
+#undef G4_KERNELS_CPU_TO_PANELS_INL_H_
 #else
-#define G4_KERNELS_CPU_PACK_INL_H_
+#define G4_KERNELS_CPU_TO_PANELS_INL_H_
 #endif
 
-#include "g4/backend/calls.h"
-#include "g4/backend/pack.h"
+#include "g4/backend/cpu/calls.h"
+#include "g4/backend/cpu/to_panels.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -71,14 +71,14 @@ HWY_INLINE void interleave_fifth_bits(const std::byte* rows, size_t stride, std:
   }
 }
 
-inline void pack_whole_panel(const matrix_view& w, size_t panel, std::byte* levels) {
+inline void whole_rows_to_panel(const matrix_view& w, size_t panel, std::byte* levels) {
   const storage_facts facts = facts_of(w.type);
   const cpu::block_words at = cpu::words_of(w.type);
   const size_t blocks = w.columns / facts.block_elements;
   const size_t stride = w.stride();
   const std::byte* rows = w.row(panel * cpu::panel_rows);
   const std::byte* ahead = rows + early;
-  std::byte* scales = levels + blocks * cpu::panel_rows * cpu::packed_level_bytes(w.type);
+  std::byte* scales = levels + blocks * cpu::panel_rows * cpu::panel_level_bytes(w.type);
   for (size_t b = 0; b < blocks; ++b, rows += facts.block_bytes) {
     for (size_t line = 0; line < cpu::panel_rows * facts.block_bytes; line += 64, ahead += 64) fetch_early(ahead);
     for (size_t i = 0; i < at.words; i += 4, levels += 256) {
@@ -92,9 +92,9 @@ inline void pack_whole_panel(const matrix_view& w, size_t panel, std::byte* leve
       interleave_four_words(rows + at.upper_at + 4 * i, stride, levels);
     }
     for (size_t r = 0; r < cpu::panel_rows; ++r) {
-      cpu::pack_scales(w.type, rows + r * stride, scales + 2 * r, scales + r);
+      cpu::scales_to_panel(w.type, rows + r * stride, scales + 2 * r, scales + r);
     }
-    scales += cpu::panel_rows * cpu::packed_scale_bytes(w.type);
+    scales += cpu::panel_rows * cpu::panel_scale_bytes(w.type);
   }
 }
 
@@ -170,24 +170,24 @@ inline void join_nibbles(const std::byte* panel, size_t columns, const uint16_t*
   std::memcpy(words + blocks * 512, panel + at.scales, blocks * 32);
 }
 
-inline void pack(const cpu::pack_call& call) {
-  const size_t panel_bytes = cpu::packed_panel_bytes(call.w.type, call.w.columns, call.order);
+inline void to_panels(const cpu::to_panels_call& call) {
+  const size_t panel_bytes = cpu::panel_size(call.w.type, call.w.columns, call.order);
   std::byte* out = call.out;
   for (size_t p = call.first; p < call.first + call.count; ++p, out += panel_bytes) {
     std::byte* const words = call.order == cpu::panel_order::nibbles ? call.scratch : out;
     if ((p + 1) * cpu::panel_rows <= call.w.rows) {
-      pack_whole_panel(call.w, p, words);
+      whole_rows_to_panel(call.w, p, words);
     } else {
-      cpu::pack_panel(call.w, p, words);  // the last panel has rows missing
+      cpu::to_panel(call.w, p, words);  // the last panel has rows missing
     }
     if (call.order == cpu::panel_order::nibbles) split_nibbles(words, call.w.columns, call.groups, out);
   }
 }
 
 // Panels in the order of nibbles → in the order of words.
-inline void as_words(const cpu::as_words_call& call) {
-  const size_t from_bytes = cpu::packed_panel_bytes(storage::q8_0, call.columns, cpu::panel_order::nibbles);
-  const size_t to_bytes = cpu::packed_panel_bytes(storage::q8_0, call.columns);
+inline void nibbles_to_words(const cpu::nibbles_to_words_call& call) {
+  const size_t from_bytes = cpu::panel_size(storage::q8_0, call.columns, cpu::panel_order::nibbles);
+  const size_t to_bytes = cpu::panel_size(storage::q8_0, call.columns);
   for (size_t p = 0; p < call.count; ++p) {
     join_nibbles(call.panels + p * from_bytes, call.columns, call.groups, call.out + p * to_bytes);
   }
@@ -195,4 +195,4 @@ inline void as_words(const cpu::as_words_call& call) {
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACK_INL_H_
+#endif  // G4_KERNELS_CPU_TO_PANELS_INL_H_

@@ -1,17 +1,17 @@
-// y = x · Wᵀ with packed weights and 16-bit activations: 16-bit products summed in int32 over each block of 32 columns,
+// y = x · Wᵀ with weights in panels and 16-bit activations: 16-bit products summed in int32 over each block of 32 columns,
 // one conversion to float per block. Definition: include/g4/ops/matmul.h; error: activations rounded to 14 bits.
-#if defined(G4_KERNELS_CPU_PACKED_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
-#undef G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
+#if defined(G4_KERNELS_CPU_PANEL_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef G4_KERNELS_CPU_PANEL_MATMUL_INL_H_
+#undef G4_KERNELS_CPU_PANEL_MATMUL_INL_H_
 #else
-#define G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
+#define G4_KERNELS_CPU_PANEL_MATMUL_INL_H_
 #endif
 
 #include <algorithm>
 
-#include "g4/backend/calls.h"
+#include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/amx_matmul-inl.h"
-#include "kernels/cpu/packed-inl.h"
+#include "kernels/cpu/panels-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -34,20 +34,23 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
                               const int32_t* sum, float x_total, size_t part, floats& y) {
   const float_lanes df;
   const int_lanes di;
-  constexpr int offset = packed_facts<S>::offset;
+  constexpr int offset = panel_facts<S>::offset;
   sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
   dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
   sums32 first = hn::Add(chain[0], chain[1]);
   sums32 second = hn::Add(chain[2], chain[3]);
-  if constexpr (S == storage::q6_k) {
-    first = hn::Mul(first, signed_scale(scales, 2 * Sub, part));
-    second = hn::Mul(second, signed_scale(scales, 2 * Sub + 1, part));
+  if constexpr (panel_facts<S>::halves) {
+    first = hn::Mul(first, half_scale<S>(scales, 2 * Sub, part));
+    second = hn::Mul(second, half_scale<S>(scales, 2 * Sub + 1, part));
   }
   const sums32 total = hn::Add(first, second);
   const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
   y = hn::MulAdd(hn::ConvertTo(df, total), factor, y);
-  if constexpr (packed_facts<S>::has_minimum) {
-    y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
+  if constexpr (panel_facts<S>::minima == 1) y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
+  if constexpr (panel_facts<S>::minima == 2) {
+    for (size_t n = 0; n < 2; ++n) {
+      y = hn::MulAdd(minimum<S, Sub>(scales, part, n), hn::Set(df, step * static_cast<float>(sum[n])), y);
+    }
   }
 }
 
@@ -59,8 +62,8 @@ HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const
 
 // One vector of a panel's rows. With two or four vectors to a panel the later ones find it in the first-level cache.
 template <storage S>
-inline void panel_times_vector(const cpu::packed_call& call, const std::byte* panel, size_t part, float* sums) {
-  using facts = packed_facts<S>;
+inline void panel_times_vector(const cpu::product_call& call, const std::byte* panel, size_t part, float* sums) {
+  using facts = panel_facts<S>;
   const size_t blocks = call.columns / facts::columns;
   const std::byte* scales = panel + blocks * facts::level_bytes;
   const std::byte* ahead = panel + early;
@@ -99,14 +102,14 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
   const level_lanes dl;
   const float_lanes df;
   G4_UNROLL for (size_t part = 0; part < parts; ++part) {
-    const levels16 offset = hn::Set(dl, packed_facts<S>::offset);
-    if constexpr (S == storage::q6_k) {
+    const levels16 offset = hn::Set(dl, panel_facts<S>::offset);
+    if constexpr (panel_facts<S>::halves) {
       const auto pairs_of = [](sums32 v) HWY_ATTR {  // every row's scale twice
         const auto low = hn::And(v, hn::Set(int_lanes(), 0xffff));
         return hn::BitCast(level_lanes(), hn::Or(low, hn::ShiftLeft<16>(v)));
       };
-      const levels16 first = pairs_of(signed_scale(scales, 2 * Sub, part));
-      const levels16 second = pairs_of(signed_scale(scales, 2 * Sub + 1, part));
+      const levels16 first = pairs_of(half_scale<S>(scales, 2 * Sub, part));
+      const levels16 second = pairs_of(half_scale<S>(scales, 2 * Sub + 1, part));
       (hn::StoreU(hn::Mul(hn::Sub(level<S, Sub, Pair>(block, part), offset), Pair < 8 ? first : second), dl,
                   out + 32 * Pair + part * 2 * lanes),
        ...);
@@ -114,8 +117,8 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
       (hn::StoreU(hn::Sub(level<S, Sub, Pair>(block, part), offset), dl, out + 32 * Pair + part * 2 * lanes), ...);
     }
     hn::StoreU(scale<S, Sub>(scales, part), df, scale_out + part * lanes);
-    if constexpr (packed_facts<S>::has_minimum) {
-      hn::StoreU(minimum<S, Sub>(scales, part), df, minimum_out + part * lanes);
+    for (size_t n = 0; n < panel_facts<S>::minima; ++n) {
+      hn::StoreU(minimum<S, Sub>(scales, part, n), df, minimum_out + 16 * n + part * lanes);
     }
   }
 }
@@ -124,27 +127,27 @@ template <storage S, size_t... Sub>
 HWY_INLINE void widen_block(const std::byte* block, const std::byte* scales, std::index_sequence<Sub...>, int16_t* out,
                             float* scale_out, float* minimum_out) {
   (widen_sub_block<S, Sub>(block, scales, std::make_index_sequence<16>(), out + 512 * Sub, scale_out + 16 * Sub,
-                           minimum_out + 16 * Sub),
+                           minimum_out + 16 * panel_facts<S>::minima * Sub),
    ...);
 }
 
 // Blocks [first, first + count) of a panel, counted in 32 columns; both are whole blocks of the storage.
 template <storage S>
-HWY_INLINE void widen(const cpu::packed_call& call, size_t panel, size_t first, size_t count, const wide_panel& out) {
-  using facts = packed_facts<S>;
-  const std::byte* levels = call.w + (panel - call.first) * cpu::packed_panel_bytes(S, call.columns);
+HWY_INLINE void widen(const cpu::product_call& call, size_t panel, size_t first, size_t count, const wide_panel& out) {
+  using facts = panel_facts<S>;
+  const std::byte* levels = call.w + (panel - call.first) * cpu::panel_size(S, call.columns);
   const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
   for (size_t b = 0; b < count / facts::subs; ++b) {
     const size_t from = first / facts::subs + b;
     const size_t to = b * facts::subs;
     widen_block<S>(levels + from * facts::level_bytes, scales + from * facts::scale_bytes,
                    std::make_index_sequence<facts::subs>(), out.levels + 512 * to, out.scale + 16 * to,
-                   out.minimum + 16 * to);
+                   out.minimum + 16 * facts::minima * to);
   }
 }
 
 // Plain floats become levels of 12 bits and a sign with one step per row and block of 32.
-inline void widen_floats(const cpu::packed_call& call, size_t panel, size_t first, size_t count,
+inline void widen_floats(const cpu::product_call& call, size_t panel, size_t first, size_t count,
                          const wide_panel& out) {
   constexpr int top = 4096;
   const size_t stride = row_bytes(call.origin, call.columns);
@@ -193,14 +196,15 @@ inline constexpr bool totals_in_registers = lanes == 16 || !HWY_ARCH_X86;
 
 // sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`; the
 // first block begins at nought.
-template <size_t Tokens, size_t Vectors, bool Minimum>
-HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
+template <size_t Tokens, size_t Vectors, size_t Minima>
+HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
                      size_t count, float* sums, size_t sums_stride) {
   const float_lanes df;
   const size_t row = call.x.blocks;
   const int16_t* x = call.x.levels + (token * row + first) * 32;
   const float* step = call.x.step + token * row + first;
   const float* x_total = call.x.total + token * row + first;
+  const int32_t* sum = call.x.sum + 2 * (token * row + first);
   floats total[Tokens][Vectors];
   if constexpr (totals_in_registers) {
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
@@ -231,8 +235,9 @@ HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors]
         }
         const floats factor = hn::Mul(scale, hn::Set(df, step[t * row + b]));
         sum_so_far = hn::MulAdd(hn::ConvertTo(df, acc[t][v]), factor, sum_so_far);
-        if constexpr (Minimum) {
-          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * b), hn::Set(df, x_total[t * row + b]), sum_so_far);
+        for (size_t n = 0; n < Minima; ++n) {
+          const float x_sum = Minima == 1 ? x_total[t * row + b] : half_total(step, sum, t * row + b, n);
+          sum_so_far = hn::MulAdd(hn::LoadU(df, w[v].minimum + 16 * (Minima * b + n)), hn::Set(df, x_sum), sum_so_far);
         }
         if constexpr (totals_in_registers) {
           total[t][v] = sum_so_far;
@@ -252,35 +257,35 @@ HWY_INLINE void tile(const cpu::packed_call& call, const tile_rows (&w)[Vectors]
 // Panels beside one another in a tile: two with AVX-512, where a panel is one vector.
 inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
 
-template <size_t Tokens, bool Minimum>
-HWY_INLINE void tiles(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
+template <size_t Tokens, size_t Minima>
+HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
                       size_t first, size_t count, float* sums, size_t stride) {
   const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
     return tile_rows{wide[p].levels + part * 2 * lanes, wide[p].scale + part * lanes, wide[p].minimum + part * lanes};
   };
   if constexpr (parts == 1) {
     if (panels == 2) {
-      tile<Tokens, 2, Minimum>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
+      tile<Tokens, 2, Minima>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
     } else {
-      tile<Tokens, 1, Minimum>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
+      tile<Tokens, 1, Minima>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
     }
   } else {
     for (size_t part = 0; part < parts; part += 2) {
-      tile<Tokens, 2, Minimum>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count, sums + part * lanes,
-                               stride);
+      tile<Tokens, 2, Minima>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count, sums + part * lanes,
+                              stride);
     }
   }
 }
 
 // Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
-template <size_t Tokens, bool Minimum>
-HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+template <size_t Tokens, size_t Minima>
+HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                     size_t panels, size_t token, size_t first, size_t count) {
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
   float* y = call.y + token * call.rows + row;
   if (row + rows <= call.rows) {
-    tiles<Tokens, Minimum>(call, wide, panels, token, first, count, y, call.rows);
+    tiles<Tokens, Minima>(call, wide, panels, token, first, count, y, call.rows);
     return;
   }
   // The last panel's missing rows have no place in y.
@@ -290,37 +295,37 @@ HWY_INLINE void panels_times_tokens(const cpu::packed_call& call, const wide_pan
   for (size_t t = 0; t < Tokens && first != 0; ++t) {
     std::copy(y + t * call.rows, y + t * call.rows + there, sums + t * stride);
   }
-  tiles<Tokens, Minimum>(call, wide, panels, token, first, count, sums, stride);
+  tiles<Tokens, Minima>(call, wide, panels, token, first, count, sums, stride);
   for (size_t t = 0; t < Tokens; ++t) {
     std::copy(sums + t * stride, sums + t * stride + there, y + t * call.rows);
   }
 }
 
-template <bool Minimum>
-inline void panels_times_matrix(const cpu::packed_call& call, const wide_panel (&wide)[neighbours], size_t panel,
+template <size_t Minima>
+inline void panels_times_matrix(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                 size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
   constexpr size_t most = totals_in_registers ? 6 : 4;  // 12 sums in integers and 12 in floats, or 8 in integers
   const size_t end = token + tokens;
   for (; token + most <= end; token += most) {
-    panels_times_tokens<most, Minimum>(call, wide, panel, panels, token, first, count);
+    panels_times_tokens<most, Minima>(call, wide, panel, panels, token, first, count);
   }
   for (; token + 2 <= end; token += 2) {
-    panels_times_tokens<2, Minimum>(call, wide, panel, panels, token, first, count);
+    panels_times_tokens<2, Minima>(call, wide, panel, panels, token, first, count);
   }
-  for (; token < end; ++token) panels_times_tokens<1, Minimum>(call, wide, panel, panels, token, first, count);
+  for (; token < end; ++token) panels_times_tokens<1, Minima>(call, wide, panel, panels, token, first, count);
 }
 
 // Widen is called as widen(call, panel, first block, blocks, out). Where there are tiles they take sixteen tokens at a
 // time, and vectors the rest: both give the same bits.
-template <bool Minimum, bool Bytes, class Widen, class Tiles>
-HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece, Tiles& unit) {
+template <size_t Minima, bool Bytes, class Widen, class Tiles>
+HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece, Tiles& unit) {
   const size_t blocks = call.x.blocks;
   // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
   // of 512 KB or more. Rounding plain floats costs more than reading activations from further away.
   size_t unit_tokens = 12;
   if constexpr (Tiles::possible) unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
-  const size_t batch = cpu::packs(call.origin) ? fit / unit_tokens * unit_tokens : 512;
+  const size_t batch = cpu::has_panels(call.origin) ? fit / unit_tokens * unit_tokens : 512;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
@@ -335,23 +340,23 @@ HWY_INLINE void blocked_matmul(const cpu::packed_call& call, Widen widen_piece, 
           if (unit.on()) {
             done = tokens / amx_tokens * amx_tokens;
             for (size_t i = 0; i < panels; ++i) {
-              panel_times_tiles<Minimum, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
+              panel_times_tiles<Minima, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
             }
           }
         }
-        panels_times_matrix<Minimum>(call, wide, p, panels, token + done, tokens - done, first, count);
+        panels_times_matrix<Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
       }
     }
   }
 }
 
 template <storage S>
-inline void packed_matmul_of(const cpu::packed_call& call) {
+inline void panel_matmul_of(const cpu::product_call& call) {
   if (call.tokens > 1) {
     matmul_tiles unit(call.tokens >= amx_tokens);
-    return blocked_matmul<packed_facts<S>::has_minimum, levels_are_bytes<S>>(call, widen<S>, unit);
+    return blocked_matmul<panel_facts<S>::minima, levels_are_bytes<S>>(call, widen<S>, unit);
   }
-  const size_t panel_bytes = cpu::packed_panel_bytes(S, call.columns);
+  const size_t panel_bytes = cpu::panel_size(S, call.columns);
   for (size_t p = call.first; p < call.first + call.count; ++p) {
     const size_t row = p * cpu::panel_rows;
     HWY_ALIGN float sums[cpu::panel_rows];
@@ -362,30 +367,42 @@ inline void packed_matmul_of(const cpu::packed_call& call) {
   }
 }
 
-// Blocks of 256, and everything else: a file each compiles them (packed_matmul*.cc), since each storage unrolls into a
-// kernel of its own and all together took a compiler more than a minute.
-inline void packed_matmul_k(const cpu::packed_call& call) {
-  return call.origin == storage::q4_k ? packed_matmul_of<storage::q4_k>(call) : packed_matmul_of<storage::q5_k>(call);
+// Several files compile them (panel_matmul*.cc), since each storage unrolls into a kernel of its own and all together took
+// a compiler more than a minute.
+inline void panel_matmul_k(const cpu::product_call& call) {
+  return call.origin == storage::q4_k ? panel_matmul_of<storage::q4_k>(call) : panel_matmul_of<storage::q5_k>(call);
 }
 
-inline void packed_matmul_q6_k(const cpu::packed_call& call) { packed_matmul_of<storage::q6_k>(call); }
+inline void panel_matmul_q6_k(const cpu::product_call& call) { panel_matmul_of<storage::q6_k>(call); }
 
-inline void packed_matmul_floats(const cpu::packed_call& call) {
-  matmul_tiles unit(call.tokens >= amx_tokens);
-  blocked_matmul<false, false>(call, widen_floats, unit);
+inline void panel_matmul_q2_k(const cpu::product_call& call) {
+  return call.origin == storage::q2_k ? panel_matmul_of<storage::q2_k>(call) : panel_matmul_of<storage::q3_k>(call);
 }
 
-inline void packed_matmul_32(const cpu::packed_call& call) {
+inline void panel_matmul_iq4(const cpu::product_call& call) {
   switch (call.origin) {
-    case storage::q4_0: return packed_matmul_of<storage::q4_0>(call);
-    case storage::q4_1: return packed_matmul_of<storage::q4_1>(call);
-    case storage::q5_0: return packed_matmul_of<storage::q5_0>(call);
-    case storage::q5_1: return packed_matmul_of<storage::q5_1>(call);
-    case storage::q8_0: return packed_matmul_of<storage::q8_0>(call);
-    default: return packed_matmul_floats(call);
+    case storage::iq4_nl: return panel_matmul_of<storage::iq4_nl>(call);
+    case storage::iq4_xs: return panel_matmul_of<storage::iq4_xs>(call);
+    default: return panel_matmul_of<storage::mxfp4>(call);
+  }
+}
+
+inline void panel_matmul_floats(const cpu::product_call& call) {
+  matmul_tiles unit(call.tokens >= amx_tokens);
+  blocked_matmul<0, false>(call, widen_floats, unit);
+}
+
+inline void panel_matmul_32(const cpu::product_call& call) {
+  switch (call.origin) {
+    case storage::q4_0: return panel_matmul_of<storage::q4_0>(call);
+    case storage::q4_1: return panel_matmul_of<storage::q4_1>(call);
+    case storage::q5_0: return panel_matmul_of<storage::q5_0>(call);
+    case storage::q5_1: return panel_matmul_of<storage::q5_1>(call);
+    case storage::q8_0: return panel_matmul_of<storage::q8_0>(call);
+    default: return panel_matmul_floats(call);
   }
 }
 
 }  // namespace g4::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif  // G4_KERNELS_CPU_PACKED_MATMUL_INL_H_
+#endif  // G4_KERNELS_CPU_PANEL_MATMUL_INL_H_

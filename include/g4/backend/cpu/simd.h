@@ -1,0 +1,145 @@
+/// What the cpu and inline backends share: operations over whole tensors become calls of kernels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "g4/backend/concept.h"
+#include "g4/backend/cpu/attention.h"
+#include "g4/backend/cpu/calls.h"
+#include "g4/backend/cpu/options.h"
+#include "g4/backend/cpu/products.h"
+#include "g4/backend/cpu/ranking.h"
+#include "g4/backend/cpu/tasks.h"
+#include "g4/backend/pool.h"
+#include "g4/backend/reference.h"
+#include "g4/core/result.h"
+
+namespace g4::backend {
+
+using projection = g4::cpu::projection;
+
+/// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have come from `reference<float>`.
+///
+/// One object serves one thread at a time. Working memory grows with the largest call seen, so after the first tokens
+/// nothing is allocated. Results do not depend on the pool.
+template <class Kernels>
+class simd : public reference<float> {
+ public:
+  using options = simd_options;
+  using projection = backend::projection;
+  using weight_store = panel_store;
+
+  simd() = default;
+  explicit simd(options choice) : tasks_(choice.pool), products_(choice), ranking_(tasks_), attention_(tasks_) {}
+
+  [[nodiscard]] numeric mode() const { return products_.mode(); }
+  [[nodiscard]] std::size_t workers() const { return tasks_.workers(); }
+
+  /// The most rows of a pass for which each has the bits that it would have alone.
+  [[nodiscard]] std::size_t rows_alike() const { return products_.rows_alike(); }
+
+  // ---- Weights and products: backend/cpu/products.h ------------------------------------------------------------------
+
+  [[nodiscard]] result<weight_view> prepare(const matrix_view& w, panel_store& store, let_go told = {},
+                                            weight_use use = weight_use::layer) {
+    return products_.prepare(w, store, told, use);
+  }
+  void embed(const weight_view& table, const token_id* ids, std::size_t rows, float scale, float* y) {
+    for (std::size_t t = 0; t < rows; ++t) {
+      embed(table, static_cast<std::size_t>(ids[t]), scale, y + t * table.columns);
+    }
+  }
+  void mix_embedded(const weight_view& table, const token_id* ids, std::size_t rows, float scale, float factor,
+                    float* room, float* y) {
+    for (std::size_t t = 0; t < rows; ++t) {
+      embed(table, static_cast<std::size_t>(ids[t]), scale, room);
+      for (std::size_t i = 0; i < table.columns; ++i) {
+        y[t * table.columns + i] = (y[t * table.columns + i] + room[i]) * factor;
+      }
+    }
+  }
+  /// One row of the table.
+  void embed(const weight_view& table, std::size_t id, float scale, float* y) { products_.embed(table, id, scale, y); }
+  void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) { products_.matmul(w, x, tokens, y); }
+  void matmuls(std::span<const projection> several, const float* x, std::size_t tokens) {
+    products_.multiply(several, x, tokens);
+  }
+  void best_products(const weight_view& w, const float* x, std::size_t k, float cap, float* y,
+                     std::vector<std::int32_t>& guess) {
+    ranking_.best(products_, w, x, k, cap, y, guess);
+  }
+
+  // ---- Norms and rows ------------------------------------------------------------------------------------------------
+
+  void rms_norm(const float* x, const float* scale, std::size_t tokens, std::size_t width, float eps, float* y) {
+    normalise({x, scale, y, tokens, width, eps, false});
+  }
+  void add_norm(float* x, float* delta, const float* scale, std::size_t tokens, std::size_t width, float eps) {
+    normalise({delta, scale, x, tokens, width, eps, true});
+  }
+  void rope(float* x, std::size_t tokens, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
+    each(tokens, 2 * heads * d, 1, [&](std::size_t first, std::size_t count) {
+      Kernels::rope({x + first * heads * d, count, heads, d, cos + first * (d / 2), sin + first * (d / 2)});
+    });
+  }
+  void gelu_gate(float* gate, const float* up, std::size_t n) {
+    each(n, 8, 64, [&](std::size_t first, std::size_t count) { Kernels::gelu_gate(gate + first, up + first, count); });
+  }
+  void soft_cap(float* x, std::size_t n, float cap) {
+    each(n, 8, 64, [&](std::size_t first, std::size_t count) { Kernels::soft_cap(x + first, count, cap); });
+  }
+
+  // ---- Attention: backend/cpu/attention.h ----------------------------------------------------------------------------
+
+  /// What keys and values are kept as unless a session says otherwise.
+  [[nodiscard]] storage cache_storage() const { return mode() == numeric::exact ? storage::f32 : storage::i16; }
+
+  [[nodiscard]] bool caches(storage type) const { return type == storage::i16 || reference<float>::caches(type); }
+
+  void store(const cached_rows<float>& call) {
+    store_by_text(call, [this](const auto&... one) { store(one...); });
+  }
+  void store(const cache_view& cache, const float* keys, const float* values, std::size_t tokens, position at) {
+    const std::size_t width = cache.heads * cache.head_size;
+    each(tokens, 4 * width, 1, [&](std::size_t first, std::size_t count) {
+      if (cache.type == storage::i16) {
+        Kernels::store({&cache, keys, values, first, count, at});
+      } else {
+        reference<float>::store(cache, keys + first * width, values + first * width, count,
+                                at + static_cast<std::int64_t>(first));
+      }
+    });
+  }
+  void attend(const row_attention<float>& call) {
+    attend_by_text(call, [this](const auto&... one) { attend(one...); });
+  }
+  void attend(const cache_view& cache, const attention_call<float>& call) { attention_.attend(cache, call); }
+
+ private:
+  /// body(first, count) over [0, items), each of which costs so many multiplications, in multiples of `unit`.
+  template <class Body>
+  void each(std::size_t items, std::size_t cost, std::size_t unit, Body&& body) const {
+    tasks_.run(items, tasks_.split(items, cost, unit),
+               [&](std::size_t first, std::size_t count, std::size_t) { body(first, count); });
+  }
+
+  void normalise(const g4::cpu::norm_call& call) {
+    each(call.tokens, 2 * call.width, 1, [&](std::size_t first, std::size_t count) {
+      g4::cpu::norm_call some = call;
+      some.x += first * call.width;
+      some.y += first * call.width;
+      some.tokens = count;
+      Kernels::rms_norm(some);
+    });
+  }
+
+  g4::cpu::tasks tasks_;
+  g4::cpu::products<Kernels> products_;
+  g4::cpu::ranking<Kernels> ranking_;
+  g4::cpu::attention<Kernels> attention_;
+};
+
+}  // namespace g4::backend
