@@ -17,14 +17,14 @@ namespace g4 {
 ///     m[t] = tanh(router · (router_norm(x[t]) / D))        1/D, not 1/√D
 template <int Kind, Variant V, Backend B>
 void altup_modalities(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> x,
-                      rows<V::spec.altup_streams, typename B::scalar> m) {
+                      rows<V::spec.altup->streams, typename B::scalar> m) {
   using scalar = typename B::scalar;
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
   const auto z = p.normed();
   norm_rows(p.on, x, w.altup_router_norm, V::spec.norm_eps, z);
   for (std::size_t i = 0; i < p.tokens * V::width; ++i) z.data[i] /= static_cast<scalar>(V::width);
   linear(p.on, w.altup_router, z, m);
-  for (std::size_t i = 0; i < p.tokens * V::spec.altup_streams; ++i) m.data[i] = std::tanh(m.data[i]);
+  for (std::size_t i = 0; i < p.tokens * V::spec.altup->streams; ++i) m.data[i] = std::tanh(m.data[i]);
 }
 
 /// Makes the other streams from the embedded tokens: h[j] = projection[j−1]·h[0], brought to h[0]'s magnitude.
@@ -32,7 +32,7 @@ template <Variant V, Backend B>
 void begin_streams(pass<V, B>& p) {
   constexpr auto D = static_cast<std::size_t>(V::width);
   const std::size_t stride = p.tokens * D;
-  for (int j = 1; j < V::spec.altup_streams; ++j) {
+  for (int j = 1; j < V::spec.altup->streams; ++j) {
     auto* const stream = p.stream().data + static_cast<std::size_t>(j) * stride;
     p.on.matmul(p.w.altup_projections[static_cast<std::size_t>(j - 1)], p.stream().data, p.tokens, stream);
     ops::match_magnitude(p.stream().data, p.tokens, D, stream);
@@ -44,7 +44,7 @@ template <Variant V, Backend B>
 void end_streams(pass<V, B>& p) {
   using scalar = typename B::scalar;
   constexpr auto D = static_cast<std::size_t>(V::width);
-  constexpr int A = V::spec.altup_streams;
+  constexpr int A = V::spec.altup->streams;
   const std::size_t stride = p.tokens * D;
   scalar* const x = p.stream().data;
   scalar* const folded = p.memory + p.at_.predicted;
@@ -71,10 +71,10 @@ void end_streams(pass<V, B>& p) {
 template <int Kind, Variant V, Backend B>
 void altup_block(pass<V, B>& p, int layer) {
   using scalar = typename B::scalar;
-  constexpr model_spec spec = V::spec;
+  constexpr text_spec spec = V::spec;
   constexpr float eps = spec.norm_eps;
   constexpr auto D = static_cast<std::size_t>(spec.width);
-  constexpr auto A = static_cast<std::size_t>(spec.altup_streams);
+  constexpr auto A = static_cast<std::size_t>(spec.altup->streams);
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
   const std::size_t T = p.tokens;
   scalar* const h = p.memory + p.at_.stream;             // [A, T, D]
@@ -84,7 +84,7 @@ void altup_block(pass<V, B>& p, int layer) {
   const auto branch = p.branch();
   const auto second = p.second();
 
-  const rows<spec.altup_streams, scalar> modalities{p.memory + p.at_.small, T};
+  const rows<spec.altup->streams, scalar> modalities{p.memory + p.at_.small, T};
   scalar* const coefficients = modalities.data + T * A;  // [T, A·A]
   altup_modalities<Kind>(p, layer, p.stream(), modalities);
   p.on.matmul(w.altup_predict, modalities.data, T, coefficients);
@@ -92,7 +92,7 @@ void altup_block(pass<V, B>& p, int layer) {
   p.see("altup.predicted", layer, predicted, T, D, A);
 
   norm_rows(p.on, active, w.attention_norm, eps, normed);
-  const auto low = p.template scratch<spec.laurel_rank>(p.at_.small);  // [T, R]
+  const auto low = p.template scratch<spec.laurel->rank>(p.at_.small);  // [T, R]
   linear(p.on, w.laurel_left, normed, low);
   linear(p.on, w.laurel_right, low, second);
   norm_rows(p.on, second, w.laurel_norm, eps, second);
@@ -118,7 +118,7 @@ void altup_block(pass<V, B>& p, int layer) {
   for (std::size_t t = 0; t < T; ++t) {
     for (std::size_t i = 0; i < D; ++i) {
       normed(t, i) = h[t * D + i];
-      if constexpr (spec.altup_output_scale) normed(t, i) *= static_cast<scalar>(w.altup_output_scale.data[i]);
+      if constexpr (spec.altup->output_scale) normed(t, i) *= static_cast<scalar>(w.altup_output_scale.data[i]);
     }
   }
   per_layer_branch<Kind>(p, layer, normed, branch);

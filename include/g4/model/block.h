@@ -21,7 +21,7 @@ namespace g4 {
 /// Source: transformers 5.23.0, Gemma3DecoderLayer, Gemma4TextDecoderLayer.
 template <int Kind, Variant V, Backend B>
 void decoder_block(pass<V, B>& p, int layer) {
-  constexpr model_spec spec = V::spec;
+  constexpr text_spec spec = V::spec;
   constexpr float eps = spec.norm_eps;
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
 
@@ -42,7 +42,7 @@ void decoder_block(pass<V, B>& p, int layer) {
 
   norm_rows(p.on, x, w.feed_norm, eps, normed);
   feed_forward<Kind>(p, layer, normed, branch);
-  if constexpr (spec.experts > 0) {
+  if constexpr (spec.experts.has_value()) {
     p.see("moe.dense", layer, branch.data, p.tokens, V::width);
     norm_rows(p.on, branch, w.dense_post_norm, eps, branch);
     const auto routed = p.second();
@@ -54,7 +54,7 @@ void decoder_block(pass<V, B>& p, int layer) {
   }
   add_normed_rows(p.on, x, branch, w.post_feed_norm, eps);
 
-  if constexpr (spec.per_layer_width > 0) {
+  if constexpr (spec.per_layer.has_value()) {
     per_layer_branch<Kind>(p, layer, x, branch);
     if (p.see.see != nullptr) {  // the stream takes the normed branch in one step, which leaves nothing to look at
       norm_rows(p.on, branch, w.post_per_layer_norm, eps, normed);

@@ -40,7 +40,7 @@ class draft_session {
  public:
   using scalar = typename B::scalar;
   using target = typename D::target;
-  static constexpr model_spec spec = D::spec;
+  static constexpr text_spec spec = D::spec;
 
   /// `w` and `of` must outlive it.
   [[nodiscard]] static result<draft_session> make(const weights<D>& w, const session<target, B>& of) {
@@ -52,7 +52,7 @@ class draft_session {
   /// carried   the target's final norm [D_target] of its last verified token
   std::span<const token_id> draft(token_id id, std::size_t count, const scalar* carried) {
     guesses_.clear();
-    std::copy_n(carried, spec.target_width, carried_.data());
+    std::copy_n(carried, spec.target->width, carried_.data());
     prepare_round();
     for (std::size_t k = 0; k < count; ++k) guesses_.push_back(id = step(id));
     return guesses_;
@@ -64,17 +64,17 @@ class draft_session {
 
  private:
   static constexpr rope_table ropes = distinct_ropes(D::kinds);
-  static constexpr bool ordered = spec.clusters > 0;
+  static constexpr bool ordered = spec.clusters.has_value();
 
   draft_session(const weights<D>& w, const session<target, B>& of)
       : w_(&w),
         target_(&of),
         layout_(layout_scratch(spec, D::kinds, 1)),
         memory_(layout_.total),
-        input_(2 * spec.target_width),
-        carried_(spec.target_width),
-        clusters_(static_cast<std::size_t>(spec.clusters) + static_cast<std::size_t>(spec.clusters_chosen)),
-        chosen_(static_cast<std::size_t>(spec.clusters_chosen)) {
+        input_(2 * spec.target->width),
+        carried_(spec.target->width),
+        clusters_(static_cast<std::size_t>(spec.clusters->count) + static_cast<std::size_t>(spec.clusters->chosen)),
+        chosen_(static_cast<std::size_t>(spec.clusters->chosen)) {
     for (int r = 0; r < ropes.count; ++r) {
       const auto i = static_cast<std::size_t>(r);
       frequencies_[i] = rope_frequencies(ropes.rope[i], ropes.head_size[i]);
@@ -113,17 +113,17 @@ class draft_session {
     pass<D, B> p = make_pass();
     B& on = p.on;
     on.embed(target_->model_weights().embed, static_cast<std::size_t>(id),
-             std::sqrt(static_cast<float>(spec.target_width)), input_.data());
-    std::copy_n(carried_.data(), spec.target_width, input_.data() + spec.target_width);
+             std::sqrt(static_cast<float>(spec.target->width)), input_.data());
+    std::copy_n(carried_.data(), spec.target->width, input_.data() + spec.target->width);
     see_("draft.inputs", -1, input_.data(), 1, input_.size());
-    linear(on, w_->pre_projection, rows<2 * spec.target_width, scalar>{input_.data(), 1}, p.stream());
+    linear(on, w_->pre_projection, rows<2 * spec.target->width, scalar>{input_.data(), 1}, p.stream());
     for (int l = 0; l < spec.layers; ++l) {
       with_kind_of_layer<D>(l, [&]<int Kind>() { decoder_block<Kind>(p, l); });
     }
     norm_rows(on, p.stream(), w_->final_norm, spec.norm_eps, p.normed());
     see_("draft.final_norm", -1, p.normed().data, 1, static_cast<std::size_t>(spec.width));
     const token_id guess = ordered ? best_of_clusters(p) : best_of_all(p);
-    linear(on, w_->post_projection, p.normed(), rows<spec.target_width, scalar>{carried_.data(), 1});
+    linear(on, w_->post_projection, p.normed(), rows<spec.target->width, scalar>{carried_.data(), 1});
     see_("draft.carried", -1, carried_.data(), 1, carried_.size());
     return guess;
   }
@@ -137,10 +137,10 @@ class draft_session {
 
   token_id best_of_clusters(pass<D, B>& p) {
     if constexpr (ordered) {
-      constexpr auto C = static_cast<std::size_t>(spec.clusters);
-      constexpr auto k = static_cast<std::size_t>(spec.clusters_chosen);
+      constexpr auto C = static_cast<std::size_t>(spec.clusters->count);
+      constexpr auto k = static_cast<std::size_t>(spec.clusters->chosen);
       constexpr auto per_cluster = static_cast<std::size_t>(spec.vocab) / C;
-      linear(p.on, w_->centroids, p.normed(), rows<spec.clusters, scalar>{clusters_.data(), 1});
+      linear(p.on, w_->centroids, p.normed(), rows<spec.clusters->count, scalar>{clusters_.data(), 1});
       ops::top_k(clusters_.data(), C, k, chosen_.data());
       see_("draft.centroid_logits", -1, clusters_.data(), 1, C, 1, chosen_.data());
 

@@ -58,11 +58,11 @@ template <int Kind, Variant V, Backend B>
 void mixture_of_experts(pass<V, B>& p, int layer, rows<V::width, typename B::scalar> r,
                         rows<V::width, typename B::scalar> y) {
   using scalar = typename B::scalar;
-  constexpr model_spec spec = V::spec;
+  constexpr text_spec spec = V::spec;
   constexpr auto width = static_cast<std::size_t>(spec.width);
-  constexpr auto experts = static_cast<std::size_t>(spec.experts);
-  constexpr auto k = static_cast<std::size_t>(spec.experts_chosen);
-  constexpr auto hidden = static_cast<std::size_t>(spec.expert_hidden);
+  constexpr auto experts = static_cast<std::size_t>(spec.experts->count);
+  constexpr auto k = static_cast<std::size_t>(spec.experts->chosen);
+  constexpr auto hidden = static_cast<std::size_t>(spec.experts->hidden);
   const layer_weights<V, Kind>& w = layer_of<Kind>(p.w, layer);
   const std::size_t T = p.tokens;
 

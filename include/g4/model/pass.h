@@ -19,7 +19,7 @@ namespace g4 {
 template <Variant V, Backend B>
 struct pass {
   using scalar = typename B::scalar;
-  static constexpr model_spec spec = V::spec;
+  static constexpr text_spec spec = V::spec;
   static constexpr int width = spec.width;
   static constexpr rope_table ropes = distinct_ropes(V::kinds);
 
@@ -57,7 +57,7 @@ struct pass {
   /// Goes on with the last token alone.
   void keep_last_row() {
     if (tokens == 1) return;
-    constexpr std::size_t streams = spec.altup_streams > 0 ? spec.altup_streams : 1;
+    constexpr std::size_t streams = spec.altup.has_value() ? spec.altup->streams : 1;
     scalar* const x = memory + at_.stream;
     for (std::size_t j = 0; j < streams; ++j) {
       std::copy_n(x + (j * tokens + tokens - 1) * width, width, x + j * width);
@@ -84,9 +84,9 @@ struct pass {
   }
   /// This layer's per-layer input of token t.
   [[nodiscard]] const scalar* per_layer_row(std::size_t t, int layer) const {
-    constexpr std::size_t row = static_cast<std::size_t>(spec.layers) * static_cast<std::size_t>(spec.per_layer_width);
+    constexpr std::size_t row = static_cast<std::size_t>(spec.layers) * static_cast<std::size_t>(spec.per_layer->width);
     return memory + at_.per_layer + (batch - tokens + t) * row +
-           static_cast<std::size_t>(layer) * static_cast<std::size_t>(spec.per_layer_width);
+           static_cast<std::size_t>(layer) * static_cast<std::size_t>(spec.per_layer->width);
   }
 };
 

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "g4/model/kinds.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/storage.h"
 
@@ -106,7 +106,7 @@ struct scratch_layout {
 /// Rows of logits computed at once where all are wanted: the head is read once for so many tokens.
 [[nodiscard]] constexpr std::size_t logit_rows(std::size_t batch) { return std::min<std::size_t>(batch, 8); }
 
-[[nodiscard]] constexpr scratch_layout layout_scratch(const model_spec& m, const kind_table& kinds, std::size_t batch) {
+[[nodiscard]] constexpr scratch_layout layout_scratch(const text_spec& m, const kind_table& kinds, std::size_t batch) {
   std::size_t query = 0, key = 0, hidden = 0, half_heads = 0;
   for (int k = 0; k < kinds.count; ++k) {
     const layer_kind& kind = kinds.kind[k];
@@ -118,11 +118,11 @@ struct scratch_layout {
   for (int r = 0; r < ropes.count; ++r) half_heads += static_cast<std::size_t>(ropes.head_size[r]) / 2;
 
   const auto size = [](int n) { return static_cast<std::size_t>(n); };
-  const std::size_t streams = m.altup_streams > 0 ? size(m.altup_streams) : 1;
+  const std::size_t streams = m.altup.has_value() ? size(m.altup->streams) : 1;
   const std::size_t row = batch * size(m.width);
-  const bool experts = m.experts > 0;
-  const std::size_t small = std::max({size(m.experts) + size(m.experts_chosen), streams * streams + 3 * streams,
-                                      size(m.per_layer_width), size(m.laurel_rank)});
+  const bool experts = m.experts.has_value();
+  const std::size_t small = std::max({size(m.experts->count) + size(m.experts->chosen), streams * streams + 3 * streams,
+                                      size(m.per_layer->width), size(m.laurel->rank)});
   scratch_layout at;
   const auto take = [&at](std::size_t elements) {
     constexpr std::size_t line = 16;  // arrays start on a 64-byte line of floats
@@ -134,17 +134,17 @@ struct scratch_layout {
   at.predicted = take(streams > 1 ? streams * row : 0);
   at.normed = take(row);
   at.branch = take(row);
-  at.second = take(experts || m.laurel_rank > 0 ? row : 0);
+  at.second = take(experts || m.laurel.has_value() ? row : 0);
   at.gathered = take(experts ? row : 0);
   at.expert_out = take(experts ? row : 0);
   at.query = take(batch * query);
   at.key = take(batch * key);
   at.value = take(batch * key);
   at.mixed = take(batch * query);
-  at.gate = take(batch * std::max(hidden, size(2 * m.expert_hidden)));
-  at.up = take(batch * std::max(hidden, size(m.expert_hidden)));
-  at.per_layer = take(batch * size(m.layers) * size(m.per_layer_width));
-  at.per_layer_row = take(size(m.layers) * size(m.per_layer_width));
+  at.gate = take(batch * std::max(hidden, size(2 * m.experts->hidden)));
+  at.up = take(batch * std::max(hidden, size(m.experts->hidden)));
+  at.per_layer = take(batch * size(m.layers) * size(m.per_layer->width));
+  at.per_layer_row = take(size(m.layers) * size(m.per_layer->width));
   at.small = take(batch * small);
   at.angles = take(2 * batch * half_heads);
   at.logits = take(logit_rows(batch) * size(m.vocab));
@@ -160,7 +160,7 @@ struct memory_plan {
 };
 
 /// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told.
-[[nodiscard]] constexpr memory_plan plan_session(const model_spec& m, const kind_table& kinds,
+[[nodiscard]] constexpr memory_plan plan_session(const text_spec& m, const kind_table& kinds,
                                                  const session_options& options, std::size_t scalar_bytes,
                                                  storage otherwise) {
   memory_plan plan;
@@ -170,7 +170,7 @@ struct memory_plan {
   }
   plan.scratch =
       layout_scratch(m, kinds, options.batch).total * scalar_bytes +
-      options.batch * (2 * sizeof(key_range) + static_cast<std::size_t>(m.experts_chosen) * sizeof(std::int32_t));
+      options.batch * (2 * sizeof(key_range) + static_cast<std::size_t>(m.experts->chosen) * sizeof(std::int32_t));
   return plan;
 }
 

@@ -43,7 +43,7 @@ template <Variant V, Backend B>
 class session {
  public:
   using scalar = typename B::scalar;
-  static constexpr model_spec spec = V::spec;
+  static constexpr text_spec spec = V::spec;
   static constexpr bool encoder = spec.sees == visibility::everything;
 
   /// Fails when the options leave no room for a token, the cache cannot be kept as they say, or the memory cannot be had.
@@ -183,7 +183,7 @@ class session {
     }
     ranges_.resize(2 * options_.batch);
     guess_.reserve(std::min<std::size_t>(options_.best_logits, static_cast<std::size_t>(spec.vocab)));
-    chosen_.resize(options_.batch * static_cast<std::size_t>(spec.experts_chosen));
+    chosen_.resize(options_.batch * static_cast<std::size_t>(spec.experts->chosen));
     for (int r = 0; r < ropes.count; ++r) {
       const auto index = static_cast<std::size_t>(r);
       frequencies_[index] = rope_frequencies(ropes.rope[index], ropes.head_size[index]);
@@ -257,7 +257,7 @@ class session {
     }
     for (; l < spec.layers; ++l) run_layer(p, l);
 
-    if constexpr (spec.altup_streams > 0) end_streams(p);
+    if constexpr (spec.altup.has_value()) end_streams(p);
     norm_rows(*on_, p.stream(), w_->final_norm, spec.norm_eps, p.normed());
     p.see("final_norm", -1, p.normed().data, p.tokens, spec.width);
     std::copy_n(p.normed().row(p.tokens - 1), spec.width, memory() + layout_.hidden);
@@ -265,7 +265,7 @@ class session {
 
   void run_layer(pass<V, B>& p, int l) {
     with_kind_of_layer<V>(l, [&]<int Kind>() {
-      if constexpr (spec.altup_streams > 0) {
+      if constexpr (spec.altup.has_value()) {
         altup_block<Kind>(p, l);
       } else {
         decoder_block<Kind>(p, l);
@@ -283,12 +283,12 @@ class session {
         on_->embed(w_->embed, static_cast<std::size_t>(prompt.ids[first + t]), root, x.row(t));
       }
     }
-    if constexpr (spec.per_layer_width > 0) {
+    if constexpr (spec.per_layer.has_value()) {
       prepare_per_layer_inputs(p, prompt.ids.data() + first,
                                prompt.soft.empty() ? nullptr : prompt.soft.data() + first);
     }
-    if constexpr (spec.altup_streams > 0) begin_streams(p);
-    p.see("embed", -1, x.data, p.tokens, spec.width, spec.altup_streams > 0 ? spec.altup_streams : 1);
+    if constexpr (spec.altup.has_value()) begin_streams(p);
+    p.see("embed", -1, x.data, p.tokens, spec.width, spec.altup.has_value() ? spec.altup->streams : 1);
   }
 
   void compute_angles(const pass<V, B>& p) {
