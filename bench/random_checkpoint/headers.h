@@ -1,4 +1,4 @@
-/// What a checkpoint says it is: a `model_spec` as config.json, the inverse of load/config.h.
+/// What a checkpoint says it is: a `text_spec` as config.json, the inverse of load/config.h.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "g4/load/gguf_header.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::bench {
 
@@ -16,17 +16,17 @@ using load::first_layer;
 using load::trained_context;
 
 /// Whether config.json of this model has a text_config inside, as multimodal models do.
-[[nodiscard]] inline bool is_nested(const model_spec& m) {
+[[nodiscard]] inline bool is_nested(const text_spec& m) {
   return generation_of(m) != generation::gemma3 || m.sees == visibility::images_everywhere;
 }
 
 /// Where a safetensors file of this model keeps its text model.
-[[nodiscard]] inline std::string_view text_prefix_of(const model_spec& m) {
+[[nodiscard]] inline std::string_view text_prefix_of(const text_spec& m) {
   if (m.is_drafter() || !is_nested(m)) return "model.";
   return generation_of(m) == generation::gemma3 ? "language_model.model." : "model.language_model.";
 }
 
-[[nodiscard]] inline std::string config_json(const model_spec& m) {
+[[nodiscard]] inline std::string config_json(const text_spec& m) {
   using nlohmann::ordered_json;
   const generation g = generation_of(m);
   const std::string family = g == generation::gemma3 ? "gemma3" : g == generation::gemma3n ? "gemma3n" : "gemma4";
@@ -74,15 +74,15 @@ using load::trained_context;
     text["final_logit_softcapping"] =
         m.logit_cap != 0 ? ordered_json(static_cast<double>(m.logit_cap)) : ordered_json();
     text["num_kv_shared_layers"] = m.shared_layers;
-    text["hidden_size_per_layer_input"] = m.per_layer_width;
-    if (m.per_layer_width > 0) text["vocab_size_per_layer_input"] = m.per_layer_vocab;
+    text["hidden_size_per_layer_input"] = m.per_layer->width;
+    if (m.per_layer.has_value()) text["vocab_size_per_layer_input"] = m.per_layer->vocab;
   }
   if (g == generation::gemma3n) {
     text["intermediate_size"] = each([](const layer_kind& k) { return k.hidden; });
     text["activation_sparsity_pattern"] = each([](const layer_kind& k) { return static_cast<double>(k.sparsity); });
-    text["altup_num_inputs"] = m.altup_streams;
-    text["altup_correct_scale"] = m.altup_output_scale;
-    text["laurel_rank"] = m.laurel_rank;
+    text["altup_num_inputs"] = m.altup->streams;
+    text["altup_correct_scale"] = m.altup->output_scale;
+    text["laurel_rank"] = m.laurel->rank;
   }
   if (g == generation::gemma4) {
     text["intermediate_size"] = m.layer[0].hidden;
@@ -100,11 +100,11 @@ using load::trained_context;
                                                  {"partial_rotary_factor", static_cast<double>(global.rope.fraction)}};
     if (m.sees == visibility::images_on_local) text["use_bidirectional_attention"] = "vision";
     if (encoder) text["use_bidirectional_attention"] = "all";
-    text["enable_moe_block"] = m.experts > 0;
-    if (m.experts > 0) {
-      text["num_experts"] = m.experts;
-      text["top_k_experts"] = m.experts_chosen;
-      text["moe_intermediate_size"] = m.expert_hidden;
+    text["enable_moe_block"] = m.experts.has_value();
+    if (m.experts.has_value()) {
+      text["num_experts"] = m.experts->count;
+      text["top_k_experts"] = m.experts->chosen;
+      text["moe_intermediate_size"] = m.experts->hidden;
     }
   }
   if (!is_nested(m)) {
@@ -115,11 +115,11 @@ using load::trained_context;
   outer["model_type"] = m.is_drafter() ? "gemma4_assistant" : family;
   outer["tie_word_embeddings"] = m.tied_head;
   if (m.is_drafter()) {
-    outer["backbone_hidden_size"] = m.target_width;
-    outer["use_ordered_embeddings"] = m.clusters > 0;
-    if (m.clusters > 0) {
-      outer["num_centroids"] = m.clusters;
-      outer["centroid_intermediate_top_k"] = m.clusters_chosen;
+    outer["backbone_hidden_size"] = m.target->width;
+    outer["use_ordered_embeddings"] = m.clusters.has_value();
+    if (m.clusters.has_value()) {
+      outer["num_centroids"] = m.clusters->count;
+      outer["centroid_intermediate_top_k"] = m.clusters->chosen;
     }
   }
   outer["text_config"] = std::move(text);

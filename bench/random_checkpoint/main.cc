@@ -22,7 +22,7 @@
 
 namespace {
 
-using named_spec = std::pair<std::string_view, const g4::model_spec*>;
+using named_spec = std::pair<std::string_view, const g4::text_spec*>;
 
 template <class... V>
 void add(g4::one_of<V...>, std::vector<named_spec>& specs) {
@@ -70,7 +70,7 @@ int run(int argc, char** argv) {
     }
   }
   if (words.size() != 3) return usage(specs);
-  const g4::model_spec* spec = nullptr;
+  const g4::text_spec* spec = nullptr;
   for (const auto& [name, known] : specs) {
     if (name == words[0]) spec = known;
   }

@@ -47,7 +47,7 @@ struct random_tensor {
 
 /// Spreads that keep activations near 1 everywhere: matrices keep the size of what they multiply; the norms' weights are
 /// near 1, except that the one of queries makes scores spread by about 1.
-[[nodiscard]] inline random_tensor spread(const model_spec& m, const tensor_entry& t, bool stored_less_one) {
+[[nodiscard]] inline random_tensor spread(const text_spec& m, const tensor_entry& t, bool stored_less_one) {
   random_tensor r;
   r.what = t.what;
   if (t.as == role::matrix) {
@@ -68,7 +68,7 @@ struct random_tensor {
   return r;
 }
 
-[[nodiscard]] inline std::vector<random_tensor> plan_tensors(const model_spec& m, load::format f, storage base) {
+[[nodiscard]] inline std::vector<random_tensor> plan_tensors(const text_spec& m, load::format f, storage base) {
   std::vector<random_tensor> plan;
   const bool gguf = f == load::format::gguf;
   const bool less_one = m.one_plus_weight && !gguf;
@@ -141,7 +141,7 @@ struct random_tensor {
 }  // namespace detail
 
 /// Writes a GGUF file. `type` is one of `load::file_types`; every tensor gets what llama.cpp's quantiser would give it.
-[[nodiscard]] inline result<void> write_random_gguf(const std::string& path, const model_spec& m,
+[[nodiscard]] inline result<void> write_random_gguf(const std::string& path, const text_spec& m,
                                                     const load::file_type& type, const random_options& options = {}) {
   if (m.sees == visibility::everything) return fail(path, ": text embedders are written as safetensors only");
   io::gguf_keys keys = load::gguf_header(m, "random weights", type.id, load::trained_context(m));
@@ -173,7 +173,7 @@ struct random_tensor {
 }
 
 /// Writes config.json, model.safetensors (bfloat16) and tokenizer.json into a folder that exists.
-[[nodiscard]] inline result<void> write_random_safetensors(const std::string& folder, const model_spec& m,
+[[nodiscard]] inline result<void> write_random_safetensors(const std::string& folder, const text_spec& m,
                                                            const random_options& options = {}) {
   const auto write_text = [&](const char* name, std::string_view text) -> result<void> {
     auto file = io::file_writer::create(folder + "/" + name);

@@ -38,7 +38,7 @@ std::int32_t first_tower_id_of(const io::json& config) {
 
 }  // namespace
 
-result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec) {
+result<case_prompt> prompt_of(const case_folder& folder, const text_spec& spec) {
   case_prompt out;
   out.what.ids = folder.integers("input_ids");
   const std::size_t T = out.what.ids.size();
@@ -76,7 +76,7 @@ result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec)
 
   out.has_media = true;
   const std::vector<double> embed = folder.numbers("embed");
-  const std::size_t streams = spec.altup_streams > 0 ? static_cast<std::size_t>(spec.altup_streams) : 1;
+  const std::size_t streams = spec.altup.has_value() ? static_cast<std::size_t>(spec.altup->streams) : 1;
   const auto width = static_cast<std::size_t>(spec.width);
   if (embed.size() != T * streams * width) {
     return fail(folder.name(), ": embed has ", embed.size(), " numbers; the prompt needs ", T * streams * width);

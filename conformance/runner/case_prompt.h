@@ -18,6 +18,6 @@ struct case_prompt {
   std::int32_t first_tower_id = std::numeric_limits<std::int32_t>::max();
 };
 
-[[nodiscard]] result<case_prompt> prompt_of(const case_folder& folder, const model_spec& spec);
+[[nodiscard]] result<case_prompt> prompt_of(const case_folder& folder, const text_spec& spec);
 
 }  // namespace g4::conformance

@@ -17,7 +17,7 @@ struct check_options {
 
 /// What a model case is run on.
 struct running_on {
-  const model_spec& spec;
+  const text_spec& spec;
   const engine& how;
   bool fast = false;
 };

@@ -17,7 +17,7 @@
 #include "g4/io/tensor_file.h"
 #include "g4/load/names.h"
 #include "g4/model/text/plan.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::conformance {
 
@@ -95,7 +95,7 @@ struct engine {
 
 /// The model of this program; `spec` is null where it has none.
 struct model_unit {
-  const model_spec* spec = nullptr;
+  const text_spec* spec = nullptr;
   std::vector<engine> engines;
 };
 [[nodiscard]] model_unit this_unit();

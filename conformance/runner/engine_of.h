@@ -130,7 +130,7 @@ class running_text_of final : public running_text {
  private:
   reader_of<V, B> text_;
   laid_out_prompt<V, B> prompt_;
-  shown_as_doubles<scalar> shown_{static_cast<std::size_t>(V::spec.experts_chosen)};
+  shown_as_doubles<scalar> shown_{static_cast<std::size_t>(V::spec.experts->chosen)};
 };
 
 /// Stands for the drafter of a model that has none.
@@ -152,7 +152,7 @@ class running_drafter_of final : public running_drafter {
  private:
   draft_session<D, B> drafter_;
   const session<typename D::target, B>* text_;
-  shown_as_doubles<typename B::scalar> shown_{static_cast<std::size_t>(D::spec.clusters_chosen)};
+  shown_as_doubles<typename B::scalar> shown_{static_cast<std::size_t>(D::spec.clusters->chosen)};
 };
 #endif
 

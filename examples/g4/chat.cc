@@ -170,7 +170,7 @@ g4::result<int> chat(const settings& s) {
 
   const bool interactive = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
   // The large models of Gemma 4 want an empty thought where they are not to think; the small ones do not.
-  conversation talk(vocabulary, family, e->spec.per_layer_width == 0, s);
+  conversation talk(vocabulary, family, !e->spec.per_layer, s);
   interrupt_guard guard(interrupt_guard::also_again);
   status_line status(is_terminal(STDERR_FILENO));
   line_reader lines;

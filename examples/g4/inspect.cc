@@ -19,7 +19,7 @@ constexpr std::size_t contexts[] = {1024, 4096, 8192, 32'768, 131'072};
 
 /// What is looked at: a file, or a variant by its name.
 struct subject {
-  g4::model_spec spec;
+  g4::text_spec spec;
   std::string what;     ///< path, or the variant's name
   std::string variant;  ///< the variant it is; empty where it is none that this program knows
   std::string drafts_for;
@@ -123,7 +123,7 @@ std::string cache_text(const settings& s) {
 }
 
 json as_json(const subject& it, const settings& s) {
-  const g4::model_spec& m = it.spec;
+  const g4::text_spec& m = it.spec;
   json j;
   j[it.file ? "model" : "name"] = it.what;
   j["format"] = !it.file ? "none" : it.file->format == g4::load::format::gguf ? "gguf" : "safetensors";
@@ -174,7 +174,7 @@ json as_json(const subject& it, const settings& s) {
 }
 
 std::string layer_lines(const subject& it) {
-  const g4::model_spec& m = it.spec;
+  const g4::text_spec& m = it.spec;
   std::string text = fmt::format("{:>5}  {:<6}  {:<10}  {:<14}  {:<30}  {:>8}  {}\n", "layer", "sees", "keys", "heads",
                                  "rope", "hidden", "cache");
   for (int l = 0; l < m.layers; ++l) {
@@ -210,7 +210,7 @@ g4::result<int> inspect(const settings& s) {
     return 0;
   }
 
-  const g4::model_spec& m = it.spec;
+  const g4::text_spec& m = it.spec;
   out.write(fmt::format("{}: {}", it.what, name_of(g4::generation_of(m))));
   if (it.file) out.write(it.file->format == g4::load::format::gguf ? ", GGUF" : ", safetensors");
   if (!it.variant.empty() && it.file) out.write(fmt::format(", {}", it.variant));
@@ -222,11 +222,11 @@ g4::result<int> inspect(const settings& s) {
   }
   out.write(fmt::format("\n{:.1f} million parameters, {} layers of width {}, {} tokens\n",
                         static_cast<double>(g4::parameters_of(m)) / 1e6, m.layers, m.width, m.vocab));
-  if (m.experts > 0)
-    out.write(fmt::format("{} experts of width {}, {} chosen\n", m.experts, m.expert_hidden, m.experts_chosen));
-  if (m.per_layer_width > 0) out.write(fmt::format("per-layer embeddings of width {}\n", m.per_layer_width));
-  if (m.altup_streams > 0)
-    out.write(fmt::format("{} residual streams (AltUp), LAuReL of rank {}\n", m.altup_streams, m.laurel_rank));
+  if (m.experts.has_value())
+    out.write(fmt::format("{} experts of width {}, {} chosen\n", m.experts->count, m.experts->hidden, m.experts->chosen));
+  if (m.per_layer.has_value()) out.write(fmt::format("per-layer embeddings of width {}\n", m.per_layer->width));
+  if (m.altup.has_value())
+    out.write(fmt::format("{} residual streams (AltUp), LAuReL of rank {}\n", m.altup->streams, m.laurel->rank));
   if (m.logit_cap != 0) out.write(fmt::format("logits capped at {}\n", m.logit_cap));
   out.write("\n" + layer_lines(it));
 

@@ -66,7 +66,7 @@ struct settings {
 /// A model and all that it needs to run, in the order it must go away.
 struct engine {
   std::string path;
-  g4::model_spec spec;
+  g4::text_spec spec;
   std::size_t weight_bytes = 0;  ///< in the file
   std::unique_ptr<g4::thread_pool> threads;
   std::unique_ptr<g4::backend::cpu> cpu;

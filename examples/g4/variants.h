@@ -14,7 +14,7 @@ namespace program {
 
 struct known_variant {
   std::string_view name;
-  const g4::model_spec* spec;
+  const g4::text_spec* spec;
   std::string_view drafts_for;  ///< of a drafter: its target
 };
 

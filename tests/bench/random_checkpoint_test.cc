@@ -145,7 +145,7 @@ TEST(random_checkpoint, every_storage_spreads_as_told) {
 
 template <class... V>
 void expect_configs_to_read_back(one_of<V...>) {
-  const auto check = [](const model_spec& spec, std::string_view name) {
+  const auto check = [](const text_spec& spec, std::string_view name) {
     const auto read = load::read_config(config_json(spec), std::string(name));
     ASSERT_TRUE(read) << read.error().message;
     for (const std::string& line : load::differences(*read, spec, name)) ADD_FAILURE() << name << ": " << line;

@@ -46,7 +46,7 @@ const std::string& tiny() {
     fs::copy_file(source / "tests/cli/data/config.json", folder / "model/config.json");
     fs::copy_file(source / "tests/text/data/small.json", folder / "model/tokenizer.json");
     const auto config = must(g4::io::map_file((folder / "model/config.json").string()));
-    const g4::model_spec spec = must(g4::load::read_config(g4::io::text_of(config->bytes()), "config.json"));
+    const g4::text_spec spec = must(g4::load::read_config(g4::io::text_of(config->bytes()), "config.json"));
     const g4::test::random_checkpoint weights(spec);
     std::vector<g4::io::tensor_plan> plan;
     for (const auto& t : weights.file().tensors()) plan.push_back({t.name, t.type, t.dims});

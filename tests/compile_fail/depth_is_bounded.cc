@@ -1,5 +1,5 @@
 // A thousand layers.
-// expect: g4: a model has at most max_layers layers; raise max_layers in policy/spec.h if a deeper one appears.
+// expect: g4: a model has at most max_layers layers; raise max_layers in spec/stack.h if a deeper one appears.
 #include "g4/model/transformer.h"
 
 using namespace g4;

@@ -1,5 +1,5 @@
 // A number where a policy belongs.
-// expect: g4: this is not a policy. A policy names its slot and has describe(model_spec&); see docs/how_to_add.md.
+// expect: g4: this is not a policy. A policy names its slot and has describe(text_spec&); see docs/how_to_add.md.
 #include "g4/model/transformer.h"
 
 using namespace g4;

@@ -16,12 +16,11 @@ namespace {
 
 template <class... V>
 void each_variant_reads_as_itself(one_of<V...>) {
-  const auto check = [](const std::string& name, const model_spec& want) {
+  const auto check = [](const std::string& name, const text_spec& want) {
     const auto spec = released(name);
     ASSERT_TRUE(spec) << spec.error().message;
-    model_spec read = *spec;
-    read.pooled_hidden = want.pooled_hidden;  // stands in modules.json, not in config.json
-    read.pooled_width = want.pooled_width;
+    text_spec read = *spec;
+    read.pooled = want.pooled;  // stands in modules.json, not in config.json
     EXPECT_TRUE(read == want) << name;
     for (const std::string& line : differences(*spec, want, name)) ADD_FAILURE() << line;
   };
@@ -38,10 +37,10 @@ constexpr const char* gemma3n = R"({"model_type": "gemma3n_text"})";
 constexpr const char* gemma4 = R"({"model_type": "gemma4_text"})";
 constexpr const char* unified = R"({"model_type": "gemma4_unified_text"})";
 
-model_spec spec_of(const std::string& text) {
+text_spec spec_of(const std::string& text) {
   const auto spec = read_config(text, "config.json");
   EXPECT_TRUE(spec) << spec.error().message;
-  return spec ? *spec : model_spec{};
+  return spec ? *spec : text_spec{};
 }
 std::string refusal_of(const std::string& text) {
   const auto spec = read_config(text, "config.json");
@@ -53,7 +52,7 @@ std::string plus(const std::string& object, const std::string& keys) {
 }
 
 TEST(config_defaults, of_gemma_3) {
-  const model_spec m = spec_of(gemma3);
+  const text_spec m = spec_of(gemma3);
   EXPECT_EQ(m.layers, 26);
   EXPECT_EQ(m.width, 2304);
   EXPECT_EQ(m.vocab, 262'208);
@@ -74,7 +73,7 @@ TEST(config_defaults, of_gemma_3) {
 }
 
 TEST(config_defaults, of_gemma_3n) {
-  const model_spec m = spec_of(gemma3n);
+  const text_spec m = spec_of(gemma3n);
   EXPECT_EQ(m.layers, 35);
   EXPECT_EQ(m.width, 2048);
   EXPECT_EQ(m.vocab, 262'400);
@@ -84,22 +83,22 @@ TEST(config_defaults, of_gemma_3n) {
   EXPECT_EQ(m.producer[34], 19);
   EXPECT_EQ(m.layer[9].sparsity, 0.95f);
   EXPECT_EQ(m.layer[10].sparsity, 0);
-  EXPECT_EQ(m.altup_streams, 4);
-  EXPECT_TRUE(m.altup_output_scale);
-  EXPECT_EQ(m.laurel_rank, 64);
-  EXPECT_EQ(m.per_layer_width, 256);
-  EXPECT_EQ(m.per_layer_vocab, 262'144);
+  EXPECT_EQ(m.altup->streams, 4);
+  EXPECT_TRUE(m.altup->output_scale);
+  EXPECT_EQ(m.laurel->rank, 64);
+  EXPECT_EQ(m.per_layer->width, 256);
+  EXPECT_EQ(m.per_layer->vocab, 262'144);
   EXPECT_EQ(m.logit_cap, 30);
   EXPECT_EQ(m.query_scale, 1);
 }
 
 TEST(config_defaults, of_gemma_3n_with_ten_layers_have_no_sparsity) {
-  const model_spec m = spec_of(plus(gemma3n, R"("num_hidden_layers": 10, "num_kv_shared_layers": 0)"));
-  for (int l = 0; l < 10; ++l) EXPECT_EQ(m.layer[static_cast<std::size_t>(l)].sparsity, 0);
+  const text_spec m = spec_of(plus(gemma3n, R"("num_hidden_layers": 10, "num_kv_shared_layers": 0)"));
+  for (int l = 0; l < 10; ++l) EXPECT_EQ(m.layer[l].sparsity, 0);
 }
 
 TEST(config_defaults, of_gemma_4) {
-  const model_spec m = spec_of(gemma4);
+  const text_spec m = spec_of(gemma4);
   EXPECT_EQ(m.layers, 30);
   EXPECT_EQ(m.width, 2304);
   EXPECT_EQ(m.vocab, 262'144);
@@ -107,7 +106,7 @@ TEST(config_defaults, of_gemma_4) {
   EXPECT_EQ(m.layer[5].head_size, 512);
   EXPECT_EQ(m.layer[5].key_value_heads, 4);
   EXPECT_EQ(m.layer[5].rope, (rope_spec{1e6f, 1, 0.25f}));
-  EXPECT_EQ(m.per_layer_width, 256);
+  EXPECT_EQ(m.per_layer->width, 256);
   EXPECT_EQ(m.logit_cap, 0);
   EXPECT_EQ(m.sees, visibility::causal);
   EXPECT_TRUE(m.layer_scalar);
@@ -115,16 +114,16 @@ TEST(config_defaults, of_gemma_4) {
 }
 
 TEST(config_defaults, of_the_unified_gemma_4) {
-  const model_spec m = spec_of(unified);
+  const text_spec m = spec_of(unified);
   EXPECT_EQ(m.layer[0].keys, (key_span{1023, 0}));
-  EXPECT_EQ(m.per_layer_width, 0);
+  EXPECT_FALSE(m.per_layer);
   EXPECT_EQ(m.sees, visibility::images_on_local);
   EXPECT_EQ(spec_of(plus(unified, R"("use_bidirectional_attention": null)")).sees, visibility::causal);
 }
 
 TEST(config, with_the_last_layer_full_in_gemma_4_but_not_in_gemma_3) {
   const std::string pattern = R"("num_hidden_layers": 2, "layer_types": ["full_attention", "sliding_attention"])";
-  const model_spec four = spec_of(plus(gemma4, pattern));
+  const text_spec four = spec_of(plus(gemma4, pattern));
   EXPECT_EQ(four.layer[1].sees, reach::global);
   EXPECT_EQ(four.layer[1].head_size, 512);
   EXPECT_EQ(four.layer[1].rope.fraction, 0.25f);
@@ -133,7 +132,7 @@ TEST(config, with_the_last_layer_full_in_gemma_4_but_not_in_gemma_3) {
 
 TEST(config, with_a_forced_last_layer_that_per_layer_config_leaves_alone) {
   // The override names layers; a layer that is merely forced to be full keeps the model's head size.
-  const model_spec m =
+  const text_spec m =
       spec_of(plus(gemma4, R"("num_hidden_layers": 2, "layer_types": ["full_attention", "sliding_attention"],
       "per_layer_config": {"00": {"head_dim": 64}})"));
   EXPECT_EQ(m.layer[0].head_size, 64);
@@ -142,9 +141,9 @@ TEST(config, with_a_forced_last_layer_that_per_layer_config_leaves_alone) {
 }
 
 TEST(config, with_layers_named_5_or_05_alike) {
-  const model_spec a = spec_of(plus(gemma4, R"("num_hidden_layers": 6, "per_layer_config": {"5": {"head_dim": 64}})"));
-  const model_spec b = spec_of(plus(gemma4, R"("num_hidden_layers": 6, "per_layer_config": {"05": {"head_dim": 64}})"));
-  const model_spec released_spelling = spec_of(plus(gemma4, R"("num_hidden_layers": 6, "global_head_dim": 64)"));
+  const text_spec a = spec_of(plus(gemma4, R"("num_hidden_layers": 6, "per_layer_config": {"5": {"head_dim": 64}})"));
+  const text_spec b = spec_of(plus(gemma4, R"("num_hidden_layers": 6, "per_layer_config": {"05": {"head_dim": 64}})"));
+  const text_spec released_spelling = spec_of(plus(gemma4, R"("num_hidden_layers": 6, "global_head_dim": 64)"));
   EXPECT_TRUE(a == b);
   EXPECT_TRUE(a == released_spelling);
 }
@@ -152,7 +151,7 @@ TEST(config, with_layers_named_5_or_05_alike) {
 TEST(config, with_global_key_value_heads_only_where_keys_are_values) {
   const std::string heads = R"("num_global_key_value_heads": 1)";
   EXPECT_EQ(spec_of(plus(gemma4, heads)).layer[5].key_value_heads, 4);
-  const model_spec m = spec_of(plus(gemma4, heads + R"(, "attention_k_eq_v": true)"));
+  const text_spec m = spec_of(plus(gemma4, heads + R"(, "attention_k_eq_v": true)"));
   EXPECT_EQ(m.layer[5].key_value_heads, 1);
   EXPECT_TRUE(m.layer[5].key_is_value);
   EXPECT_EQ(m.layer[4].key_value_heads, 4);
@@ -165,7 +164,7 @@ TEST(config, of_an_encoder_counts_its_window_as_its_generation_does) {
             (key_span{4, 4}));
   EXPECT_EQ(spec_of(plus(gemma3, R"("use_bidirectional_attention": true, "sliding_window": 512)")).layer[0].keys,
             (key_span{256, 256}));
-  const model_spec m =
+  const text_spec m =
       spec_of(plus(gemma4, R"("use_bidirectional_attention": "all", "sliding_window": 8, "is_causal": false)"));
   EXPECT_EQ(m.layer[0].keys, (key_span{5, 5}));
   EXPECT_EQ(m.layer[5].keys, (key_span{key_span::unbounded, key_span::unbounded}));
@@ -173,17 +172,17 @@ TEST(config, of_an_encoder_counts_its_window_as_its_generation_does) {
 }
 
 TEST(config, of_a_gemma_3_with_images_lets_them_see_themselves) {
-  const model_spec m = spec_of(R"({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}})");
+  const text_spec m = spec_of(R"({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}})");
   EXPECT_EQ(m.sees, visibility::images_everywhere);
 }
 
 TEST(config, with_rope_in_three_spellings) {
-  const model_spec old = spec_of(plus(gemma3, R"("rope_theta": 5e5, "rope_local_base_freq": 2e4,
+  const text_spec old = spec_of(plus(gemma3, R"("rope_theta": 5e5, "rope_local_base_freq": 2e4,
       "rope_scaling": {"rope_type": "linear", "factor": 8.0})"));
-  const model_spec now = spec_of(plus(gemma3, R"("rope_parameters": {
+  const text_spec now = spec_of(plus(gemma3, R"("rope_parameters": {
       "full_attention": {"rope_type": "linear", "factor": 8, "rope_theta": 500000.0},
       "sliding_attention": {"rope_type": "default", "rope_theta": 20000}})"));
-  const model_spec mixed = spec_of(plus(gemma3, R"("rope_theta": 5e5, "rope_parameters": {
+  const text_spec mixed = spec_of(plus(gemma3, R"("rope_theta": 5e5, "rope_parameters": {
       "full_attention": {"rope_type": "linear", "factor": 8}, "sliding_attention": {"rope_theta": 20000}})"));
   EXPECT_EQ(old.layer[0].rope, (rope_spec{2e4f, 1, 1}));
   EXPECT_EQ(old.layer[5].rope, (rope_spec{5e5f, 8, 1}));
@@ -192,7 +191,7 @@ TEST(config, with_rope_in_three_spellings) {
 }
 
 TEST(config, with_a_width_and_a_sparsity_for_every_layer) {
-  const model_spec m = spec_of(
+  const text_spec m = spec_of(
       plus(gemma3n, R"("num_hidden_layers": 5, "num_kv_shared_layers": 0, "intermediate_size": [8, 16, 8, 8, 24],
       "activation_sparsity_pattern": [0.5, 0, 0.25, 0.0, 0])"));
   EXPECT_EQ(m.layer[1].hidden, 16);
@@ -204,26 +203,33 @@ TEST(config, with_a_width_and_a_sparsity_for_every_layer) {
 TEST(config, with_doubled_feed_forwards_only_where_layers_share) {
   const std::string doubled = R"("use_double_wide_mlp": true)";
   EXPECT_FALSE(spec_of(plus(gemma4, doubled)).doubled_where_shared);
-  const model_spec m = spec_of(plus(gemma4, doubled + R"(, "num_kv_shared_layers": 12)"));
+  const text_spec m = spec_of(plus(gemma4, doubled + R"(, "num_kv_shared_layers": 12)"));
   EXPECT_EQ(m.layer[17].hidden, 9216);
   EXPECT_EQ(m.layer[18].hidden, 18'432);
 }
 
+TEST(config, with_its_activation_in_either_spelling) {
+  const text_spec plain = spec_of(gemma3);
+  EXPECT_EQ(plain.activation, activation_kind::gelu_tanh);
+  EXPECT_TRUE(spec_of(plus(gemma3, R"("hidden_activation": "gelu_pytorch_tanh")")) == plain);
+  EXPECT_TRUE(spec_of(plus(gemma3, R"("hidden_act": "gelu_pytorch_tanh")")) == plain);
+}
+
 TEST(config, of_a_drafter_shares_every_layer_and_caps_nothing) {
-  const model_spec m = spec_of(R"({"model_type": "gemma4_assistant", "text_config": {"model_type": "gemma4_text",
+  const text_spec m = spec_of(R"({"model_type": "gemma4_assistant", "text_config": {"model_type": "gemma4_text",
       "num_hidden_layers": 4, "final_logit_softcapping": 30.0}})");
-  EXPECT_EQ(m.target_width, 1536);
+  EXPECT_EQ(m.target->width, 1536);
   EXPECT_EQ(m.shared_layers, 4);
   EXPECT_EQ(m.producer[0], -1);
   EXPECT_EQ(m.logit_cap, 0);
-  EXPECT_EQ(m.clusters, 0);
+  EXPECT_FALSE(m.clusters);
 }
 
 TEST(config, with_other_choices_that_the_reference_knows) {
   EXPECT_EQ(spec_of(plus(gemma3, R"("attn_logit_softcapping": 50.0)")).score_cap, 50);
   EXPECT_EQ(spec_of(plus(gemma3, R"("final_logit_softcapping": 20)")).logit_cap, 20);
   EXPECT_EQ(spec_of(plus(gemma3n, R"("final_logit_softcapping": null)")).logit_cap, 0);
-  EXPECT_FALSE(spec_of(plus(gemma3n, R"("altup_correct_scale": false)")).altup_output_scale);
+  EXPECT_FALSE(spec_of(plus(gemma3n, R"("altup_correct_scale": false)")).altup->output_scale);
   EXPECT_TRUE(spec_of(plus(gemma4, R"("attention_bias": true)")).attention_bias);
   EXPECT_FALSE(spec_of(plus(gemma4, R"("tie_word_embeddings": false)")).tied_head);
   EXPECT_EQ(spec_of(plus(gemma4, R"("rms_norm_eps": 1e-5)")).norm_eps, 1e-5f);
@@ -262,6 +268,10 @@ TEST(config_refusals, with_their_sentences) {
        "config.json: holds the key model_type twice"},
       {"another activation", plus(gemma4, R"("hidden_activation": "silu")"),
        "config.json: hidden_activation is \"silu\"; expected \"gelu_pytorch_tanh\""},
+      {"another activation by its usual name", plus(gemma3, R"("hidden_act": "silu")"),
+       "config.json: hidden_act is \"silu\"; expected \"gelu_pytorch_tanh\""},
+      {"no activation", plus(gemma3, R"("hidden_activation": null)"),
+       "config.json: hidden_activation is null; expected \"gelu_pytorch_tanh\""},
       {"no layers", plus(gemma4, R"("num_hidden_layers": 0)"),
        "config.json: num_hidden_layers is 0; expected a whole number from 1 to 128"},
       {"too many layers", plus(gemma4, R"("num_hidden_layers": 129)"),

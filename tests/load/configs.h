@@ -17,12 +17,12 @@ inline std::string file_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-inline result<model_spec> read_file(const std::string& path) { return read_config(file_text(path), path); }
+inline result<text_spec> read_file(const std::string& path) { return read_config(file_text(path), path); }
 
-inline result<model_spec> released(const std::string& name) {
+inline result<text_spec> released(const std::string& name) {
   return read_file("tests/load/data/released/" + name + ".json");
 }
-inline result<model_spec> small(const std::string& name) {
+inline result<text_spec> small(const std::string& name) {
   return read_file("tests/load/data/small/" + name + ".json");
 }
 

@@ -80,7 +80,7 @@ struct header {
 };
 
 /// A model as llama.cpp's converter writes its header.
-header header_of(const model_spec& m, const std::string& leave_out = "") {
+header header_of(const text_spec& m, const std::string& leave_out = "") {
   const generation g = generation_of(m);
   const std::string arch = m.is_drafter()                     ? "gemma4-assistant"
                            : g == generation::gemma4          ? "gemma4"
@@ -129,7 +129,7 @@ header header_of(const model_spec& m, const std::string& leave_out = "") {
     if (!h.skips("attention.sliding_window_pattern")) {
       h.keys.booleans(h.full("attention.sliding_window_pattern"), std::span<const bool>(pattern.get(), L));
     }
-    h.u32("embedding_length_per_layer_input", m.per_layer_width);
+    h.u32("embedding_length_per_layer_input", m.per_layer->width);
     h.u32("attention.shared_kv_layers", m.shared_layers);
   }
   if (g == generation::gemma4) {
@@ -137,13 +137,13 @@ header header_of(const model_spec& m, const std::string& leave_out = "") {
     h.u32("attention.value_length_swa", m.layer[local].head_size);
     for (int i = 0; i < 256; ++i) h.divisors.push_back(i < 64 ? 1.0f : 1e30f);
   }
-  if (m.experts > 0) {
-    h.u32("expert_count", m.experts);
-    h.u32("expert_used_count", m.experts_chosen);
-    h.u32("expert_feed_forward_length", m.expert_hidden);
+  if (m.experts.has_value()) {
+    h.u32("expert_count", m.experts->count);
+    h.u32("expert_used_count", m.experts->chosen);
+    h.u32("expert_feed_forward_length", m.experts->hidden);
   }
-  if (m.altup_streams > 0) {
-    h.u32("altup.num_inputs", m.altup_streams);
+  if (m.altup.has_value()) {
+    h.u32("altup.num_inputs", m.altup->streams);
     h.u32("altup.active_idx", 0);
     std::vector<float> z(L);
     for (std::size_t l = 0; l < L; ++l) {
@@ -152,12 +152,12 @@ header header_of(const model_spec& m, const std::string& leave_out = "") {
                  : -std::numeric_limits<float>::infinity();
     }
     h.keys.f32s(h.full("activation_sparsity_scale"), z);
-    h.tensor("blk.0.laurel_l.weight", {m.laurel_rank, m.width});
+    h.tensor("blk.0.laurel_l.weight", {m.laurel->rank, m.width});
   }
-  if (m.is_drafter()) h.u32("embedding_length_out", m.target_width);
+  if (m.is_drafter()) h.u32("embedding_length_out", m.target->width);
   h.tensor("token_embd.weight", {m.vocab, m.width});
-  if (m.per_layer_width > 0) h.tensor("per_layer_token_embd.weight", {m.per_layer_vocab, m.layers * m.per_layer_width});
-  if (m.clusters > 0) h.tensor("masked_embd_centroids.weight", {m.clusters, m.width});
+  if (m.per_layer.has_value()) h.tensor("per_layer_token_embd.weight", {m.per_layer->vocab, m.layers * m.per_layer->width});
+  if (m.clusters.has_value()) h.tensor("masked_embd_centroids.weight", {m.clusters->count, m.width});
   for (int l = 0; l < m.layers; ++l) {
     const layer_kind& k = m.layer[static_cast<std::size_t>(l)];
     if (k.role == cache_role::reuser) continue;
@@ -170,7 +170,7 @@ header header_of(const model_spec& m, const std::string& leave_out = "") {
 
 template <class... V>
 void each_reads_as_itself(one_of<V...>) {
-  const auto check = [](const std::string& name, const model_spec& spec) {
+  const auto check = [](const std::string& name, const text_spec& spec) {
     header h = header_of(spec);
     const io::gguf_file file = h.file();
     const auto read = read_config(file);
@@ -184,10 +184,10 @@ TEST(gguf_config, of_every_released_decoder) { each_reads_as_itself(all_variants
 TEST(gguf_config, of_every_released_drafter) { each_reads_as_itself(all_drafters{}); }
 TEST(gguf_config, of_every_released_embedder) { each_reads_as_itself(all_embedders{}); }
 
-model_spec spec_of(header h) {
+text_spec spec_of(header h) {
   const auto spec = read_config(h.file());
   EXPECT_TRUE(spec) << spec.error().message;
-  return spec ? *spec : model_spec{};
+  return spec ? *spec : text_spec{};
 }
 
 TEST(gguf_config, without_a_local_rope_base_takes_10000) {
@@ -195,7 +195,7 @@ TEST(gguf_config, without_a_local_rope_base_takes_10000) {
 }
 
 TEST(gguf_config, of_gemma_3_27b_scales_by_the_width_of_a_head_of_the_residual) {
-  model_spec want;
+  text_spec want;
   scaled_by_root_of{168}.describe(want);
   EXPECT_EQ(spec_of(header_of(gemma3_27b::spec)).query_scale, want.query_scale);
 }
@@ -229,8 +229,8 @@ struct refusal {
 };
 
 TEST(gguf_config_refusals, with_their_sentences) {
-  const auto without = [](const model_spec& m, const char* key) { return [&m, key] { return header_of(m, key); }; };
-  const auto changed = [](const model_spec& m, const char* key, int value) {
+  const auto without = [](const text_spec& m, const char* key) { return [&m, key] { return header_of(m, key); }; };
+  const auto changed = [](const text_spec& m, const char* key, int value) {
     return [&m, key, value] {
       header h = header_of(m, key);
       h.leave_out.clear();

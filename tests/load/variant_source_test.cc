@@ -45,7 +45,7 @@ namespace {
 struct generated {
   std::string name;
   std::string target;  // of a drafter
-  const model_spec* spec;
+  const text_spec* spec;
 };
 
 const generated all_generated[] = {
@@ -133,9 +133,9 @@ TEST(variant_source, holds_numbers_as_people_write_them) {
 
 TEST(variant_source, has_a_divisor_for_every_query_scale) {
   for (const float divisor : {16.0f, 24.0f, 168.0f, 256.0f, 0.3f, 12.34f, 1e6f}) {
-    model_spec m;
+    text_spec m;
     scaled_by_root_of{divisor}.describe(m);
-    model_spec again;
+    text_spec again;
     scaled_by_root_of{detail::divisor_of(m.query_scale)}.describe(again);
     EXPECT_EQ(m.query_scale, again.query_scale) << divisor;
   }

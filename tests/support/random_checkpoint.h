@@ -22,7 +22,7 @@ namespace g4::test {
 /// stream scales and expert scales are far from 1, so that leaving one out is seen.
 class random_checkpoint {
  public:
-  explicit random_checkpoint(const model_spec& m, unsigned seed = 1) {
+  explicit random_checkpoint(const text_spec& m, unsigned seed = 1) {
     std::mt19937 random(seed);
     std::vector<io::tensor_entry> entries;
     const auto add = [&](const std::string& name, io::extents dims, float spread, float middle) {

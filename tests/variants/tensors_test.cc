@@ -61,7 +61,7 @@ std::string text_of(const tensor_entry& t, int from) {
 }
 
 /// Names and shapes as the type expects them; without those that a file may or may not hold.
-shapes expected(const model_spec& m) {
+shapes expected(const text_spec& m) {
   shapes out;
   each_tensor(m, [&](const tensor_entry& t) {
     if (t.needed != need::required) return;
@@ -117,8 +117,8 @@ TEST(tensors, of_the_drafters) {
 
 // What follows from the policies is a constant; these were settled when the file compiled.
 
-constexpr const layer_kind& layer(const model_spec& m, int l) { return m.layer[static_cast<std::size_t>(l)]; }
-constexpr int producer(const model_spec& m, int l) { return m.producer[static_cast<std::size_t>(l)]; }
+constexpr const layer_kind& layer(const text_spec& m, int l) { return m.layer[static_cast<std::size_t>(l)]; }
+constexpr int producer(const text_spec& m, int l) { return m.producer[static_cast<std::size_t>(l)]; }
 
 // Gemma 3: every sixth layer is global, and the last is not forced to be.
 static_assert(layer(gemma3_270m::spec, 17).sees == reach::global);
@@ -145,7 +145,7 @@ static_assert(gemma4_e4b_assistant::producer(2) == 22 && gemma4_e4b_assistant::p
 static_assert(gemma4_12b_assistant::producer(0) == 46 && gemma4_12b_assistant::producer(3) == 47);
 static_assert(gemma4_26b_a4b_assistant::producer(0) == 28 && gemma4_26b_a4b_assistant::producer(3) == 29);
 static_assert(gemma4_31b_assistant::producer(0) == 58 && gemma4_31b_assistant::producer(3) == 59);
-static_assert(gemma4_12b_assistant::spec.target_width == 3840 && gemma4_12b_assistant::spec.is_drafter());
+static_assert(gemma4_12b_assistant::spec.target->width == 3840 && gemma4_12b_assistant::spec.is_drafter());
 
 // Windows: W keys, itself included; an encoder's are counted to each side.
 static_assert(layer(gemma4_e2b::spec, 0).keys == key_span{511, 0} &&
@@ -159,7 +159,7 @@ static_assert(gemma3n_e4b::kinds.count == 6 && gemma4_e2b_assistant::kinds.count
 
 TEST(parameters, of_the_text_models_are_those_of_the_model_cards) {
   // In millions, the tied table once, without the towers (docs: model cards; 270M: 268.1, EmbeddingGemma without its heads: 302.9).
-  const auto millions = [](const model_spec& m) { return static_cast<double>(parameters_of(m)) / 1e6; };
+  const auto millions = [](const text_spec& m) { return static_cast<double>(parameters_of(m)) / 1e6; };
   EXPECT_NEAR(millions(gemma3_270m::spec), 268.1, 0.1);
   EXPECT_NEAR(millions(gemma3_1b::spec), 999.9, 0.1);
   EXPECT_NEAR(millions(gemma4_e2b_assistant::spec), 77.7, 0.5);

@@ -21,7 +21,7 @@ constexpr std::string_view usage =
     "  --target-header  what to include for that type\n"
     "  --output         where the header goes; without it, to standard output\n";
 
-g4::result<g4::model_spec> read(const std::string& path) {
+g4::result<g4::text_spec> read(const std::string& path) {
   if (path.ends_with(".gguf")) {
     const auto file = g4::io::open_gguf(path);
     if (!file) return g4::unexpected(file.error());

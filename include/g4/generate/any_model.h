@@ -67,7 +67,7 @@ class any_model {
  public:
   virtual ~any_model() = default;
   [[nodiscard]] virtual std::string_view variant() const = 0;
-  [[nodiscard]] virtual const model_spec& spec() const = 0;
+  [[nodiscard]] virtual const text_spec& spec() const = 0;
   [[nodiscard]] virtual const text::tokenizer& tokenizer() const = 0;
   [[nodiscard]] virtual result<std::unique_ptr<any_session>> session(const session_options& options) const = 0;
   [[nodiscard]] virtual memory_plan plan(const session_options& options) const = 0;
@@ -106,7 +106,7 @@ class typed_model final : public any_model {
  public:
   typed_model(model<V, B> m, B& on) : m_(std::move(m)), on_(on) {}
   [[nodiscard]] std::string_view variant() const override { return load::variant_name<V>(); }
-  [[nodiscard]] const model_spec& spec() const override { return V::spec; }
+  [[nodiscard]] const text_spec& spec() const override { return V::spec; }
   [[nodiscard]] const text::tokenizer& tokenizer() const override { return m_.tokenizer(); }
   [[nodiscard]] result<std::unique_ptr<any_session>> session(const session_options& options) const override {
     auto made = m_.session(options);

@@ -16,7 +16,7 @@
 #include "g4/load/match.h"
 #include "g4/load/names.h"
 #include "g4/load/tokenizer.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4 {
@@ -25,7 +25,7 @@ namespace g4 {
 struct checkpoint {
   std::string path;
   load::format format = load::format::gguf;
-  model_spec spec;      ///< as the config.json or the GGUF keys say
+  text_spec spec;      ///< as the config.json or the GGUF keys say
   load::laxity unsaid;  ///< what this kind of file leaves unsaid
   io::tensor_file tensors;
   io::gguf_metadata keys;  ///< of a GGUF file; empty otherwise

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "g4/core/result.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::load {
 
@@ -22,7 +22,7 @@ namespace detail {
 /// Refuses a settled specification that no variant could have.
 ///
 /// name   what errors call the file
-[[nodiscard]] inline result<void> check_spec(const model_spec& m, const std::string& name) {
+[[nodiscard]] inline result<void> check_spec(const text_spec& m, const std::string& name) {
   const auto refuse = [&name](const auto&... pieces) { return fail(name, ": ", pieces...); };
   if (m.layers <= 0 || m.width <= 0 || m.vocab <= 0) {
     return refuse("a model needs at least one layer, one channel and one token; it has ", m.layers, ", ", m.width,
@@ -69,35 +69,35 @@ namespace detail {
           owner.key_value_heads, " of size ", owner.head_size);
     }
   }
-  if (m.experts > 0) {
-    if (m.experts_chosen <= 0 || m.experts_chosen > m.experts) {
-      return refuse("a router chooses at least one expert and at most all of them; it chooses ", m.experts_chosen,
-                    " of ", m.experts, " (top_k_experts, num_experts)");
+  if (m.experts.has_value()) {
+    if (m.experts->chosen <= 0 || m.experts->chosen > m.experts->count) {
+      return refuse("a router chooses at least one expert and at most all of them; it chooses ", m.experts->chosen,
+                    " of ", m.experts->count, " (top_k_experts, num_experts)");
     }
-    if (m.expert_hidden <= 0)
-      return refuse("experts need a feed-forward width; it is ", m.expert_hidden, " (moe_intermediate_size)");
-    if (!detail::fits(m.experts, 2LL * m.expert_hidden) || !detail::fits(m.experts, m.width)) {
-      return refuse("has ", m.experts, " experts of width ", m.expert_hidden, "; g4 counts up to 2^31");
+    if (m.experts->hidden <= 0)
+      return refuse("experts need a feed-forward width; it is ", m.experts->hidden, " (moe_intermediate_size)");
+    if (!detail::fits(m.experts->count, 2LL * m.experts->hidden) || !detail::fits(m.experts->count, m.width)) {
+      return refuse("has ", m.experts->count, " experts of width ", m.experts->hidden, "; g4 counts up to 2^31");
     }
   }
-  if (m.per_layer_width > 0) {
-    if (m.per_layer_vocab <= 0) {
-      return refuse("per-layer embeddings need a table; it has ", m.per_layer_vocab,
+  if (m.per_layer.has_value()) {
+    if (m.per_layer->vocab <= 0) {
+      return refuse("per-layer embeddings need a table; it has ", m.per_layer->vocab,
                     " rows (vocab_size_per_layer_input)");
     }
-    if (!detail::fits(m.layers, m.per_layer_width)) {
-      return refuse("per-layer embeddings of ", m.layers, " times ", m.per_layer_width,
+    if (!detail::fits(m.layers, m.per_layer->width)) {
+      return refuse("per-layer embeddings of ", m.layers, " times ", m.per_layer->width,
                     " are too wide; g4 counts up to 2^31");
     }
   }
-  if (m.clusters > 0) {
-    if (m.vocab % m.clusters != 0) {
-      return refuse("clusters of tokens are of equal size; ", m.clusters, " do not divide ", m.vocab,
+  if (m.clusters.has_value()) {
+    if (m.vocab % m.clusters->count != 0) {
+      return refuse("clusters of tokens are of equal size; ", m.clusters->count, " do not divide ", m.vocab,
                     " (num_centroids, vocab_size)");
     }
-    if (m.clusters_chosen <= 0 || m.clusters_chosen > m.clusters) {
+    if (m.clusters->chosen <= 0 || m.clusters->chosen > m.clusters->count) {
       return refuse("a drafter's head chooses at least one cluster and at most all of them; it chooses ",
-                    m.clusters_chosen, " of ", m.clusters, " (centroid_intermediate_top_k, num_centroids)");
+                    m.clusters->chosen, " of ", m.clusters->count, " (centroid_intermediate_top_k, num_centroids)");
     }
   }
   return {};

@@ -27,7 +27,7 @@
 #include "g4/io/json.h"
 #include "g4/load/check_spec.h"
 #include "g4/policy/attention.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::load {
 
@@ -285,7 +285,7 @@ class text_config_reader {
   text_config_reader(config_object& keys, const config_kind& kind, std::string& problem)
       : keys_(keys), kind_(kind), defaults_(defaults_of(kind.family)), problem_(problem) {}
 
-  [[nodiscard]] model_spec read() {
+  [[nodiscard]] text_spec read() {
     shape();
     attention();
     m_.sees = sees();
@@ -312,10 +312,12 @@ class text_config_reader {
     m_.norm_eps = keys_.positive("rms_norm_eps", 1e-6f);
     m_.one_plus_weight = kind_.family == config_family::gemma3;
     if (!kind_.nested) m_.tied_head = keys_.truth("tie_word_embeddings", true);
-    const io::json* activation = keys_.take("hidden_activation");
-    if (activation != nullptr && *activation != "gelu_pytorch_tanh") {
-      keys_.expected("hidden_activation", *activation, "\"gelu_pytorch_tanh\"");
+    // One thing under two names: Gemma's, and the reference's usual one, which released files carry beside it.
+    for (const std::string_view key : {"hidden_activation", "hidden_act"}) {
+      const io::json* name = keys_.take(key);
+      if (name != nullptr && *name != "gelu_pytorch_tanh") keys_.expected(key, *name, "\"gelu_pytorch_tanh\"");
     }
+    m_.activation = activation_kind::gelu_tanh;
     for (const char* key : {"is_encoder_decoder", "add_cross_attention", "tie_encoder_decoder"}) keys_.only(key, false);
     if (const io::json* pruned = keys_.take_set("pruned_heads"); pruned != nullptr && !pruned->empty()) {
       keys_.expected("pruned_heads", *pruned, "none");
@@ -545,9 +547,11 @@ class text_config_reader {
       if (value == nullptr) keys_.refuse(key, " is missing; enable_moe_block needs it");
       return value != nullptr ? keys_.whole_of(key, *value, 1, most) : 1;
     };
-    m_.experts = needed("num_experts", 1 << 16);
-    m_.experts_chosen = needed("top_k_experts", 1 << 16);
-    m_.expert_hidden = needed("moe_intermediate_size", most_width);
+    experts_spec e;
+    e.count = needed("num_experts", 1 << 16);
+    e.chosen = needed("top_k_experts", 1 << 16);
+    e.hidden = needed("moe_intermediate_size", most_width);
+    m_.experts = e;
   }
 
   void residual() {
@@ -557,16 +561,16 @@ class text_config_reader {
       if (keys_.whole("hidden_size_per_layer_input", 0, 0, 0) != 0) return;
     } else if (kind_.family != config_family::gemma3) {
       const int least = kind_.family == config_family::gemma3n ? 1 : 0;
-      m_.per_layer_width = keys_.whole("hidden_size_per_layer_input", kind_.drafter ? 0 : 256, least, most_width);
+      const int width = keys_.whole("hidden_size_per_layer_input", kind_.drafter ? 0 : 256, least, most_width);
       const int rows = keys_.whole("vocab_size_per_layer_input", 262'144, 0, most_vocab);
-      m_.per_layer_vocab = m_.per_layer_width > 0 ? rows : 0;
+      if (width > 0) m_.per_layer = per_layer_spec{width, rows};
     }
     if (kind_.family != config_family::gemma3n) return;
-    m_.altup_streams = keys_.whole("altup_num_inputs", 4, 2, 64);
-    m_.laurel_rank = keys_.whole("laurel_rank", 64, 1, most_width);
+    const int streams = keys_.whole("altup_num_inputs", 4, 2, 64);
+    m_.laurel = laurel_spec{keys_.whole("laurel_rank", 64, 1, most_width)};
     const io::json* active = keys_.take("altup_active_idx");
     if (active != nullptr && *active != 0) keys_.expected("altup_active_idx", *active, "0: stream 0 is the active one");
-    m_.altup_output_scale = keys_.truth("altup_correct_scale", true);
+    m_.altup = altup_spec{streams, keys_.truth("altup_correct_scale", true)};
     keys_.ignore({"altup_coef_clip", "altup_lr_multiplier"});  // of training only
   }
 
@@ -585,9 +589,9 @@ class text_config_reader {
       keys_.refuse("num_kv_shared_layers", " is " + std::to_string(m_.shared_layers) + "; a drafter shares all its " +
                                                std::to_string(m_.layers) + " layers");
     }
-    if (m_.per_layer_width != 0)
+    if (m_.per_layer)
       keys_.refuse("hidden_size_per_layer_input", " is not 0; a drafter has no per-layer embeddings");
-    if (m_.experts != 0) keys_.refuse("enable_moe_block", " is true; a drafter has no experts");
+    if (m_.experts) keys_.refuse("enable_moe_block", " is true; a drafter has no experts");
     if (m_.doubled_where_shared)
       keys_.refuse("use_double_wide_mlp", " is true; a drafter's feed-forwards are not doubled");
   }
@@ -596,23 +600,20 @@ class text_config_reader {
   const config_kind& kind_;
   config_defaults defaults_;
   std::string& problem_;
-  model_spec m_;
+  text_spec m_;
   int head_size_ = 0;
 };
 
 /// What stands beside text_config.
-inline void read_outer(config_object& outer, const config_kind& kind, model_spec& m) {
+inline void read_outer(config_object& outer, const config_kind& kind, text_spec& m) {
   m.tied_head = outer.truth("tie_word_embeddings", true);
   if (kind.drafter) {
     const bool unified = kind.family == config_family::gemma4_unified;
-    m.target_width = outer.whole("backbone_hidden_size", unified ? 3840 : 1536, 1, most_width);
+    m.target = target_spec{outer.whole("backbone_hidden_size", unified ? 3840 : 1536, 1, most_width)};
     const bool ordered = outer.truth("use_ordered_embeddings", false);
     const int clusters = outer.whole("num_centroids", 2048, 1, most_vocab);
     const int chosen = outer.whole("centroid_intermediate_top_k", 32, 1, most_vocab);
-    if (ordered) {
-      m.clusters = clusters;
-      m.clusters_chosen = chosen;
-    }
+    if (ordered) m.clusters = clusters_spec{clusters, chosen};
   } else {
     outer.ignore(tower_keys);
   }
@@ -628,7 +629,7 @@ inline void read_outer(config_object& outer, const config_kind& kind, model_spec
 /// name   what errors call it: a path
 ///
 /// The result is settled and keeps every rule of rule/rules.h, except that a drafter's producers lie in its target.
-[[nodiscard]] inline result<model_spec> read_config(std::string_view json_text, std::string_view name) {
+[[nodiscard]] inline result<text_spec> read_config(std::string_view json_text, std::string_view name) {
   const std::string file(name);
   const auto document = io::parse_json(json_text, name);
   if (!document) return unexpected(document.error());
@@ -648,7 +649,7 @@ inline void read_outer(config_object& outer, const config_kind& kind, model_spec
   }
   if (!problem.empty()) return fail(problem);
 
-  model_spec m;
+  text_spec m;
   if (kind->nested) {
     const io::json none = io::json::object();
     const io::json* text = outer.object("text_config");

@@ -47,7 +47,7 @@ inline constexpr std::array file_types{
 /// The storage of a tensor in a file of type `base`.
 ///
 /// plain   what matrices that are never quantised are stored as
-[[nodiscard]] constexpr storage storage_in_gguf(const tensor_entry& t, const model_spec& m, storage base,
+[[nodiscard]] constexpr storage storage_in_gguf(const tensor_entry& t, const text_spec& m, storage base,
                                                 storage plain = storage::bf16) {
   if (t.as != role::matrix || t.what == part::router) return storage::f32;
   const auto columns = static_cast<std::size_t>(t.extents[t.rank - 1]);

@@ -20,7 +20,7 @@
 #include "g4/load/check_spec.h"
 #include "g4/load/match.h"
 #include "g4/policy/attention.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::load {
 
@@ -128,7 +128,7 @@ class gguf_config_reader {
  public:
   gguf_config_reader(gguf_keys& keys, gguf_family family) : keys_(keys), family_(family) {}
 
-  [[nodiscard]] model_spec read() {
+  [[nodiscard]] text_spec read() {
     shape();
     if (keys_.failed()) return m_;
     sharing();
@@ -178,10 +178,10 @@ class gguf_config_reader {
       m_.shared_layers = keys_.whole_or("attention.shared_kv_layers", 0, 0, m_.layers);
     } else if (family_ == gguf_family::assistant) {
       m_.shared_layers = m_.layers;
-      m_.target_width = keys_.whole("embedding_length_out", 1, 1 << 20);
+      m_.target = target_spec{keys_.whole("embedding_length_out", 1, 1 << 20)};
       if (has_tensor("masked_embd_centroids.weight")) {
-        m_.clusters = rows_of("masked_embd_centroids.weight");
-        m_.clusters_chosen = 32;  // no key says it; every released drafter has 32
+        // No key says how many are chosen; every released drafter has 32.
+        m_.clusters = clusters_spec{rows_of("masked_embd_centroids.weight"), 32};
       }
     }
   }
@@ -313,10 +313,10 @@ class gguf_config_reader {
       m_.doubled_where_shared = true;
       for (int l = first; l < m_.layers; ++l) layer(l).hidden = layer(0).hidden;  // settle() doubles them again
     }
-    m_.experts = keys_.whole_or("expert_count", 0, 0, 1 << 16);
-    if (m_.experts == 0) return;
-    m_.experts_chosen = keys_.whole("expert_used_count", 1, 1 << 16);
-    m_.expert_hidden = keys_.whole("expert_feed_forward_length", 1, 1 << 20);
+    const int experts = keys_.whole_or("expert_count", 0, 0, 1 << 16);
+    if (experts == 0) return;
+    m_.experts = experts_spec{experts, keys_.whole("expert_used_count", 1, 1 << 16),
+                              keys_.whole("expert_feed_forward_length", 1, 1 << 20)};
   }
 
   /// The file holds z, g4 the share Φ(z); shares are round numbers, so they are rounded to a ten-thousandth.
@@ -343,21 +343,21 @@ class gguf_config_reader {
   void residual() {
     m_.layer_scalar = gemma4();
     if (family_ == gguf_family::gemma3n || family_ == gguf_family::gemma4) {
-      m_.per_layer_width = keys_.whole_or("embedding_length_per_layer_input", 0, 0, 1 << 20);
-      if (m_.per_layer_width > 0) m_.per_layer_vocab = rows_of("per_layer_token_embd.weight");
+      const int width = keys_.whole_or("embedding_length_per_layer_input", 0, 0, 1 << 20);
+      if (width > 0) m_.per_layer = per_layer_spec{width, rows_of("per_layer_token_embd.weight")};
     }
     // No key says it: llama.cpp takes a Gemma 4 without per-layer embeddings for one whose images see themselves.
-    if (family_ == gguf_family::gemma4 && m_.per_layer_width == 0) m_.sees = visibility::images_on_local;
+    if (family_ == gguf_family::gemma4 && !m_.per_layer) m_.sees = visibility::images_on_local;
     if (family_ != gguf_family::gemma3n) return;
-    m_.altup_streams = keys_.whole("altup.num_inputs", 2, 64);
+    m_.altup = altup_spec{keys_.whole("altup.num_inputs", 2, 64)};
     if (keys_.whole_or("altup.active_idx", 0, 0, 63) != 0)
       keys_.refuse("altup.active_idx", " is not 0; stream 0 is the active one");
-    m_.laurel_rank = rows_of("blk.0.laurel_l.weight");
+    m_.laurel = laurel_spec{rows_of("blk.0.laurel_l.weight")};
   }
 
   gguf_keys& keys_;
   gguf_family family_;
-  model_spec m_;
+  text_spec m_;
 };
 
 }  // namespace detail
@@ -371,7 +371,7 @@ class gguf_config_reader {
 
 /// Reads the header of a GGUF file of Gemma 3, EmbeddingGemma, Gemma 3n, Gemma 4 or a Gemma 4 drafter. Settled, and
 /// keeping every rule of rule/rules.h.
-[[nodiscard]] inline result<model_spec> read_config(const io::gguf_file& file) {
+[[nodiscard]] inline result<text_spec> read_config(const io::gguf_file& file) {
   const auto architecture = file.metadata.string("general.architecture");
   if (!architecture) return unexpected(architecture.error());
   detail::gguf_family family{};
@@ -390,7 +390,7 @@ class gguf_config_reader {
                 "\"; expected gemma3, gemma-embedding, gemma3n, gemma4 or gemma4-assistant");
   }
   detail::gguf_keys keys(file, std::string(*architecture));
-  model_spec m = detail::gguf_config_reader(keys, family).read();
+  text_spec m = detail::gguf_config_reader(keys, family).read();
   if (keys.failed()) return fail(keys.problem());
   settle(m);
   if (auto kept = check_spec(m, file.tensors.name()); !kept) return unexpected(std::move(kept.error()));

@@ -1,4 +1,4 @@
-/// A `model_spec` as the keys of a GGUF file: the inverse of gguf_config.h.
+/// A `text_spec` as the keys of a GGUF file: the inverse of gguf_config.h.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 
 #include "g4/io/gguf_writer.h"
 #include "g4/ops/sparsify.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::load {
 
 /// The first layer of a reach; layer 0 where there is none.
-[[nodiscard]] inline const layer_kind& first_layer(const model_spec& m, reach sees) {
+[[nodiscard]] inline const layer_kind& first_layer(const text_spec& m, reach sees) {
   for (int l = 0; l < m.layers; ++l) {
     if (m.layer[static_cast<std::size_t>(l)].sees == sees) return m.layer[static_cast<std::size_t>(l)];
   }
@@ -27,7 +27,7 @@ namespace g4::load {
 }
 
 /// Tokens the published models were trained to hold, which says nothing about the arithmetic.
-[[nodiscard]] inline int trained_context(const model_spec& m) {
+[[nodiscard]] inline int trained_context(const text_spec& m) {
   return generation_of(m) == generation::gemma3n || m.width < 1536 ? 32'768 : 131'072;
 }
 
@@ -36,7 +36,7 @@ namespace g4::load {
 /// name        what the model is called
 /// file_type   see file_type.h
 /// context     tokens the model was trained to hold
-[[nodiscard]] inline io::gguf_keys gguf_header(const model_spec& m, std::string_view name, std::uint32_t file_type,
+[[nodiscard]] inline io::gguf_keys gguf_header(const text_spec& m, std::string_view name, std::uint32_t file_type,
                                                int context) {
   const generation g = generation_of(m);
   const std::string arch = m.is_drafter()            ? "gemma4-assistant"
@@ -87,7 +87,7 @@ namespace g4::load {
     for (std::size_t l = 0; l < L; ++l) pattern[l] = m.layer[l].sees == reach::local;
     keys.booleans(arch + ".attention.sliding_window_pattern", std::span<const bool>(pattern.get(), L));
     u32("attention.shared_kv_layers", m.shared_layers);
-    u32("embedding_length_per_layer_input", m.per_layer_width);
+    u32("embedding_length_per_layer_input", m.per_layer->width);
   } else {
     // Not written by the converter, whose readers know the period of 6; another pattern needs it.
     int period = 1;
@@ -100,13 +100,13 @@ namespace g4::load {
     u32("rope.dimension_count", global.head_size);
     u32("rope.dimension_count_swa", local.head_size);
   }
-  if (m.experts > 0) {
-    u32("expert_count", m.experts);
-    u32("expert_used_count", m.experts_chosen);
-    u32("expert_feed_forward_length", m.expert_hidden);
+  if (m.experts.has_value()) {
+    u32("expert_count", m.experts->count);
+    u32("expert_used_count", m.experts->chosen);
+    u32("expert_feed_forward_length", m.experts->hidden);
   }
-  if (m.altup_streams > 0) {
-    u32("altup.num_inputs", m.altup_streams);
+  if (m.altup.has_value()) {
+    u32("altup.num_inputs", m.altup->streams);
     u32("altup.active_idx", 0);
     std::vector<float> z(L);
     for (std::size_t l = 0; l < L; ++l) {
@@ -117,7 +117,7 @@ namespace g4::load {
     keys.f32s(arch + ".activation_sparsity_scale", z);
   }
   if (m.is_drafter()) {
-    u32("embedding_length_out", m.target_width);
+    u32("embedding_length_out", m.target->width);
     u32("nextn_predict_layers", m.layers);
   }
   return keys;
@@ -125,7 +125,7 @@ namespace g4::load {
 
 /// Gemma 4's `rope_freqs.weight`: what divides the frequencies of global layers. Pairs that do not turn are divided by
 /// 1e30. Empty for the other generations, which have no such tensor.
-[[nodiscard]] inline std::vector<float> rope_divisors(const model_spec& m) {
+[[nodiscard]] inline std::vector<float> rope_divisors(const text_spec& m) {
   if (generation_of(m) != generation::gemma4) return {};
   const layer_kind& global = first_layer(m, reach::global);
   const int pairs = global.head_size / 2;

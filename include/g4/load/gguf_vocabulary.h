@@ -13,7 +13,7 @@
 
 #include "g4/core/result.h"
 #include "g4/io/gguf_writer.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4::load {

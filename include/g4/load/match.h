@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "g4/model/kinds.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::load {
 
@@ -63,20 +63,45 @@ namespace detail {
   if (value.ahead == 0) return std::to_string(value.back + 1LL) + " keys";
   return std::to_string(value.back) + " keys before and " + std::to_string(value.ahead) + " after";
 }
-[[nodiscard]] inline std::string value_text(const rope_spec& value) {
-  return "theta " + number_text(value.theta) + ", factor " + number_text(value.factor) + ", fraction " +
-         number_text(value.fraction);
+[[nodiscard]] inline std::string value_text(activation_kind value) {
+  return value == activation_kind::gelu_tanh ? "gelu_tanh" : "its own";
+}
+[[nodiscard]] inline std::string value_text(cache_role value) {
+  return value == cache_role::owner ? "its own" : "a producer's";
+}
+
+/// A struct that lists its fields.
+template <class T>
+concept lists_fields = requires { T::each_field([](const auto&) {}); };
+
+/// Its fields, by name: "theta 1e6, factor 1, fraction 0.25".
+template <lists_fields T>
+[[nodiscard]] std::string value_text(const T& value) {
+  std::string text;
+  T::each_field([&](const auto& f) { text += (text.empty() ? "" : ", ") + (f.name + (" " + value_text(value.*f.member))); });
+  return text;
+}
+template <class Part>
+[[nodiscard]] std::string value_text(const maybe<Part>& value) {
+  return value ? value_text(*value) : "none";
 }
 
 [[nodiscard]] inline bool agree(float a, float b) {
   return a == b || std::abs(a - b) <= 1e-6f * std::max(std::abs(a), std::abs(b));
 }
-[[nodiscard]] inline bool agree(const rope_spec& a, const rope_spec& b) {
-  return agree(a.theta, b.theta) && agree(a.factor, b.factor) && agree(a.fraction, b.fraction);
-}
 template <class T>
 [[nodiscard]] bool agree(const T& a, const T& b) {
-  return a == b;
+  if constexpr (lists_fields<T>) {
+    bool same = true;
+    T::each_field([&](const auto& f) { same = same && agree(a.*f.member, b.*f.member); });
+    return same;
+  } else {
+    return a == b;
+  }
+}
+template <class Part>
+[[nodiscard]] bool agree(const maybe<Part>& a, const maybe<Part>& b) {
+  return a.has_value() == b.has_value() && (!a || agree(*a, *b));
 }
 
 /// "layer 5", "layers 0-4, 6 and 12-17"
@@ -107,15 +132,15 @@ class difference_list {
 
   /// One line for all layers that differ in the same way.
   template <class T>
-  void layers(const char* what, const model_spec& file, const model_spec& variant, T layer_kind::*member) {
+  void layers(const char* what, const stack_spec& file, const stack_spec& variant, T layer_kind::*member) {
     struct group {
       T file, variant;
       std::vector<int> layers;
     };
     std::vector<group> groups;
     for (int l = 0; l < file.layers; ++l) {
-      const T& a = file.layer[static_cast<std::size_t>(l)].*member;
-      const T& b = variant.layer[static_cast<std::size_t>(l)].*member;
+      const T& a = file.layer[l].*member;
+      const T& b = variant.layer[l].*member;
       if (agree(a, b)) continue;
       std::size_t g = 0;
       while (g < groups.size() && !(groups[g].file == a && groups[g].variant == b)) ++g;
@@ -140,57 +165,27 @@ class difference_list {
 }  // namespace detail
 
 /// Every field in which a file is not the variant, one readable line each; empty where it is. Layers that differ alike
-/// share a line. Floats agree to one part in a million. What a file never says (an encoder's pooling) is not compared.
+/// share a line. Floats agree to one part in a million. What a file never says (an embedder's heads) is not compared.
 ///
 /// name   of the variant, as the lines call it
-[[nodiscard]] inline std::vector<std::string> differences(const model_spec& file, const model_spec& variant,
+[[nodiscard]] inline std::vector<std::string> differences(const text_spec& file, const text_spec& variant,
                                                           std::string_view name = "the variant", laxity lax = {}) {
   detail::difference_list d(name);
-  d.field("layers", file.layers, variant.layers);
-  d.field("width", file.width, variant.width);
-  if (!(lax.fewer_rows && file.vocab < variant.vocab && file.vocab > variant.vocab - variant.vocab / 64)) {
-    d.field("vocab", file.vocab, variant.vocab);
+  const bool as_deep = file.layers == variant.layers;
+  text_spec said = file;
+  if (lax.fewer_rows && file.vocab < variant.vocab && file.vocab > variant.vocab - variant.vocab / 64) {
+    said.vocab = variant.vocab;
   }
-  d.field("norm epsilon", file.norm_eps, variant.norm_eps);
-  d.field("norms by 1 + weight", file.one_plus_weight, variant.one_plus_weight);
-  d.field("tied head", file.tied_head, variant.tied_head);
-  d.field("query scale", file.query_scale, variant.query_scale);
-  d.field("soft cap of scores", file.score_cap, variant.score_cap);
-  d.field("query and key norm", file.qk_norm, variant.qk_norm);
-  d.field("value norm", file.v_norm, variant.v_norm);
-  d.field("attention biases", file.attention_bias, variant.attention_bias);
-  if (!lax.images || detail::is_encoder(file.sees) != detail::is_encoder(variant.sees)) {
-    d.field("attention mask", file.sees, variant.sees);
-  }
-  d.field("layers that share keys and values", file.shared_layers, variant.shared_layers);
-  d.field("experts", file.experts, variant.experts);
-  d.field("experts chosen", file.experts_chosen, variant.experts_chosen);
-  d.field("width of an expert", file.expert_hidden, variant.expert_hidden);
-  d.field("width of per-layer embeddings", file.per_layer_width, variant.per_layer_width);
-  d.field("rows of per-layer embeddings", file.per_layer_vocab, variant.per_layer_vocab);
-  d.field("residual streams", file.altup_streams, variant.altup_streams);
-  d.field("scaled output of stream 0", file.altup_output_scale, variant.altup_output_scale);
-  d.field("rank of LAuReL", file.laurel_rank, variant.laurel_rank);
-  d.field("layer scalars", file.layer_scalar, variant.layer_scalar);
-  d.field("soft cap of logits", file.logit_cap, variant.logit_cap);
-  d.field("width of the target", file.target_width, variant.target_width);
-  d.field("clusters", file.clusters, variant.clusters);
-  d.field("clusters chosen", file.clusters_chosen, variant.clusters_chosen);
-  if (file.layers != variant.layers) {
-    // Layer by layer there is nothing to compare; the model's own numbers still tell how far apart the two are.
-    d.field("query heads", file.query_heads, variant.query_heads);
-    d.field("key/value heads", file.key_value_heads, variant.key_value_heads);
-    return d.lines;
-  }
-  d.layers("reach", file, variant, &layer_kind::sees);
-  d.layers("query heads", file, variant, &layer_kind::query_heads);
-  d.layers("key/value heads", file, variant, &layer_kind::key_value_heads);
-  d.layers("head size", file, variant, &layer_kind::head_size);
-  d.layers("keys as values", file, variant, &layer_kind::key_is_value);
-  d.layers("window", file, variant, &layer_kind::keys);
-  d.layers("rope", file, variant, &layer_kind::rope);
-  d.layers("feed-forward width", file, variant, &layer_kind::hidden);
-  d.layers("share of gate activations cut", file, variant, &layer_kind::sparsity);
+  if (lax.images && detail::is_encoder(file.sees) == detail::is_encoder(variant.sees)) said.sees = variant.sees;
+  text_spec::each_field([&](const auto& f) {
+    if (f.when == compared::always || (f.when == compared::by_layer && !as_deep)) {
+      d.field(f.name, said.*f.member, variant.*f.member);
+    }
+  });
+  if (!as_deep) return d.lines;  // layer by layer there is nothing to compare
+  layer_kind::each_field([&](const auto& f) {
+    if (f.when == compared::always) d.layers(f.name, file, variant, f.member);
+  });
   return d.lines;
 }
 
@@ -212,11 +207,11 @@ struct nearest_variant {
 };
 
 template <class First, class... Rest>
-[[nodiscard]] nearest_variant nearest(const model_spec& file, laxity lax = {}) {
+[[nodiscard]] nearest_variant nearest(const text_spec& file, laxity lax = {}) {
   nearest_variant best{0, variant_name<First>(), differences(file, First::spec, variant_name<First>(), lax)};
   std::size_t index = 0;
   // A list of one has no use for it.
-  [[maybe_unused]] const auto consider = [&](std::string_view name, const model_spec& spec) {
+  [[maybe_unused]] const auto consider = [&](std::string_view name, const text_spec& spec) {
     ++index;
     auto found = differences(file, spec, name, lax);
     if (found.size() < best.differences.size()) best = {index, name, std::move(found)};

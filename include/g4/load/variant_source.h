@@ -11,7 +11,7 @@
 
 #include "g4/load/match.h"
 #include "g4/policy/attention.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::load {
 
@@ -34,7 +34,7 @@ namespace detail {
 /// The divisor that `scaled_by_root_of` needs for a scale: whole where one gives exactly this scale.
 [[nodiscard]] inline float divisor_of(float scale) {
   const auto gives = [scale](float divisor) {
-    model_spec m;
+    text_spec m;
     scaled_by_root_of{divisor}.describe(m);
     return m.query_scale == scale;
   };
@@ -52,7 +52,7 @@ namespace detail {
 }
 
 /// A layer as its policies say it, before a model settles it.
-[[nodiscard]] inline layer_kind said_of(const model_spec& m, int l) {
+[[nodiscard]] inline layer_kind said_of(const text_spec& m, int l) {
   layer_kind k = m.layer[static_cast<std::size_t>(l)];
   const int producer = m.producer[static_cast<std::size_t>(l)];
   // A reuser's values are its producer's affair; saying the same keeps the pattern regular.
@@ -88,7 +88,7 @@ namespace detail {
 }
 
 /// Layers in runs, and the runs as often as they repeat: the shortest period that makes the whole stack.
-[[nodiscard]] inline std::string pattern_text(const model_spec& m) {
+[[nodiscard]] inline std::string pattern_text(const text_spec& m) {
   std::vector<layer_kind> layers;
   for (int l = 0; l < m.layers; ++l) layers.push_back(said_of(m, l));
   std::size_t period = 1;
@@ -131,7 +131,7 @@ template <class Value>
   return text;
 }
 
-[[nodiscard]] inline std::string attention_text(const model_spec& m) {
+[[nodiscard]] inline std::string attention_text(const text_spec& m) {
   std::string text = "attention<heads{.query = " + std::to_string(m.query_heads) +
                      ", .key_value = " + std::to_string(m.key_value_heads) + "}";
   if (m.qk_norm) text += ", qk_norm";
@@ -142,7 +142,7 @@ template <class Value>
   return text + ">";
 }
 
-[[nodiscard]] inline std::string feed_text(const model_spec& m) {
+[[nodiscard]] inline std::string feed_text(const text_spec& m) {
   const auto hidden = [&m](int l) {
     const layer_kind& k = m.layer[static_cast<std::size_t>(l)];
     return m.doubled_where_shared && k.role == cache_role::reuser ? k.hidden / 2 : k.hidden;
@@ -153,9 +153,9 @@ template <class Value>
   text += per_layer_text("sparse", m.layers, true, sparsity);
   if (m.doubled_where_shared) text += ", doubled_where_shared";
   text += ">";
-  if (m.experts > 0) {
-    text += " + feed::experts<count{" + std::to_string(m.experts) + "}, chosen{" + std::to_string(m.experts_chosen) +
-            "}, hidden{" + count_text(m.expert_hidden) + "}>";
+  if (m.experts.has_value()) {
+    text += " + feed::experts<count{" + std::to_string(m.experts->count) + "}, chosen{" + std::to_string(m.experts->chosen) +
+            "}, hidden{" + count_text(m.experts->hidden) + "}>";
   }
   return text;
 }
@@ -189,7 +189,7 @@ template <class Value>
 /// name     a C++ identifier
 /// target   a drafter's: the type it drafts for, and the header that has it. Without one the drafter stands alone, as
 ///          `transformer<…, drafts_for{.width}>`, and cannot run.
-[[nodiscard]] inline std::string variant_source(const model_spec& m, std::string_view name,
+[[nodiscard]] inline std::string variant_source(const text_spec& m, std::string_view name,
                                                 std::string_view target = {}, std::string_view target_header = {}) {
   const bool has_target = m.is_drafter() && !target.empty();
   std::vector<std::string> policies;
@@ -204,36 +204,36 @@ template <class Value>
   if (m.shared_layers > 0 && !m.is_drafter())
     policies.push_back("share_kv<last{" + std::to_string(m.shared_layers) + "}>");
   policies.push_back(detail::wrapped(detail::feed_text(m)));
-  if (m.altup_streams > 0) {
-    policies.push_back("altup{.streams = " + std::to_string(m.altup_streams) +
-                       (m.altup_output_scale ? "}" : ", .output_scale = false}"));
+  if (m.altup.has_value()) {
+    policies.push_back("altup{.streams = " + std::to_string(m.altup->streams) +
+                       (m.altup->output_scale ? "}" : ", .output_scale = false}"));
   }
-  if (m.laurel_rank > 0) policies.push_back("laurel{.rank = " + std::to_string(m.laurel_rank) + "}");
-  if (m.per_layer_width > 0) {
-    policies.push_back("per_layer_embedding{.width = " + std::to_string(m.per_layer_width) +
-                       ", .vocab = " + detail::count_text(m.per_layer_vocab) + "}");
+  if (m.laurel.has_value()) policies.push_back("laurel{.rank = " + std::to_string(m.laurel->rank) + "}");
+  if (m.per_layer.has_value()) {
+    policies.push_back("per_layer_embedding{.width = " + std::to_string(m.per_layer->width) +
+                       ", .vocab = " + detail::count_text(m.per_layer->vocab) + "}");
   }
   if (m.layer_scalar) policies.emplace_back("layer_scalar");
   if (m.sees == visibility::images_on_local) policies.emplace_back("image_mask::bidirectional_on_local");
   if (m.sees == visibility::images_everywhere) policies.emplace_back("image_mask::bidirectional");
   if (m.sees == visibility::everything) policies.emplace_back("mask::bidirectional");
-  if (m.is_drafter() && !has_target) policies.push_back("drafts_for{.width = " + std::to_string(m.target_width) + "}");
-  if (m.clusters > 0) {
-    policies.push_back("ordered_embeddings{.clusters = " + std::to_string(m.clusters) +
-                       ", .chosen = " + std::to_string(m.clusters_chosen) + "}");
+  if (m.is_drafter() && !has_target) policies.push_back("drafts_for{.width = " + std::to_string(m.target->width) + "}");
+  if (m.clusters.has_value()) {
+    policies.push_back("ordered_embeddings{.clusters = " + std::to_string(m.clusters->count) +
+                       ", .chosen = " + std::to_string(m.clusters->chosen) + "}");
   } else {
     policies.push_back(m.logit_cap != 0 ? "logits::soft_cap{" + detail::literal(m.logit_cap) + "}"
                                         : "logits::uncapped");
   }
 
-  if (m.pooled_width > 0) {
-    policies.push_back("pooled_embedding{.hidden = " + std::to_string(m.pooled_hidden) +
-                       ", .out = " + std::to_string(m.pooled_width) + "}");
+  if (m.pooled.has_value()) {
+    policies.push_back("pooled_embedding{.hidden = " + std::to_string(m.pooled->hidden) +
+                       ", .out = " + std::to_string(m.pooled->out) + "}");
   }
 
   std::string text = "/// Made from a model's configuration; not to be edited.\n#pragma once\n\n#include \"g4/model/" +
                      std::string(m.is_drafter() ? "drafter.h" : "transformer.h") + "\"\n";
-  if (m.pooled_width > 0) text += "#include \"g4/policy/pooling.h\"\n";
+  if (m.pooled.has_value()) text += "#include \"g4/policy/pooling.h\"\n";
   if (has_target && !target_header.empty()) text += "#include \"" + std::string(target_header) + "\"\n";
   text += "\nnamespace g4 {\n\nstruct " + std::string(name) + " : " +
           (has_target ? "drafter<" + std::string(target) + "," : std::string("transformer<"));

@@ -220,7 +220,7 @@ class filler {
       if (what == t.what && !failed_) fill(t, member);
     };
     if (t.what == part::token_ordering) {
-      if constexpr (V::spec.clusters > 0) fill_ordering(t, w.token_ordering);
+      if constexpr (V::spec.clusters.has_value()) fill_ordering(t, w.token_ordering);
     } else if (t.layer < 0) {
       w.each(visit);
     } else {

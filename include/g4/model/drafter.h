@@ -14,7 +14,7 @@ namespace detail {
 
 /// The layer of a target whose keys and values a drafter's layer reads: the last that makes its own of that reach.
 /// -1 where there is none.
-[[nodiscard]] constexpr int last_owner(const model_spec& target, reach sees) {
+[[nodiscard]] constexpr int last_owner(const text_spec& target, reach sees) {
   for (int l = target.layers - 1; l >= 0; --l) {
     const layer_kind& k = target.layer[static_cast<std::size_t>(l)];
     if (k.role == cache_role::owner && k.sees == sees) return l;
@@ -39,7 +39,7 @@ constexpr void drafter_layer_keeps_its_rules() {
 
 template <class D, class Target, int... Layer>
 constexpr bool drafter_keeps_its_rules(std::integer_sequence<int, Layer...>) {
-  (void)rule::drafter_fits_its_target<D::spec.target_width, Target::width>{};
+  (void)rule::drafter_fits_its_target<D::spec.target->width, Target::width>{};
   (drafter_layer_keeps_its_rules<D, Target, Layer>(), ...);
   return true;
 }

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 
@@ -17,7 +17,7 @@ struct kind_table {
   std::array<std::int16_t, max_layers> layers{};  ///< how many layers there are of kind k
 };
 
-[[nodiscard]] constexpr kind_table distinct_kinds(const model_spec& m) {
+[[nodiscard]] constexpr kind_table distinct_kinds(const stack_spec& m) {
   kind_table table;
   for (int l = 0; l < m.layers; ++l) {
     int k = 0;

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4 {
 
@@ -93,7 +93,7 @@ struct tensor_entry {
 
 /// Calls `visit(tensor_entry)` for every tensor of layer `l`, in the order data meets them.
 template <class Visit>
-constexpr void each_layer_tensor(const model_spec& m, int l, Visit&& visit) {
+constexpr void each_layer_tensor(const text_spec& m, int l, Visit&& visit) {
   const layer_kind& k = m.layer[l];
   const int d = k.head_size;
   const auto matrix = [&](part what, int rows, int columns, need needed = need::required) {
@@ -123,9 +123,9 @@ constexpr void each_layer_tensor(const model_spec& m, int l, Visit&& visit) {
     norm(part::key_norm, d, keys);
   }
   norm(part::post_attention_norm, m.width);
-  if (m.laurel_rank > 0) {
-    matrix(part::laurel_left, m.laurel_rank, m.width);
-    matrix(part::laurel_right, m.width, m.laurel_rank);
+  if (m.laurel.has_value()) {
+    matrix(part::laurel_left, m.laurel->rank, m.width);
+    matrix(part::laurel_right, m.width, m.laurel->rank);
     norm(part::laurel_norm, m.width);
   }
 
@@ -133,29 +133,29 @@ constexpr void each_layer_tensor(const model_spec& m, int l, Visit&& visit) {
   matrix(part::gate, k.hidden, m.width);
   matrix(part::up, k.hidden, m.width);
   matrix(part::down, m.width, k.hidden);
-  if (m.experts > 0) {
+  if (m.experts.has_value()) {
     norm(part::dense_post_norm, m.width);
-    matrix(part::router, m.experts, m.width);
+    matrix(part::router, m.experts->count, m.width);
     numbers(part::router_scale, m.width);
-    numbers(part::expert_scale, m.experts);
+    numbers(part::expert_scale, m.experts->count);
     norm(part::experts_norm, m.width);
-    visit(tensor_entry{part::experts_gate_up, l, 3, {m.experts, 2 * m.expert_hidden, m.width}});
-    visit(tensor_entry{part::experts_down, l, 3, {m.experts, m.width, m.expert_hidden}});
+    visit(tensor_entry{part::experts_gate_up, l, 3, {m.experts->count, 2 * m.experts->hidden, m.width}});
+    visit(tensor_entry{part::experts_down, l, 3, {m.experts->count, m.width, m.experts->hidden}});
     norm(part::experts_post_norm, m.width);
   }
   norm(part::post_feed_norm, m.width);
 
-  if (m.altup_streams > 0) {
-    const int a = m.altup_streams;
+  if (m.altup.has_value()) {
+    const int a = m.altup->streams;
     norm(part::altup_router_norm, m.width);
     matrix(part::altup_router, a, m.width);
     matrix(part::altup_predict, a * a, a);
     matrix(part::altup_correct, a, a);
     numbers(part::altup_output_scale, m.width);
   }
-  if (m.per_layer_width > 0) {
-    matrix(part::per_layer_gate, m.per_layer_width, m.width);
-    matrix(part::per_layer_projection, m.width, m.per_layer_width);
+  if (m.per_layer.has_value()) {
+    matrix(part::per_layer_gate, m.per_layer->width, m.width);
+    matrix(part::per_layer_projection, m.width, m.per_layer->width);
     norm(part::post_per_layer_norm, m.width);
   }
   if (m.layer_scalar) numbers(part::stream_scale, 1);
@@ -163,19 +163,19 @@ constexpr void each_layer_tensor(const model_spec& m, int l, Visit&& visit) {
 
 /// Calls `visit(tensor_entry)` for every tensor a checkpoint of the model holds.
 template <class Visit>
-constexpr void each_tensor(const model_spec& m, Visit&& visit) {
+constexpr void each_tensor(const text_spec& m, Visit&& visit) {
   const auto matrix = [&](part what, int rows, int columns) { visit(tensor_entry{what, -1, 2, {rows, columns, 0}}); };
   const auto norm = [&](part what, int size) { visit(tensor_entry{what, -1, 1, {size, 0, 0}, role::norm_weight}); };
 
-  if (m.is_drafter()) matrix(part::pre_projection, m.width, 2 * m.target_width);
+  if (m.is_drafter()) matrix(part::pre_projection, m.width, 2 * m.target->width);
   matrix(part::embed, m.vocab, m.width);
-  if (m.per_layer_width > 0) {
-    matrix(part::per_layer_embed, m.per_layer_vocab, m.layers * m.per_layer_width);
-    matrix(part::per_layer_model_projection, m.layers * m.per_layer_width, m.width);
-    norm(part::per_layer_projection_norm, m.per_layer_width);
+  if (m.per_layer.has_value()) {
+    matrix(part::per_layer_embed, m.per_layer->vocab, m.layers * m.per_layer->width);
+    matrix(part::per_layer_model_projection, m.layers * m.per_layer->width, m.width);
+    norm(part::per_layer_projection_norm, m.per_layer->width);
   }
-  if (m.altup_streams > 0) {
-    const int others = m.altup_streams - 1;
+  if (m.altup.has_value()) {
+    const int others = m.altup->streams - 1;
     visit(tensor_entry{part::altup_projections, -1, 3, {others, m.width, m.width}});
     visit(tensor_entry{part::altup_unembed_projections, -1, 3, {others, m.width, m.width}});
   }
@@ -183,16 +183,16 @@ constexpr void each_tensor(const model_spec& m, Visit&& visit) {
   norm(part::final_norm, m.width);
   if (!m.tied_head) matrix(part::head, m.vocab, m.width);
   if (m.is_drafter()) {
-    matrix(part::post_projection, m.target_width, m.width);
-    if (m.clusters > 0) {
-      matrix(part::centroids, m.clusters, m.width);
+    matrix(part::post_projection, m.target->width, m.width);
+    if (m.clusters.has_value()) {
+      matrix(part::centroids, m.clusters->count, m.width);
       visit(tensor_entry{part::token_ordering, -1, 1, {m.vocab, 0, 0}, role::integers});
     }
   }
 }
 
 /// Numbers in all required tensors: the model's parameter count, tied tables counted once.
-[[nodiscard]] constexpr long long parameters_of(const model_spec& m) {
+[[nodiscard]] constexpr long long parameters_of(const text_spec& m) {
   long long n = 0;
   each_tensor(m, [&](const tensor_entry& t) {
     if (t.needed == need::required && t.as != role::integers) n += t.elements();

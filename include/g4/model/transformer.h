@@ -18,7 +18,7 @@
 #include "g4/policy/shape.h"
 #include "g4/policy/share_kv.h"
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 #include "g4/rule/rules.h"
 
 namespace g4 {
@@ -56,8 +56,8 @@ constexpr bool slots_keep_their_rules() {
 /// The constants of a list of policies, before they are checked.
 template <shape Shape, auto... Policies>
 struct folded {
-  static constexpr model_spec spec = [] {
-    model_spec m;
+  static constexpr text_spec spec = [] {
+    text_spec m;
     Shape.describe(m);
     (Policies.describe(m), ...);
     settle(m);
@@ -107,7 +107,7 @@ constexpr bool depth_keeps_its_rule() {
 template <class F>
 constexpr bool keeps_its_rules() {
   (void)rule::shape_is_positive<F::layers, F::width, F::vocab>{};
-  if constexpr (F::spec.experts > 0) (void)rule::experts_chosen_exist<F::spec.experts_chosen, F::spec.experts>{};
+  if constexpr (F::spec.experts.has_value()) (void)rule::experts_chosen_exist<F::spec.experts->chosen, F::spec.experts->count>{};
   return layers_keep_their_rules<F>(std::make_integer_sequence<int, F::layers>{});
 }
 
@@ -130,7 +130,7 @@ struct transformer : detail::folded<Shape, Policies...> {
 /// A type derived from `transformer<…>`. Naming one checks it against every rule.
 template <class V>
 concept Variant = requires {
-  { V::spec } -> std::convertible_to<model_spec>;
+  { V::spec } -> std::convertible_to<text_spec>;
   { V::kinds } -> std::convertible_to<kind_table>;
   V::activation;
 };

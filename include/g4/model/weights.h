@@ -26,17 +26,17 @@ using present_if = std::conditional_t<Present, T, absent>;
 template <Variant V, int Kind>
 struct layer_weights {
   static constexpr layer_kind kind = V::kinds.kind[Kind];
-  static constexpr model_spec spec = V::spec;
+  static constexpr text_spec spec = V::spec;
   static constexpr int width = spec.width;
   static constexpr int query_width = kind.query_heads * kind.head_size;
   static constexpr int key_width = kind.key_value_heads * kind.head_size;
   static constexpr bool owns = kind.role == cache_role::owner;
   static constexpr bool owns_values = owns && !kind.key_is_value;
   static constexpr bool biased = spec.attention_bias;
-  static constexpr bool experts = spec.experts > 0;
-  static constexpr bool altup = spec.altup_streams > 0;
-  static constexpr bool laurel = spec.laurel_rank > 0;
-  static constexpr bool per_layer = spec.per_layer_width > 0;
+  static constexpr bool experts = spec.experts.has_value();
+  static constexpr bool altup = spec.altup.has_value();
+  static constexpr bool laurel = spec.laurel.has_value();
+  static constexpr bool per_layer = spec.per_layer.has_value();
 
   vector<width> attention_norm, post_attention_norm;
   matrix<query_width, width> query;
@@ -54,24 +54,24 @@ struct layer_weights {
   matrix<kind.hidden, width> gate, up;
   matrix<width, kind.hidden> down;
 
-  present_if<experts, matrix<spec.experts, width>> router;
+  present_if<experts, matrix<spec.experts->count, width>> router;
   present_if<experts, vector<width>> router_scale;
-  present_if<experts, vector<spec.experts>> expert_scale;
-  present_if<experts, std::array<matrix<2 * spec.expert_hidden, width>, spec.experts>> experts_gate_up;  ///< gate above up
-  present_if<experts, std::array<matrix<width, spec.expert_hidden>, spec.experts>> experts_down;
+  present_if<experts, vector<spec.experts->count>> expert_scale;
+  present_if<experts, std::array<matrix<2 * spec.experts->hidden, width>, spec.experts->count>> experts_gate_up;  ///< gate above up
+  present_if<experts, std::array<matrix<width, spec.experts->hidden>, spec.experts->count>> experts_down;
   present_if<experts, vector<width>> dense_post_norm, experts_norm, experts_post_norm;
 
   present_if<spec.layer_scalar, vector<1>> stream_scale;
-  present_if<per_layer, matrix<spec.per_layer_width, width>> per_layer_gate;
-  present_if<per_layer, matrix<width, spec.per_layer_width>> per_layer_projection;
+  present_if<per_layer, matrix<spec.per_layer->width, width>> per_layer_gate;
+  present_if<per_layer, matrix<width, spec.per_layer->width>> per_layer_projection;
   present_if<per_layer, vector<width>> post_per_layer_norm;
 
   present_if<altup, vector<width>> altup_output_scale, altup_router_norm;
-  present_if<altup, matrix<spec.altup_streams, spec.altup_streams>> altup_correct;
-  present_if<altup, matrix<spec.altup_streams * spec.altup_streams, spec.altup_streams>> altup_predict;
-  present_if<altup, matrix<spec.altup_streams, width>> altup_router;
-  present_if<laurel, matrix<spec.laurel_rank, width>> laurel_left;
-  present_if<laurel, matrix<width, spec.laurel_rank>> laurel_right;
+  present_if<altup, matrix<spec.altup->streams, spec.altup->streams>> altup_correct;
+  present_if<altup, matrix<spec.altup->streams * spec.altup->streams, spec.altup->streams>> altup_predict;
+  present_if<altup, matrix<spec.altup->streams, width>> altup_router;
+  present_if<laurel, matrix<spec.laurel->rank, width>> laurel_left;
+  present_if<laurel, matrix<width, spec.laurel->rank>> laurel_right;
   present_if<laurel, vector<width>> laurel_norm;
 
   /// Calls `visit(part, member)` for every weight; an absent one is passed as `absent`.
@@ -131,23 +131,23 @@ struct layers_by_kind<V, std::integer_sequence<int, Kind...>> {
 /// All weights of a model: const once loaded, and shared by any number of sessions.
 template <Variant V>
 struct weights {
-  static constexpr model_spec spec = V::spec;
-  static constexpr bool per_layer = spec.per_layer_width > 0;
-  static constexpr bool altup = spec.altup_streams > 0;
+  static constexpr text_spec spec = V::spec;
+  static constexpr bool per_layer = spec.per_layer.has_value();
+  static constexpr bool altup = spec.altup.has_value();
   static constexpr bool drafter = spec.is_drafter();
-  static constexpr std::size_t others = altup ? spec.altup_streams - 1 : 0;
+  static constexpr std::size_t others = altup ? spec.altup->streams - 1 : 0;
 
   matrix<spec.vocab, spec.width> embed;  ///< one row is read per token; rows as stored, or the head where that is tied
   matrix<spec.vocab, spec.width> head;   ///< perhaps in a backend's own layout
   vector<spec.width> final_norm;
-  present_if<per_layer, matrix<spec.per_layer_vocab, spec.layers * spec.per_layer_width>> per_layer_embed;
-  present_if<per_layer, matrix<spec.layers * spec.per_layer_width, spec.width>> per_layer_model_projection;
-  present_if<per_layer, vector<spec.per_layer_width>> per_layer_projection_norm;
+  present_if<per_layer, matrix<spec.per_layer->vocab, spec.layers * spec.per_layer->width>> per_layer_embed;
+  present_if<per_layer, matrix<spec.layers * spec.per_layer->width, spec.width>> per_layer_model_projection;
+  present_if<per_layer, vector<spec.per_layer->width>> per_layer_projection_norm;
   present_if<altup, std::array<matrix<spec.width, spec.width>, others>> altup_projections, altup_unembed_projections;
-  present_if<drafter, matrix<spec.width, 2 * spec.target_width>> pre_projection;
-  present_if<drafter, matrix<spec.target_width, spec.width>> post_projection;
-  present_if<(spec.clusters > 0), matrix<spec.clusters, spec.width>> centroids;
-  present_if<(spec.clusters > 0), std::vector<std::int32_t>> token_ordering;
+  present_if<drafter, matrix<spec.width, 2 * spec.target->width>> pre_projection;
+  present_if<drafter, matrix<spec.target->width, spec.width>> post_projection;
+  present_if<(spec.clusters.has_value()), matrix<spec.clusters->count, spec.width>> centroids;
+  present_if<(spec.clusters.has_value()), std::vector<std::int32_t>> token_ordering;
 
   typename detail::layers_by_kind<V, std::make_integer_sequence<int, V::kinds.count>>::type layers;
   std::vector<std::shared_ptr<const void>> keep;  ///< files and buffers that the views point into

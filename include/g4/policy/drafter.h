@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4 {
 
@@ -11,8 +11,8 @@ namespace g4 {
 struct drafts_for {
   using slot = slots::drafter;
   int width = 0;
-  constexpr void describe(model_spec& m) const {
-    m.target_width = width;
+  constexpr void describe(text_spec& m) const {
+    m.target = target_spec{width};
     m.shared_layers = m.layers;
   }
 };
@@ -23,9 +23,8 @@ struct ordered_embeddings {
   using slot = slots::logits;
   int clusters = 0;
   int chosen = 0;
-  constexpr void describe(model_spec& m) const {
-    m.clusters = clusters;
-    m.clusters_chosen = chosen;
+  constexpr void describe(text_spec& m) const {
+    m.clusters = clusters_spec{clusters, chosen};
   }
 };
 

@@ -2,14 +2,14 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::embed {
 
 template <bool Tied>
 struct scaled_t {
   using slot = slots::embedding;
-  constexpr void describe(model_spec& m) const { m.tied_head = Tied; }
+  constexpr void describe(text_spec& m) const { m.tied_head = Tied; }
 };
 
 /// x = E[id]·√D, and logits = E·h with the same, unscaled table: every released model.

@@ -3,12 +3,14 @@
 
 #include "g4/ops/gate.h"
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 
-/// The activation of every released model; another is any constant with the same call operator.
+/// The activation of every released model; another is any constant with the same call operator. One that computes what
+/// config.json calls by a name says so with a `kind`, and then runs files of that name; others match no file.
 inline constexpr struct gelu_tanh_t {
+  static constexpr activation_kind kind = activation_kind::gelu_tanh;
   template <class Scalar>
   [[nodiscard]] Scalar operator()(Scalar x) const {
     return ops::gelu_tanh(x);
@@ -26,7 +28,7 @@ struct feed_layout {
 struct hidden {
   int width = 0;
   int layers = 0;
-  constexpr void describe(model_spec& m, feed_layout& at) const {
+  constexpr void describe(stack_spec& m, feed_layout& at) const {
     const int end = layers == 0 ? m.layers : at.hidden_at + layers;
     for (; at.hidden_at < end && at.hidden_at < m.layers; ++at.hidden_at) m.layer[at.hidden_at].hidden = width;
   }
@@ -36,7 +38,7 @@ struct hidden {
 struct sparse {
   float target = 0;
   int layers = 0;
-  constexpr void describe(model_spec& m, feed_layout& at) const {
+  constexpr void describe(stack_spec& m, feed_layout& at) const {
     const int end = layers == 0 ? m.layers : at.sparse_at + layers;
     for (; at.sparse_at < end && at.sparse_at < m.layers; ++at.sparse_at) m.layer[at.sparse_at].sparsity = target;
   }
@@ -44,7 +46,7 @@ struct sparse {
 
 /// Layers that reuse keys and values have a feed-forward of twice the width (Gemma 4 E2B).
 inline constexpr struct doubled_where_shared_t {
-  constexpr void describe(model_spec& m, feed_layout&) const { m.doubled_where_shared = true; }
+  constexpr void describe(stack_spec& m, feed_layout&) const { m.doubled_where_shared = true; }
 } doubled_where_shared{};
 
 struct count {
@@ -60,7 +62,7 @@ template <class First, class Second>
 struct beside_t {
   using slot = slots::feed_forward;
   static constexpr auto activation = First::activation;
-  constexpr void describe(model_spec& m) const {
+  constexpr void describe(stack_spec& m) const {
     First{}.describe(m);
     Second{}.describe(m);
   }
@@ -70,7 +72,12 @@ template <auto Activation, auto... Parts>
 struct gated_t {
   using slot = slots::feed_forward;
   static constexpr auto activation = Activation;
-  constexpr void describe(model_spec& m) const {
+  constexpr void describe(stack_spec& m) const {
+    if constexpr (requires { Activation.kind; }) {
+      m.activation = Activation.kind;
+    } else {
+      m.activation = activation_kind::own;
+    }
     feed_layout at;
     (Parts.describe(m, at), ...);
   }
@@ -78,10 +85,8 @@ struct gated_t {
 
 template <count Experts, chosen Chosen, hidden Hidden>
 struct experts_t {
-  constexpr void describe(model_spec& m) const {
-    m.experts = Experts.experts;
-    m.experts_chosen = Chosen.experts;
-    m.expert_hidden = Hidden.width;
+  constexpr void describe(stack_spec& m) const {
+    m.experts = experts_spec{Experts.experts, Chosen.experts, Hidden.width};
   }
 };
 

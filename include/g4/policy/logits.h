@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4::logits {
 
@@ -10,13 +10,13 @@ namespace g4::logits {
 struct soft_cap {
   using slot = slots::logits;
   float cap = 0;
-  constexpr void describe(model_spec& m) const { m.logit_cap = cap; }
+  constexpr void describe(text_spec& m) const { m.logit_cap = cap; }
 };
 
 /// Logits leave as the head made them.
 inline constexpr struct uncapped_t {
   using slot = slots::logits;
-  constexpr void describe(model_spec& m) const { m.logit_cap = 0; }
+  constexpr void describe(text_spec& m) const { m.logit_cap = 0; }
 } uncapped{};
 
 }  // namespace g4::logits

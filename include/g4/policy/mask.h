@@ -2,14 +2,14 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 
 template <visibility Sees>
 struct visibility_t {
   using slot = slots::visibility;
-  constexpr void describe(model_spec& m) const { m.sees = Sees; }
+  constexpr void describe(stack_spec& m) const { m.sees = Sees; }
 };
 
 namespace image_mask {

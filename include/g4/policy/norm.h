@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 
@@ -24,7 +24,7 @@ namespace norm {
 template <auto Weight>
 struct sandwich_t {
   using slot = slots::norm;
-  constexpr void describe(model_spec& m) const { m.one_plus_weight = Weight.adds_one; }
+  constexpr void describe(stack_spec& m) const { m.one_plus_weight = Weight.adds_one; }
 };
 template <auto Weight>
 inline constexpr sandwich_t<Weight> sandwich{};

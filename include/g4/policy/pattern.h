@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 
@@ -84,7 +84,7 @@ struct repeat_t {
   using slot = slots::pattern;
 
   /// Lays the runs end to end, over and over, until every layer has its kind; the last round may be cut short.
-  constexpr void describe(model_spec& m) const {
+  constexpr void describe(stack_spec& m) const {
     int at = 0;
     const auto lay = [&](int count, const layer_kind& kind) {
       for (int i = 0; i < count && at < m.layers; ++i, ++at) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4 {
 
@@ -15,9 +15,8 @@ struct pooled_embedding {
   using slot = slots::pooling;
   int hidden = 0;
   int out = 0;
-  constexpr void describe(model_spec& m) const {
-    m.pooled_hidden = hidden;
-    m.pooled_width = out;
+  constexpr void describe(text_spec& m) const {
+    m.pooled = pooled_spec{hidden, out};
   }
 };
 

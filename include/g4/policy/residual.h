@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4 {
 
@@ -14,16 +14,15 @@ struct per_layer_embedding {
   using slot = slots::per_layer_embedding;
   int width = 0;
   int vocab = 0;
-  constexpr void describe(model_spec& m) const {
-    m.per_layer_width = width;
-    m.per_layer_vocab = vocab;
+  constexpr void describe(text_spec& m) const {
+    m.per_layer = per_layer_spec{width, vocab == 0 ? m.vocab : vocab};
   }
 };
 
 /// A learned number per layer multiplies the whole residual stream at the layer's end (Gemma 4).
 inline constexpr struct layer_scalar_t {
   using slot = slots::layer_scalar;
-  constexpr void describe(model_spec& m) const { m.layer_scalar = true; }
+  constexpr void describe(stack_spec& m) const { m.layer_scalar = true; }
 } layer_scalar{};
 
 /// Alternating updates (Gemma 3n): `streams` residual streams, stream 0 computed, the others predicted and corrected.
@@ -32,9 +31,8 @@ struct altup {
   using slot = slots::altup;
   int streams = 0;
   bool output_scale = true;
-  constexpr void describe(model_spec& m) const {
-    m.altup_streams = streams;
-    m.altup_output_scale = output_scale;
+  constexpr void describe(stack_spec& m) const {
+    m.altup = altup_spec{streams, output_scale};
   }
 };
 
@@ -42,7 +40,7 @@ struct altup {
 struct laurel {
   using slot = slots::laurel;
   int rank = 0;
-  constexpr void describe(model_spec& m) const { m.laurel_rank = rank; }
+  constexpr void describe(stack_spec& m) const { m.laurel = laurel_spec{rank}; }
 };
 
 }  // namespace g4

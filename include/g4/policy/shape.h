@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 
 namespace g4 {
 
@@ -14,7 +14,7 @@ struct shape {
   int vocab = 0;
   float norm_eps = 1e-6f;
 
-  constexpr void describe(model_spec& m) const {
+  constexpr void describe(text_spec& m) const {
     m.layers = layers;
     m.width = width;
     m.vocab = vocab;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "g4/policy/slot.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 
@@ -14,7 +14,7 @@ struct last {
 template <last Shared>
 struct share_kv_t {
   using slot = slots::sharing;
-  constexpr void describe(model_spec& m) const { m.shared_layers = Shared.layers; }
+  constexpr void describe(stack_spec& m) const { m.shared_layers = Shared.layers; }
 };
 
 /// The last layers have queries only; each reads the keys (normed and rotated) and values (normed) of the last layer of

@@ -3,7 +3,7 @@
 
 namespace g4 {
 
-struct model_spec;
+struct text_spec;
 
 namespace slots {
 struct shape;
@@ -25,7 +25,7 @@ struct drafter;
 
 /// A policy is a constant that names its slot and can write itself into a specification.
 template <class P>
-concept Policy = requires(const P& policy, model_spec& m) {
+concept Policy = requires(const P& policy, text_spec& m) {
   typename P::slot;
   policy.describe(m);
 };

@@ -29,7 +29,7 @@ struct shape_is_positive {
 template <int Layers, int Most>
 struct depth_is_bounded {
   static_assert(Layers <= Most,
-                "g4: a model has at most max_layers layers; raise max_layers in policy/spec.h if a deeper one appears.");
+                "g4: a model has at most max_layers layers; raise max_layers in spec/stack.h if a deeper one appears.");
 };
 
 template <int Back, bool Encoder, int Ahead>
@@ -85,7 +85,7 @@ struct slot_is_not_repeated {
 template <bool IsPolicy>
 struct is_a_policy {
   static_assert(IsPolicy,
-                "g4: this is not a policy. A policy names its slot and has describe(model_spec&); see docs/how_to_add.md.");
+                "g4: this is not a policy. A policy names its slot and has describe(text_spec&); see docs/how_to_add.md.");
 };
 
 template <int DrafterHeads, int TargetHeads, int DrafterSize, int TargetSize>

@@ -16,12 +16,12 @@ namespace g4 {
 ///     m[t] = tanh(router · (router_norm(x[t]) / D))        1/D, not 1/√D
 template <class S, int Kind, Backend B>
 void altup_modalities(pass<B>& p, const layer_weights<S, Kind>& w, rows<S::width, typename B::scalar> x,
-                      rows<S::spec.altup_streams, typename B::scalar> m) {
+                      rows<S::spec.altup->streams, typename B::scalar> m) {
   const auto z = p.template scratch<S::width>(p.at.normed);
   norm_rows(p.on, x, w.altup_router_norm, S::spec.norm_eps, z);
   p.on.divide(z.data, p.rows * S::width, static_cast<typename B::scalar>(S::width));
   linear(p.on, w.altup_router, z, m);
-  p.on.tanh(m.data, p.rows * S::spec.altup_streams);
+  p.on.tanh(m.data, p.rows * S::spec.altup->streams);
 }
 
 /// Makes the other streams from the embedded tokens: h[j] = projection[j−1]·h[0], brought to h[0]'s magnitude.
@@ -32,7 +32,7 @@ void begin_streams(pass<B>& p, const Projections& projections) {
   constexpr std::size_t D = S::width;
   auto* const x = p.template in<typename B::scalar>(p.at.stream);
   const std::size_t stride = p.rows * D;
-  for (int j = 1; j < S::spec.altup_streams; ++j) {
+  for (int j = 1; j < S::spec.altup->streams; ++j) {
     auto* const stream = x + j * stride;
     p.on.matmul(projections[j - 1], x, p.rows, stream);
     p.on.match_magnitude(x, p.rows, D, stream);
@@ -44,7 +44,7 @@ template <class S, Backend B, class Projections>
 void end_streams(pass<B>& p, const Projections& projections) {
   using scalar = typename B::scalar;
   constexpr std::size_t D = S::width;
-  constexpr int A = S::spec.altup_streams;
+  constexpr int A = S::spec.altup->streams;
   const std::size_t stride = p.rows * D;
   scalar* const x = p.template in<scalar>(p.at.stream);
   scalar* const folded = p.template in<scalar>(p.at.predicted);
@@ -71,10 +71,10 @@ void end_streams(pass<B>& p, const Projections& projections) {
 template <class S, int Kind, Backend B>
 void altup_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
   using scalar = typename B::scalar;
-  constexpr model_spec spec = S::spec;
+  constexpr auto& spec = S::spec;
   constexpr float eps = spec.norm_eps;
   constexpr std::size_t D = spec.width;
-  constexpr std::size_t A = spec.altup_streams;
+  constexpr std::size_t A = spec.altup->streams;
   const std::size_t T = p.rows;
   scalar* const h = p.template in<scalar>(p.at.stream);             // [A, T, D]
   scalar* const predicted = p.template in<scalar>(p.at.predicted);  // [A, T, D]
@@ -84,7 +84,7 @@ void altup_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
   const auto branch = p.template scratch<S::width>(p.at.branch);
   const auto second = p.template scratch<S::width>(p.at.second);
 
-  const auto modalities = p.template scratch<spec.altup_streams>(p.at.small);  // [T, A]
+  const auto modalities = p.template scratch<spec.altup->streams>(p.at.small);  // [T, A]
   scalar* const coefficients = modalities.data + T * A;                        // [T, A·A]
   altup_modalities<S, Kind>(p, w, stream, modalities);
   p.on.matmul(w.altup_predict, modalities.data, T, coefficients);
@@ -92,7 +92,7 @@ void altup_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
   p.show("altup.predicted", layer, predicted, D, A);
 
   norm_rows(p.on, active, w.attention_norm, eps, normed);
-  const auto low = p.template scratch<spec.laurel_rank>(p.at.small);  // [T, R]
+  const auto low = p.template scratch<spec.laurel->rank>(p.at.small);  // [T, R]
   linear(p.on, w.laurel_left, normed, low);
   linear(p.on, w.laurel_right, low, second);
   norm_rows(p.on, second, w.laurel_norm, eps, second);
@@ -115,7 +115,7 @@ void altup_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
   p.on.altup_correct(predicted, x.data, coefficients, A, 0, T, D, h);
   p.show("altup.corrected", layer, h, D, A);
 
-  if constexpr (spec.altup_output_scale) {
+  if constexpr (spec.altup->output_scale) {
     p.on.scale_columns(h, w.altup_output_scale.data, T, D, normed.data);
   } else {
     p.on.copy(h, T * D, normed.data);

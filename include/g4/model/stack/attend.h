@@ -12,7 +12,7 @@ namespace g4 {
 /// The layer whose keys and values a layer reads: its own, or its producer's. A drafter's lie in its target, by its own.
 template <class S>
 [[nodiscard]] constexpr std::size_t cache_layer(int layer) {
-  return static_cast<std::size_t>(S::spec.is_drafter() ? layer : S::spec.producer[layer]);
+  return static_cast<std::size_t>(keys_lie_elsewhere<S> ? layer : S::spec.producer[layer]);
 }
 
 /// Projects T tokens' keys and values, and writes them to the layer's cache.

@@ -21,7 +21,7 @@ namespace g4 {
 /// Source: transformers 5.23.0, Gemma3DecoderLayer, Gemma4TextDecoderLayer.
 template <class S, int Kind, Backend B>
 void decoder_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
-  constexpr model_spec spec = S::spec;
+  constexpr auto& spec = S::spec;
   constexpr float eps = spec.norm_eps;
 
   norm_rows(p.on, p.template scratch<S::width>(p.at.stream), w.attention_norm, eps,
@@ -43,7 +43,7 @@ void decoder_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
 
   norm_rows(p.on, x, w.feed_norm, eps, normed);
   feed_forward<S, Kind>(p, w, normed, branch);
-  if constexpr (spec.experts > 0) {
+  if constexpr (spec.experts.has_value()) {
     p.show("moe.dense", layer, branch.data, S::width);
     norm_rows(p.on, branch, w.dense_post_norm, eps, branch);
     const auto routed = p.template scratch<S::width>(p.at.second);
@@ -55,7 +55,7 @@ void decoder_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
   }
   add_normed_rows(p.on, x, branch, w.post_feed_norm, eps);
 
-  if constexpr (spec.per_layer_width > 0) {
+  if constexpr (spec.per_layer.has_value()) {
     per_layer_branch<S, Kind>(p, layer, w, x, branch);
     if (p.see.watching()) {  // the stream takes the normed branch in one step, which leaves nothing to look at
       norm_rows(p.on, branch, w.post_per_layer_norm, eps, normed);
@@ -70,7 +70,7 @@ void decoder_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
 /// A layer of whichever of the two forms the stack has.
 template <class S, int Kind, Backend B>
 void run_layer(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
-  if constexpr (S::spec.altup_streams > 0) {
+  if constexpr (S::spec.altup.has_value()) {
     altup_block<S, Kind>(p, layer, w);
   } else {
     decoder_block<S, Kind>(p, layer, w);

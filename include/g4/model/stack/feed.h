@@ -57,10 +57,10 @@ template <class S, int Kind, Backend B>
 void mixture_of_experts(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::width, typename B::scalar> r,
                         rows<S::width, typename B::scalar> y) {
   using scalar = typename B::scalar;
-  constexpr model_spec spec = S::spec;
+  constexpr auto& spec = S::spec;
   constexpr std::size_t width = spec.width;
-  constexpr std::size_t experts = spec.experts;
-  constexpr std::size_t k = spec.experts_chosen;
+  constexpr std::size_t experts = spec.experts->count;
+  constexpr std::size_t k = spec.experts->chosen;
   const std::size_t T = p.rows;
 
   // Router. 1/√D is folded into the norm's result as the reference does, after the scale.
@@ -78,7 +78,7 @@ void mixture_of_experts(pass<B>& p, int layer, const layer_weights<S, Kind>& w, 
   experts_call<scalar> call;
   call.experts = experts;
   call.chosen = k;
-  call.hidden = spec.expert_hidden;
+  call.hidden = spec.experts->hidden;
   call.width = width;
   call.rows = T;
   call.z = z.data;

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 

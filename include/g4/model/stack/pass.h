@@ -67,11 +67,15 @@ struct pass {
   }
 };
 
+/// Whether the layers of S have queries only and read the keys of another model: a drafter's do.
+template <class S>
+inline constexpr bool keys_lie_elsewhere = requires { requires S::spec.is_drafter(); };
+
 /// The constants of a stack that its layers share.
 template <class S>
 struct tables_of {
   static constexpr rope_table ropes = distinct_ropes(S::kinds);
-  static constexpr mask_table masks = distinct_masks(S::kinds, S::spec.sees, S::spec.is_drafter() ? 2 : 0);
+  static constexpr mask_table masks = distinct_masks(S::kinds, S::spec.sees, keys_lie_elsewhere<S> ? 2 : 0);
 };
 
 /// Cosines and sines [T, d/2] for a kind of layer.
@@ -122,7 +126,7 @@ void keep_wanted(pass<B>& p) {
   constexpr rope_table ropes = tables_of<S>::ropes;
   constexpr mask_table masks = tables_of<S>::masks;
   constexpr std::size_t width = S::spec.width;
-  constexpr std::size_t streams = S::spec.altup_streams > 0 ? S::spec.altup_streams : 1;
+  constexpr std::size_t streams = S::spec.altup.has_value() ? S::spec.altup->streams : 1;
   if (p.wanted.size() == p.rows) return;
   auto* const x = p.template in<scalar>(p.at.stream);
   auto* const z = p.template in<scalar>(p.at.normed);
@@ -139,8 +143,8 @@ void keep_wanted(pass<B>& p) {
     if (from == i) continue;
     p.on.copy(z + from * width, width, z + i * width);
     p.on.copy(rows + from, 1, rows + i);
-    if constexpr (S::spec.per_layer_width > 0) {
-      constexpr std::size_t all = static_cast<std::size_t>(S::spec.layers) * S::spec.per_layer_width;
+    if constexpr (S::spec.per_layer.has_value()) {
+      constexpr std::size_t all = static_cast<std::size_t>(S::spec.layers) * S::spec.per_layer->width;
       auto* const inputs = p.template in<scalar>(p.at.per_layer);
       p.on.copy(inputs + from * all, all, inputs + i * all);
     }

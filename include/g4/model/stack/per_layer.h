@@ -19,7 +19,7 @@ namespace g4 {
 template <class S, int Kind, Backend B>
 void per_layer_branch(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::width, typename B::scalar> x,
                       rows<S::width, typename B::scalar> y) {
-  constexpr int P = S::spec.per_layer_width;
+  constexpr int P = S::spec.per_layer->width;
   const auto gate = p.template scratch<P>(p.at.small);  // [T, P]
   linear(p.on, w.per_layer_gate, x, gate);
   for (std::size_t t = 0; t < p.rows; ++t) {

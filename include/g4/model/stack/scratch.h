@@ -8,7 +8,7 @@
 #include "g4/model/kinds.h"
 #include "g4/model/stack/arena.h"
 #include "g4/model/stack/tables.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 #include "g4/tensor/pass_row.h"
 
 namespace g4 {
@@ -42,7 +42,7 @@ struct stack_scratch {
 };
 
 /// Takes from `memory` what passes of at most `rows` rows need.
-[[nodiscard]] constexpr stack_scratch layout_stack(const model_spec& m, const kind_table& kinds, std::size_t rows,
+[[nodiscard]] constexpr stack_scratch layout_stack(const stack_spec& m, const kind_table& kinds, std::size_t rows,
                                                    std::size_t scalar_bytes, arena& memory) {
   std::size_t query = 0, key = 0, hidden = 0, half_heads = 0;
   const auto size = [](int n) { return static_cast<std::size_t>(n); };
@@ -56,10 +56,10 @@ struct stack_scratch {
   for (int r = 0; r < ropes.count; ++r) half_heads += ropes.half(r);
   const std::size_t masks = size(distinct_masks(kinds, m.sees).count);
 
-  const std::size_t streams = m.altup_streams > 0 ? size(m.altup_streams) : 1;
-  const bool experts = m.experts > 0;
-  const std::size_t small = std::max({size(m.experts) + size(m.experts_chosen), streams * streams + 3 * streams,
-                                      size(m.per_layer_width), size(m.laurel_rank)});
+  const std::size_t streams = m.altup.has_value() ? size(m.altup->streams) : 1;
+  const bool experts = m.experts.has_value();
+  const std::size_t small = std::max({size(m.experts->count) + size(m.experts->chosen), streams * streams + 3 * streams,
+                                      size(m.per_layer->width), size(m.laurel->rank)});
   const std::size_t width = size(m.width);
   const auto scalars = [&](bool wanted, std::size_t columns) {
     return memory.take(wanted ? rows : 0, columns, scalar_bytes);
@@ -69,18 +69,18 @@ struct stack_scratch {
   at.predicted = scalars(streams > 1, streams * width);
   at.normed = scalars(true, width);
   at.branch = scalars(true, width);
-  at.second = scalars(experts || m.laurel_rank > 0, width);
+  at.second = scalars(experts || m.laurel.has_value(), width);
   at.gathered = scalars(experts, width);
   at.expert_out = scalars(experts, width);
   at.query = scalars(true, query);
   at.key = scalars(true, key);
   at.value = scalars(true, key);
   at.mixed = scalars(true, query);
-  at.gate = scalars(true, std::max(hidden, size(2 * m.expert_hidden)));
-  at.up = scalars(true, std::max(hidden, size(m.expert_hidden)));
+  at.gate = scalars(true, std::max(hidden, size(2 * m.experts->hidden)));
+  at.up = scalars(true, std::max(hidden, size(m.experts->hidden)));
   at.small = scalars(true, small);
-  at.per_layer = memory.take(rows, arena::product(size(m.layers), size(m.per_layer_width)), scalar_bytes);
-  at.choice = memory.take(rows, size(m.experts_chosen), sizeof(std::int32_t));
+  at.per_layer = memory.take(rows, arena::product(size(m.layers), size(m.per_layer->width)), scalar_bytes);
+  at.choice = memory.take(rows, size(m.experts->chosen), sizeof(std::int32_t));
   at.angles = scalars(true, 2 * half_heads);
   at.keys = memory.take(rows, masks, sizeof(key_range));
   at.rows = memory.take(rows, sizeof(pass_row));

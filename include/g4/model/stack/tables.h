@@ -6,7 +6,7 @@
 
 #include "g4/model/kinds.h"
 #include "g4/ops/begin.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/stack.h"
 
 namespace g4 {
 

@@ -39,7 +39,7 @@ class draft_session {
  public:
   using scalar = typename B::scalar;
   using target = typename D::target;
-  static constexpr model_spec spec = D::spec;
+  static constexpr text_spec spec = D::spec;
 
   /// `w` and `of` must outlive it. At most `of`'s batch of tokens is guessed at a time.
   /// Fails when a layer sees further back than its target keeps, or the memory cannot be had.
@@ -56,10 +56,10 @@ class draft_session {
     B& on = of.backend();
     arena bytes;
     made.at_ = layout_text(spec, D::kinds, 1, sizeof(scalar), bytes);
-    made.input_ = bytes.take(2 * static_cast<std::size_t>(spec.target_width), sizeof(scalar));
-    made.carried_ = bytes.take(spec.target_width, sizeof(scalar));
-    made.clusters_ = bytes.take(static_cast<std::size_t>(spec.clusters) + 1, sizeof(scalar));
-    made.choice_ = bytes.take(spec.clusters_chosen, sizeof(std::int32_t));
+    made.input_ = bytes.take(2 * static_cast<std::size_t>(spec.target->width), sizeof(scalar));
+    made.carried_ = bytes.take(spec.target->width, sizeof(scalar));
+    made.clusters_ = bytes.take(static_cast<std::size_t>(spec.clusters->count) + 1, sizeof(scalar));
+    made.choice_ = bytes.take(spec.clusters->chosen, sizeof(std::int32_t));
     made.ordering_ = bytes.take(ordered ? spec.vocab : 0, sizeof(std::int32_t));
     made.guesses_ = bytes.take(of.options().batch + 1, sizeof(token_id));
     auto memory = on.take(bytes.total());
@@ -86,7 +86,7 @@ class draft_session {
   std::span<const token_id> draft(token_id id, std::size_t count, const scalar* carried) {
     B& on = target_->backend();
     count = std::min(count, target_->options().batch);
-    on.put(carried, spec.target_width, in<scalar>(carried_));
+    on.put(carried, spec.target->width, in<scalar>(carried_));
     pass<B> p = begin_round(id);
     // Each step reads the token that the step before it wrote: the host waits for none of them.
     token_id* const ids = in<token_id>(guesses_);
@@ -102,7 +102,7 @@ class draft_session {
 
  private:
   static constexpr rope_table ropes = tables_of<D>::ropes;
-  static constexpr bool ordered = spec.clusters > 0;
+  static constexpr bool ordered = spec.clusters.has_value();
 
   draft_session(const weights<D>& w, const session<target, B>& of) : w_(&w), target_(&of) {}
 
@@ -129,12 +129,12 @@ class draft_session {
   void step(pass<B>& p, const token_id* id, token_id* guess) {
     B& on = p.on;
     scalar* const input = in<scalar>(input_);
-    on.embed(target_->model_weights().embed, id, 1, std::sqrt(static_cast<float>(spec.target_width)), input);
-    on.copy(in<scalar>(carried_), spec.target_width, input + spec.target_width);
-    see_(on, "draft.inputs", -1, input, 1, 2 * spec.target_width);
+    on.embed(target_->model_weights().embed, id, 1, std::sqrt(static_cast<float>(spec.target->width)), input);
+    on.copy(in<scalar>(carried_), spec.target->width, input + spec.target->width);
+    see_(on, "draft.inputs", -1, input, 1, 2 * spec.target->width);
     const auto x = p.template scratch<spec.width>(p.at.stream);
     const auto normed = p.template scratch<spec.width>(p.at.normed);
-    linear(on, w_->pre_projection, rows<2 * spec.target_width, scalar>{input, 1}, x);
+    linear(on, w_->pre_projection, rows<2 * spec.target->width, scalar>{input, 1}, x);
     for (int l = 0; l < spec.layers; ++l) {
       with_kind_of_layer<D>(l, [&]<int Kind>() { decoder_block<D, Kind>(p, l, layer_of<Kind>(*w_, l)); });
     }
@@ -145,8 +145,8 @@ class draft_session {
     } else {
       best_of_all(p, normed, guess);
     }
-    linear(on, w_->post_projection, normed, rows<spec.target_width, scalar>{in<scalar>(carried_), 1});
-    see_(on, "draft.carried", -1, in<scalar>(carried_), 1, spec.target_width);
+    linear(on, w_->post_projection, normed, rows<spec.target->width, scalar>{in<scalar>(carried_), 1});
+    see_(on, "draft.carried", -1, in<scalar>(carried_), 1, spec.target->width);
   }
 
   void best_of_all(pass<B>& p, rows<spec.width, scalar> h, token_id* guess) {
@@ -158,17 +158,17 @@ class draft_session {
 
   void best_of_clusters(pass<B>& p, rows<spec.width, scalar> h, token_id* guess) {
     clusters_call<scalar> call;
-    call.clusters = spec.clusters;
-    call.chosen = spec.clusters_chosen;
+    call.clusters = spec.clusters->count;
+    call.chosen = spec.clusters->chosen;
     call.vocab = spec.vocab;
     call.h = h.data;
     call.scores = in<scalar>(clusters_);
     call.ordering = in<std::int32_t>(ordering_);
     call.choice = in<std::int32_t>(choice_);
-    call.score = in<scalar>(clusters_) + spec.clusters;
+    call.score = in<scalar>(clusters_) + spec.clusters->count;
     call.best = guess;
     call.logits = see_.watching() ? in<scalar>(at_.logits) : nullptr;
-    linear(p.on, w_->centroids, h, rows<spec.clusters, scalar>{in<scalar>(clusters_), 1});
+    linear(p.on, w_->centroids, h, rows<spec.clusters->count, scalar>{in<scalar>(clusters_), 1});
     if constexpr (requires { p.on.best_of_clusters(w_->embed, call); }) {
       p.on.best_of_clusters(w_->embed, call);
     } else {

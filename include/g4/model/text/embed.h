@@ -27,15 +27,15 @@ namespace g4 {
 template <Variant V, Backend B>
 void prepare_per_layer_inputs(pass<B>& p, const weights<V>& w, typename B::scalar* room) {
   using scalar = typename B::scalar;
-  constexpr model_spec spec = V::spec;
-  constexpr int all = spec.layers * spec.per_layer_width;
+  constexpr text_spec spec = V::spec;
+  constexpr int all = spec.layers * spec.per_layer->width;
   const auto input = p.template scratch<all>(p.at.per_layer);  // [T, L·P]
   linear(p.on, w.per_layer_model_projection, p.template scratch<V::width>(p.at.stream), input);
   p.on.scale(input.data, p.rows * all, 1 / std::sqrt(static_cast<scalar>(spec.width)));
-  p.on.rms_norm(input.data, w.per_layer_projection_norm.data, p.rows * spec.layers, spec.per_layer_width,
+  p.on.rms_norm(input.data, w.per_layer_projection_norm.data, p.rows * spec.layers, spec.per_layer->width,
                 spec.norm_eps, input.data);
   p.on.mix_embedded(w.per_layer_embed, p.template in<token_id>(p.at.looked_up), p.rows,
-                    std::sqrt(static_cast<float>(spec.per_layer_width)),
+                    std::sqrt(static_cast<float>(spec.per_layer->width)),
                     static_cast<scalar>(1 / std::numbers::sqrt2), room, input.data);
   p.show("per_layer_inputs", -1, input.data, all);
 }
@@ -52,9 +52,9 @@ void embed_rows(pass<B>& p, const weights<V>& w, std::span<const inlay<typename 
   for (const auto& one : inlays) {
     if (one.rows != nullptr) p.on.copy(one.rows, one.count * V::width, x.row(one.first));
   }
-  if constexpr (V::spec.per_layer_width > 0) prepare_per_layer_inputs(p, w, room);
-  if constexpr (V::spec.altup_streams > 0) begin_streams<V>(p, w.altup_projections);
-  p.show("embed", -1, x.data, V::width, V::spec.altup_streams > 0 ? V::spec.altup_streams : 1);
+  if constexpr (V::spec.per_layer.has_value()) prepare_per_layer_inputs(p, w, room);
+  if constexpr (V::spec.altup.has_value()) begin_streams<V>(p, w.altup_projections);
+  p.show("embed", -1, x.data, V::width, V::spec.altup.has_value() ? V::spec.altup->streams : 1);
 }
 
 }  // namespace g4

@@ -17,7 +17,7 @@
 namespace g4 {
 
 /// Memory of an encoder: its working memory, and one layer's keys and values, which all layers use in turn.
-[[nodiscard]] constexpr memory_plan plan_encoder(const model_spec& m, const kind_table& kinds, std::size_t longest,
+[[nodiscard]] constexpr memory_plan plan_encoder(const text_spec& m, const kind_table& kinds, std::size_t longest,
                                                  std::size_t scalar_bytes, storage keys_as) {
   std::size_t half = 0;
   for (int l = 0; l < m.layers; ++l) half = std::max(half, half_cache_bytes(m.layer[l], longest, keys_as));
@@ -33,7 +33,7 @@ template <Variant V, Backend B>
 class text_encoder {
  public:
   using scalar = typename B::scalar;
-  static constexpr model_spec spec = V::spec;
+  static constexpr text_spec spec = V::spec;
   static_assert(spec.sees == visibility::everything,
                 "g4: an encoder is a variant with mask::bidirectional. A causal model has a session.");
 

@@ -9,7 +9,7 @@
 
 #include "g4/model/kinds.h"
 #include "g4/model/stack/scratch.h"
-#include "g4/policy/spec.h"
+#include "g4/spec/text.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/storage.h"
 
@@ -62,7 +62,7 @@ struct cache_layout {
   std::array<std::size_t, max_layers> values{};
 };
 
-[[nodiscard]] constexpr cache_layout layout_caches(const model_spec& m, const session_options& options,
+[[nodiscard]] constexpr cache_layout layout_caches(const text_spec& m, const session_options& options,
                                                    storage otherwise, arena& memory) {
   cache_layout at;
   for (int l = 0; l < m.layers; ++l) {
@@ -88,12 +88,12 @@ struct text_scratch {
 /// Rows of logits computed at once where all are wanted: the head is read once for so many tokens.
 [[nodiscard]] constexpr std::size_t logit_rows(std::size_t batch) { return std::min<std::size_t>(batch, 8); }
 
-[[nodiscard]] constexpr text_scratch layout_text(const model_spec& m, const kind_table& kinds, std::size_t rows,
+[[nodiscard]] constexpr text_scratch layout_text(const text_spec& m, const kind_table& kinds, std::size_t rows,
                                                  std::size_t scalar_bytes, arena& memory) {
   const auto size = [](int n) { return static_cast<std::size_t>(n); };
   text_scratch at;
   at.stack = layout_stack(m, kinds, rows, scalar_bytes, memory);
-  at.per_layer_room = memory.take(size(m.layers), size(m.per_layer_width), scalar_bytes);
+  at.per_layer_room = memory.take(size(m.layers), size(m.per_layer->width), scalar_bytes);
   at.hidden = memory.take(size(m.width), scalar_bytes);
   at.logits = memory.take(logit_rows(rows), size(m.vocab), scalar_bytes);
   at.best = memory.take(1, sizeof(token_id));
@@ -116,7 +116,7 @@ struct memory_plan {
 }
 
 /// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told.
-[[nodiscard]] constexpr memory_plan plan_session(const model_spec& m, const kind_table& kinds,
+[[nodiscard]] constexpr memory_plan plan_session(const text_spec& m, const kind_table& kinds,
                                                  const session_options& options, std::size_t scalar_bytes,
                                                  storage otherwise) {
   arena cache, scratch;

@@ -38,7 +38,7 @@ template <Backend B>
 class text_cache {
  public:
   /// Fails when a layer's heads cannot be kept as the options say, or the memory cannot be had.
-  [[nodiscard]] static result<text_cache> make(B& on, const model_spec& m, const session_options& options) {
+  [[nodiscard]] static result<text_cache> make(B& on, const text_spec& m, const session_options& options) {
     if (auto fits = check(on, m, options.cache); !fits) return unexpected(std::move(fits.error()));
     arena bytes;
     const cache_layout at = layout_caches(m, options, on.cache_storage(), bytes);
@@ -63,7 +63,7 @@ class text_cache {
   [[nodiscard]] const cache_view* layers() const { return layer_.data(); }
 
  private:
-  [[nodiscard]] static result<void> check(const B& on, const model_spec& m, const cache_choice& choice) {
+  [[nodiscard]] static result<void> check(const B& on, const text_spec& m, const cache_choice& choice) {
     for (int l = 0; l < m.layers; ++l) {
       const layer_kind& k = m.layer[l];
       const storage type = cache_type(k, choice, on.cache_storage());
@@ -114,7 +114,7 @@ void stage_rows(const prompt_view<Scalar>& prompt, std::size_t first, std::size_
     row.run_end = inside && laid->is_picture ? place(size + laid->first + laid->count - first) : place(size + i + 1);
     row.text_end = place(size + rows.size());
     row.id = soft ? 0 : prompt.ids[t];
-    row.looked_up = row.id < V::spec.per_layer_vocab ? row.id : 0;
+    row.looked_up = row.id < V::spec.per_layer->vocab ? row.id : 0;
     row.text = text;
   }
 }
@@ -136,7 +136,7 @@ template <Variant V, Backend B>
 class text_runner {
  public:
   using scalar = typename B::scalar;
-  static constexpr model_spec spec = V::spec;
+  static constexpr text_spec spec = V::spec;
 
   /// most             rows of a pass
   /// first_position   what the first token of a text is turned by
@@ -189,7 +189,7 @@ class text_runner {
     if (p.rows == 0) return;
     for (; l < spec.layers; ++l) run_layer_of(p, l);
 
-    if constexpr (spec.altup_streams > 0) end_streams<V>(p, w_->altup_unembed_projections);
+    if constexpr (spec.altup.has_value()) end_streams<V>(p, w_->altup_unembed_projections);
     const auto normed = p.template scratch<spec.width>(p.at.normed);
     norm_rows(*on_, p.template scratch<spec.width>(p.at.stream), w_->final_norm, spec.norm_eps, normed);
     p.show("final_norm", -1, normed.data, spec.width);

@@ -29,7 +29,7 @@ template <Variant V, Backend B>
 class session {
  public:
   using scalar = typename B::scalar;
-  static constexpr model_spec spec = V::spec;
+  static constexpr text_spec spec = V::spec;
   static_assert(spec.sees != visibility::everything,
                 "g4: an encoder reads a text at once and has no session. See model/text/encoder.h.");
 
