@@ -89,9 +89,9 @@ TEST(variant_source, of_every_small_model_is_the_header_that_defines_it) {
   }
 }
 
-/// From "struct" to the end of the definition.
+/// From the first policy to the end of the definition.
 std::string definition_in(const std::string& text) {
-  const auto begin = text.find("struct ");
+  const auto begin = text.find(" : ", text.find("struct "));
   const auto end = text.find("{};", begin);
   return begin == std::string::npos || end == std::string::npos ? text : text.substr(begin, end - begin);
 }

@@ -104,7 +104,7 @@ TEST(tensors, of_gemma_3n) {
 TEST(tensors, of_gemma_4) {
   agrees<gemma4_e2b>("gemma4_e2b");
   agrees<gemma4_e4b>("gemma4_e4b");
-  agrees<gemma4_12b>("gemma4_12b");
+  agrees<gemma4_12b::text>("gemma4_12b");
   agrees<gemma4_26b_a4b>("gemma4_26b_a4b");
   agrees<gemma4_31b>("gemma4_31b");
 }
@@ -137,7 +137,8 @@ static_assert(producer(gemma3n_e2b::spec, 29) == 19 && producer(gemma3n_e4b::spe
               producer(gemma3n_e4b::spec, 34) == 19);
 static_assert(layer(gemma4_e2b::spec, 14).hidden == 6144 && layer(gemma4_e2b::spec, 15).hidden == 12'288);
 static_assert(layer(gemma4_31b::spec, 5).key_is_value && !layer(gemma4_31b::spec, 4).key_is_value);
-static_assert(layer(gemma4_12b::spec, 5).key_value_heads == 1 && layer(gemma4_12b::spec, 4).key_value_heads == 8);
+static_assert(layer(gemma4_12b::text::spec, 5).key_value_heads == 1 &&
+              layer(gemma4_12b::text::spec, 4).key_value_heads == 8);
 
 // Drafters read the target's last owner of each reach, whether the target shares layers or not.
 static_assert(gemma4_e2b_assistant::producer(0) == 13 && gemma4_e2b_assistant::producer(3) == 14);

@@ -30,7 +30,7 @@ extern template opened_model open_as<gemma3n_e2b>(const checkpoint&, backend::cp
 extern template opened_model open_as<gemma3n_e4b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_e2b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_e4b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma4_12b>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma4_12b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_26b_a4b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_31b>(const checkpoint&, backend::cpu&, const open_options&);
 

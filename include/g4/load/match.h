@@ -189,13 +189,15 @@ class difference_list {
   return d.lines;
 }
 
-/// A type's own name at compile time: "gemma3_270m", without its namespaces.
+/// A type's own name at compile time: "gemma3_270m", without its namespaces. The text of a model that also sees or
+/// hears goes by the model's name: "gemma4_12b" of `gemma4_12b_text`.
 template <class V>
 [[nodiscard]] constexpr std::string_view variant_name() {
   std::string_view name = __PRETTY_FUNCTION__;  // "… [V = g4::gemma3_270m]", with g++ "… [with V = g4::gemma3_270m; …]"
   name.remove_prefix(name.find("V = ") + 4);
   name = name.substr(0, name.find_first_of(";]"));
   if (const auto colon = name.rfind(':'); colon != std::string_view::npos) name.remove_prefix(colon + 1);
+  if (name.ends_with("_text")) name.remove_suffix(5);
   return name;
 }
 

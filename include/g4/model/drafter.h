@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "g4/model/text_of.h"
 #include "g4/model/transformer.h"
 
 namespace g4 {
@@ -26,7 +27,7 @@ namespace detail {
 template <class Target, shape Shape, auto... Policies>
 using with_target =
     std::conditional_t<times_filled<slots::drafter, std::remove_const_t<decltype(Policies)>...> == 0,
-                       std::type_identity<transformer<Shape, Policies..., drafts_for{.width = Target::width}>>,
+                       std::type_identity<transformer<Shape, Policies..., drafts_for{.width = text_of<Target>::width}>>,
                        std::type_identity<transformer<Shape, Policies...>>>;
 
 template <class D, class Target, int Layer>
@@ -55,11 +56,11 @@ constexpr bool drafter_keeps_its_rules(std::integer_sequence<int, Layer...>) {
 template <class Target, shape Shape, auto... Policies>
 struct drafter : detail::with_target<Target, Shape, Policies...>::type {
   using stack = typename detail::with_target<Target, Shape, Policies...>::type;
-  using target = Target;
-  static_assert(detail::drafter_keeps_its_rules<stack, Target>(std::make_integer_sequence<int, stack::layers>{}));
+  using target = text_of<Target>;
+  static_assert(detail::drafter_keeps_its_rules<stack, target>(std::make_integer_sequence<int, stack::layers>{}));
 
   [[nodiscard]] static constexpr int producer(int layer) {
-    return detail::last_owner(Target::spec, stack::spec.layer[static_cast<std::size_t>(layer)].sees);
+    return detail::last_owner(target::spec, stack::spec.layer[static_cast<std::size_t>(layer)].sees);
   }
 };
 

@@ -1,0 +1,58 @@
+/// The words for what only pictures go through.
+#pragma once
+
+#include "g4/policy/flow.h"
+#include "g4/rule/tower_rules.h"
+#include "g4/spec/tower.h"
+
+namespace g4 {
+
+namespace picture {
+
+/// Any shape: resized, up or down, to the largest size of nearly the same shape whose sides are multiples of `side`
+/// pixels and that takes no more soft tokens than it may (`media/resize.h`).
+struct any_aspect {
+  int side = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::any_aspect{side}); }
+  [[nodiscard]] constexpr flow::pixels out(flow::a_picture) const { return {side}; }  // [h, w, 3]
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.side>{};
+  }
+};
+
+}  // namespace picture
+
+/// The picture cut into squares of `side` × `side` pixels, row by row; a pixel's three colours stand side by side and
+/// lie in 0 … 1.
+struct patches {
+  int side = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::patches{side}); }
+  [[nodiscard]] constexpr flow::grid out(flow::pixels in) const {  // [P, 3·side²]
+    return {3 * side * side, side > 0 ? in.multiple / side : 0};
+  }
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.side>{};
+    if constexpr (Self.side > 0) (void)rule::patches_fill_the_picture<In.multiple, Self.side>{};
+  }
+};
+
+namespace positions {
+
+/// x[p] += table[column of p, 0] + table[row of p, 1], for columns and rows below `places`.
+struct per_axis {
+  int places = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::per_axis{places}); }
+  [[nodiscard]] constexpr flow::grid out(flow::grid in) const { return in; }
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.places>{};
+  }
+};
+
+}  // namespace positions
+}  // namespace g4

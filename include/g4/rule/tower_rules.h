@@ -1,0 +1,121 @@
+/// The sentences of wrong towers, and of wrong models with towers.
+///
+/// Rules take plain numbers, so that every compiler prints them. tests/compile_fail builds each once right, once wrong.
+#pragma once
+
+namespace g4::rule {
+
+template <int... Sizes>
+struct sizes_are_positive {
+  static_assert(((Sizes > 0) && ...),
+                "g4: a stage of a tower needs its size: a side in pixels, a number of samples, a width or a count of "
+                "places, each at least 1. See vision_config and audio_config in config.json.");
+};
+
+template <bool IsStage>
+struct is_a_stage {
+  static_assert(IsStage,
+                "g4: this is not a stage of a tower. A stage has describe(tower_spec&) and out(in) for what it takes; "
+                "see docs/how_to_add.md.");
+};
+
+template <int Stages, int Most>
+struct tower_is_short {
+  static_assert(Stages > 0 && Stages <= Most,
+                "g4: a tower has at least one stage and at most tower_spec::most_stages; raise that in spec/tower.h if "
+                "a longer one appears. A stack of equal layers is one stage.");
+};
+
+template <bool Begins>
+struct tower_begins_with_a_medium {
+  static_assert(Begins,
+                "g4: a tower begins with what it is shown: picture::any_aspect{...} for pictures, sound::waveform{...} "
+                "for sounds. See the list of stages in policy/picture.h and policy/sound.h.");
+};
+
+/// Place counts from 0: the stage in front of the joint.
+template <int Place, bool Meet>
+struct neighbours_meet {
+  static_assert(Meet,
+                "g4: two neighbouring stages of a tower do not meet: what the one gives is nothing that the next "
+                "takes. Give them in the order data meets them; policy/flow.h says what passes between stages.");
+};
+
+template <bool Ends>
+struct tower_ends_in_the_text {
+  static_assert(Ends,
+                "g4: a tower ends with into_text<...>, once, so that its rows are as wide as the text's. See "
+                "embedding_projection in the checkpoint.");
+};
+
+template <int Multiple, int Side>
+struct patches_fill_the_picture {
+  static_assert(Multiple % Side == 0,
+                "g4: the sides of a picture must be multiples of a patch's side, so that no pixel is left over. See "
+                "patch_size and pooling_kernel_size in vision_config.");
+};
+
+template <bool OnlyBias>
+struct only_a_bias_is_added {
+  static_assert(OnlyBias,
+                "g4: embed::linear takes a width and, where the checkpoint has one, biased: nothing else belongs to a "
+                "linear map. See patch_dense in the checkpoint.");
+};
+
+template <bool IsText>
+struct text_comes_first {
+  static_assert(IsText,
+                "g4: multimodal<...> begins with its text, a type made of transformer<...>, because towers end in its "
+                "rows. See variants/gemma4_12b.h.");
+};
+
+template <bool IsSense>
+struct is_a_sense {
+  static_assert(IsSense,
+                "g4: behind its text, multimodal<...> takes sees<...>, hears<...> and turns::..., and nothing else. "
+                "See policy/senses.h.");
+};
+
+template <int Sees, int Hears, int Turns>
+struct senses_are_given_once {
+  static_assert(Sees <= 1 && Hears <= 1 && Turns == 1,
+                "g4: multimodal<...> takes sees<...> and hears<...> at most once each and turns::... exactly once, so "
+                "that a picture, a sound and a conversation each have one way in.");
+};
+
+template <bool OfPictures>
+struct sees_pictures {
+  static_assert(OfPictures,
+                "g4: sees<...> takes a tower that begins with a picture, hears<...> one that begins with a sound. The "
+                "two were exchanged.");
+};
+
+template <bool OfSounds>
+struct hears_sounds {
+  static_assert(OfSounds,
+                "g4: hears<...> takes a tower that begins with a sound, sees<...> one that begins with a picture. The "
+                "two were exchanged.");
+};
+
+template <int Most>
+struct soft_tokens_are_bounded {
+  static_assert(Most > 0,
+                "g4: soft_tokens{.most} says how many rows of a prompt one picture or sound may take, at least 1. See "
+                "max_soft_tokens in the preprocessor's configuration.");
+};
+
+template <int Longest, int Places>
+struct positions_reach_every_patch {
+  static_assert(Longest <= Places,
+                "g4: a picture of one row of soft tokens must find a place for each: soft_tokens{.most} asks for more "
+                "columns than positions::per_axis{places} has. See mm_posemb_size in vision_config.");
+};
+
+template <bool Written>
+struct marks_are_written {
+  static_assert(Written,
+                "g4: marked{before, each, behind} names the three tokens around a medium's rows; none may be empty. "
+                "See boi_token_id, image_token_id and eoi_token_id in config.json.");
+};
+
+}  // namespace g4::rule

@@ -1,0 +1,46 @@
+/// What a picture goes through on its way into rows: the numbers of the stages that only pictures have.
+///
+/// A stage's numbers are a plain struct that names each of its fields once, in `each_field`: whoever compares, prints or
+/// writes a stage walks that list (`spec/tower.h`).
+#pragma once
+
+#include <string_view>
+
+#include "g4/spec/field.h"
+
+namespace g4::stage {
+
+/// A picture of nearly its own shape, both sides multiples of `side` pixels.
+struct any_aspect {
+  int side = 0;
+  static constexpr std::string_view word = "picture::any_aspect";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"side", &any_aspect::side});
+  }
+  friend constexpr bool operator==(const any_aspect&, const any_aspect&) = default;
+};
+
+/// Squares of `side` × `side` pixels, each a row of 3·side² numbers.
+struct patches {
+  int side = 0;
+  static constexpr std::string_view word = "patches";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"side", &patches::side});
+  }
+  friend constexpr bool operator==(const patches&, const patches&) = default;
+};
+
+/// A learned row for each of `places` columns, and one for each of as many rows of patches.
+struct per_axis {
+  int places = 0;
+  static constexpr std::string_view word = "positions::per_axis";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"places", &per_axis::places});
+  }
+  friend constexpr bool operator==(const per_axis&, const per_axis&) = default;
+};
+
+}  // namespace g4::stage
