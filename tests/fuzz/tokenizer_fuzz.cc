@@ -24,7 +24,7 @@ std::string joined(const text::tokenizer& tokens, const std::vector<text::token>
   std::string all;
   for (const text::token id : ids) {
     const std::string_view shown = stream.push(id);
-    expect(text::is_utf8(shown));
+    expect(is_utf8(shown));
     all += shown;
   }
   return all += stream.finish();
@@ -41,7 +41,7 @@ void use(const text::tokenizer& tokens, std::string_view text, bool sound) {
     const auto decoded = tokens.decode(*ids);
     expect(decoded.has_value());
     if (special || !sound) continue;
-    const bool utf8 = text::is_utf8(text);
+    const bool utf8 = is_utf8(text);
     const bool blank = text.find(' ') != std::string_view::npos;
     if (text.find("\xE2\x96\x81") == std::string_view::npos && (utf8 || !blank)) expect(*decoded == text);
     const std::string shown = joined(tokens, *ids);

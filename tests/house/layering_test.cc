@@ -133,7 +133,7 @@ std::vector<fs::path> sources_under(const fs::path& folder) {
   if (fs::exists(folder)) {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       const auto extension = entry.path().extension();
-      if (entry.is_regular_file() && (extension == ".h" || extension == ".cc" || extension == ".cu")) {
+      if (entry.is_regular_file() && (extension == ".h" || extension == ".inl" || extension == ".cc" || extension == ".cu")) {
         found.push_back(entry.path());
       }
     }

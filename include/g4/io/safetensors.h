@@ -75,7 +75,7 @@ struct header_reader : json_reader {
   header_entry& entry() { return entries.back(); }
   bool refuse_tensor(const std::string& why) { return refuse(entry().tensor.name + " " + why); }
 
-  bool start_object(std::size_t) {
+  bool start_object() override {
     if (at == place::outside) {
       at = place::names;
       return true;
@@ -89,7 +89,7 @@ struct header_reader : json_reader {
     return refuse("the header holds an object where none is expected");
   }
 
-  bool key(std::string& name) {
+  bool key(std::string& name) override {
     if (at == place::metadata) return true;
     if (at == place::names) {
       next_is_metadata = name == "__metadata__";
@@ -122,7 +122,7 @@ struct header_reader : json_reader {
     return refuse_tensor("has a field called " + shown(name) + "; expected dtype, shape and data_offsets");
   }
 
-  bool string(std::string& value) {
+  bool string(std::string& value) override {
     if (at == place::metadata) return true;
     if (at == place::tensor && next == field::dtype) {
       const std::optional<element_type> type = safetensors_type(value);
@@ -134,7 +134,7 @@ struct header_reader : json_reader {
     return wrong("a string");
   }
 
-  bool start_array(std::size_t) {
+  bool start_array() override {
     if (at == place::tensor && next == field::shape) {
       at = place::shape;
       return true;
@@ -147,7 +147,7 @@ struct header_reader : json_reader {
     return wrong("a list");
   }
 
-  bool number_unsigned(std::uint64_t value) {
+  bool number_unsigned(std::uint64_t value) override {
     if (at == place::shape) {
       if (entry().tensor.dims.rank() == extents::most) {
         return refuse_tensor("has more than " + std::to_string(extents::most) + " dimensions");
@@ -165,14 +165,14 @@ struct header_reader : json_reader {
     return wrong("a number");
   }
 
-  bool end_array() {
+  bool end_array() override {
     if (at == place::offsets && offsets != 2) return refuse_tensor("has fewer than two data_offsets");
     at = place::tensor;
     next = field::none;
     return true;
   }
 
-  bool end_object() {
+  bool end_object() override {
     if (at == place::tensor) {
       if (!has_dtype) return refuse_tensor("has no dtype");
       if (!has_shape) return refuse_tensor("has no shape");
@@ -186,10 +186,10 @@ struct header_reader : json_reader {
     return true;
   }
 
-  bool null() { return wrong("null"); }
-  bool boolean(bool) { return wrong("true or false"); }
-  bool number_integer(std::int64_t value) { return wrong("the negative number " + std::to_string(value)); }
-  bool number_float(double, const std::string&) { return wrong("a fraction"); }
+  bool null() override { return wrong("null"); }
+  bool boolean(bool) override { return wrong("true or false"); }
+  bool number_integer(std::int64_t value) override { return wrong("the negative number " + std::to_string(value)); }
+  bool number_float(double) override { return wrong("a fraction"); }
 
   bool wrong(const std::string& what) {
     if (at == place::metadata) return refuse("__metadata__ holds " + what + "; expected strings only");
@@ -315,16 +315,16 @@ struct index_reader : json_reader {
   bool has_map = false;
   bool has_metadata = false;
 
-  bool start_object(std::size_t) {
+  bool start_object() override {
     if (in_map && depth == 2) return refuse("weight_map holds an object; expected the name of a file");
     ++depth;
     return true;
   }
-  bool end_object() {
+  bool end_object() override {
     --depth;
     return true;
   }
-  bool key(std::string& name) {
+  bool key(std::string& name) override {
     if (depth == 1) {
       bool& seen = name == "weight_map" ? has_map : has_metadata;
       if (name != "weight_map" && name != "metadata") {
@@ -344,7 +344,7 @@ struct index_reader : json_reader {
     entries.push_back({name, 0});
     return true;
   }
-  bool string(std::string& value) {
+  bool string(std::string& value) override {
     if (!in_map) return value_outside_map("a string");
     if (depth != 2) return refuse("weight_map is a string; expected an object");
     // The name of a neighbour and nothing else: an index must not be able to point elsewhere on the machine.
@@ -360,17 +360,17 @@ struct index_reader : json_reader {
     entries.back().shard = number->second;
     return true;
   }
-  bool null() { return value_outside_map("null"); }
-  bool boolean(bool) { return value_outside_map("true or false"); }
-  bool number_integer(std::int64_t) { return value_outside_map("a number"); }
-  bool number_unsigned(std::uint64_t) { return value_outside_map("a number"); }
-  bool number_float(double, const std::string&) { return value_outside_map("a number"); }
-  bool start_array(std::size_t) {
+  bool null() override { return value_outside_map("null"); }
+  bool boolean(bool) override { return value_outside_map("true or false"); }
+  bool number_integer(std::int64_t) override { return value_outside_map("a number"); }
+  bool number_unsigned(std::uint64_t) override { return value_outside_map("a number"); }
+  bool number_float(double) override { return value_outside_map("a number"); }
+  bool start_array() override {
     if (!value_outside_map("a list")) return false;
     ++depth;
     return true;
   }
-  bool end_array() { return end_object(); }
+  bool end_array() override { return end_object(); }
 
   bool value_outside_map(const std::string& what) {
     if (depth == 0) return refuse("is " + what + "; expected an object");

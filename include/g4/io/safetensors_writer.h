@@ -31,9 +31,6 @@ namespace g4::io {
     const std::string& path, std::span<const tensor_plan> plan,
     std::span<const std::pair<std::string, std::string>> metadata = {}) {
   if (auto checked = tensor_writer::check(path, plan); !checked) return unexpected(std::move(checked.error()));
-  const auto quoted = [](std::string_view text) {
-    return json(text).dump(-1, ' ', true, json::error_handler_t::replace);
-  };
   std::string header = "{";
   const auto separate = [&header] {
     if (header.size() > 1) header += ',';
@@ -41,7 +38,7 @@ namespace g4::io {
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
     for (std::size_t i = 0; i < metadata.size(); ++i) {
-      header += (i > 0 ? "," : "") + quoted(metadata[i].first) + ":" + quoted(metadata[i].second);
+      header += (i > 0 ? "," : "") + json_quoted(metadata[i].first) + ":" + json_quoted(metadata[i].second);
     }
     header += '}';
   }
@@ -55,7 +52,7 @@ namespace g4::io {
     const std::size_t bytes = *bytes_of(tensor.type, tensor.dims);
     if (bytes > SIZE_MAX - at) return fail(path, ": is to be larger than any file");
     separate();
-    header += quoted(tensor.name) + ":{\"dtype\":" + quoted(tensor.type.name) + ",\"shape\":[";
+    header += json_quoted(tensor.name) + ":{\"dtype\":" + json_quoted(tensor.type.name) + ",\"shape\":[";
     for (std::size_t d = 0; d < tensor.dims.rank(); ++d) header += (d > 0 ? "," : "") + std::to_string(tensor.dims[d]);
     header += "],\"data_offsets\":[";
     header += std::to_string(at);  // in one sentence g++ 12 fears that the pieces overlap

@@ -15,6 +15,7 @@
 
 #include "g4/core/result.h"
 #include "g4/io/mapped_file.h"
+#include "g4/io/shown.h"
 #include "g4/tensor/let_go.h"
 #include "g4/tensor/storage.h"
 
@@ -98,17 +99,6 @@ class extents {
     if (elements && dims[i] != 0) elements = multiply(*elements, dims[i]);
   }
   return elements ? bytes : std::nullopt;
-}
-
-/// Text from a file, fit to stand in an error: control and non-ASCII bytes become '?', and it is cut after 120 bytes.
-[[nodiscard]] inline std::string shown(std::string_view text) {
-  constexpr std::size_t most = 120;
-  std::string out(text.substr(0, most));
-  for (char& c : out) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  if (text.size() > most) out += "...";
-  return out;
 }
 
 /// A tensor's name is 1 to 1024 printable ASCII characters; so are all names of all formats, and nothing else needs

@@ -18,26 +18,22 @@ namespace g4::load {
 /// A JSON value as the chat templates see it. A whole number beyond 64 bits becomes a float. The document's depth is
 /// bounded by whoever parsed it.
 [[nodiscard]] inline text::value value_from_json(const io::json& json) {
-  if (const auto* b = json.get_ptr<const io::json::boolean_t*>()) return text::value(*b);
-  if (const auto* s = json.get_ptr<const io::json::string_t*>()) return text::value(*s);
-  // nlohmann answers a request for a signed number with an unsigned one too, so unsigned ones go first.
-  if (json.is_number_unsigned()) {
-    const auto n = json.get<std::uint64_t>();
-    if (n <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-      return text::value(static_cast<std::int64_t>(n));
-    }
-    return text::value(static_cast<double>(n));
+  if (const auto* b = json.as<bool>()) return text::value(*b);
+  if (const auto* s = json.as<std::string>()) return text::value(*s);
+  if (const auto* n = json.as<std::int64_t>()) return text::value(*n);
+  if (const auto* n = json.as<std::uint64_t>()) {
+    const bool fits = *n <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    return fits ? text::value(static_cast<std::int64_t>(*n)) : text::value(static_cast<double>(*n));
   }
-  if (json.is_number_integer()) return text::value(json.get<std::int64_t>());
-  if (json.is_number_float()) return text::value(json.get<double>());
+  if (const auto* d = json.as<double>()) return text::value(*d);
   if (json.is_array()) {
     text::value::list list;
     for (const io::json& element : json) list.push_back(value_from_json(element));
     return text::value(std::move(list));
   }
-  if (const auto* members = json.get_ptr<const io::json::object_t*>()) {
+  if (json.is_object()) {
     text::value::object object;
-    for (const auto& [key, member] : *members) object.emplace_back(key, value_from_json(member));
+    for (const auto& [key, member] : json.members()) object.emplace_back(key, value_from_json(member));
     return text::value(std::move(object));
   }
   return {};
@@ -46,21 +42,20 @@ namespace g4::load {
 namespace detail {
 
 [[nodiscard]] inline const io::json* chat_member(const io::json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
+  const io::json* found = object.find(key);
+  return found == nullptr || found->is_null() ? nullptr : found;
 }
 
 [[nodiscard]] inline std::optional<std::string> chat_string(const io::json& object, const char* key) {
   const io::json* found = chat_member(object, key);
-  const auto* s = found == nullptr ? nullptr : found->get_ptr<const io::json::string_t*>();
+  const auto* s = found == nullptr ? nullptr : found->as<std::string>();
   return s == nullptr ? std::nullopt : std::optional<std::string>(*s);
 }
 
 [[nodiscard]] inline result<text::content> content_from_json(const io::json& message, std::size_t i) {
   const io::json* json = chat_member(message, "content");
   if (json == nullptr) return text::content{};
-  if (const auto* s = json->get_ptr<const io::json::string_t*>()) return text::content(*s);
+  if (const auto* s = json->as<std::string>()) return text::content(*s);
   if (!json->is_array()) return fail("chat: the content of message ", i, " is neither a text nor a list of parts");
   std::vector<text::content_part> parts;
   for (const io::json& part : *json) {

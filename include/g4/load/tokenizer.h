@@ -11,6 +11,7 @@
 #include "g4/core/result.h"
 #include "g4/io/gguf.h"
 #include "g4/io/json.h"
+#include "g4/io/json_builder.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4::load {
@@ -141,22 +142,22 @@ class tokenizer_json_reader : public io::json_reader {
     top_.clear();
   }
 
-  bool null() { return where_ == place::rest ? few() && rest_.null() : odd(); }
-  bool boolean(bool value) { return where_ == place::rest ? few() && rest_.boolean(value) : odd(); }
-  bool number_integer(std::int64_t value) {
+  bool null() override { return where_ == place::rest ? few() && rest_.null() : odd(); }
+  bool boolean(bool value) override { return where_ == place::rest ? few() && rest_.boolean(value) : odd(); }
+  bool number_integer(std::int64_t value) override {
     return where_ == place::rest ? few() && rest_.number_integer(value) : odd();
   }
-  bool number_float(double value, const std::string& s) {
-    return where_ == place::rest ? few() && rest_.number_float(value, s) : odd();
+  bool number_float(double value) override {
+    return where_ == place::rest ? few() && rest_.number_float(value) : odd();
   }
-  bool number_unsigned(std::uint64_t value) {
+  bool number_unsigned(std::uint64_t value) override {
     if (where_ == place::rest) return few() && rest_.number_unsigned(value);
     if (where_ != place::pieces) return odd();
     if (value >= text::piece_table::max_pieces) return refuse("model.vocab holds the id " + std::to_string(value));
     if (!second_) builder_.piece(static_cast<std::size_t>(value), piece_, kind_of(piece_));
     return true;
   }
-  bool string(std::string& value) {
+  bool string(std::string& value) override {
     switch (where_) {
       case place::rest: return few() && rest_.string(value);
       case place::pieces: return odd();
@@ -170,7 +171,7 @@ class tokenizer_json_reader : public io::json_reader {
     }
     return false;
   }
-  bool key(std::string& value) {
+  bool key(std::string& value) override {
     if (where_ == place::pieces) {
       piece_.swap(value);
       return true;
@@ -179,7 +180,7 @@ class tokenizer_json_reader : public io::json_reader {
     if (depth_ == 2) inner_ = value;
     return rest_.key(value) || refuse(rest_.problem);
   }
-  bool start_object(std::size_t size) {
+  bool start_object() override {
     if (where_ != place::rest) return odd();
     if (depth_ == 2 && top_ == "model" && inner_ == "vocab") {
       where_ = place::pieces;
@@ -187,9 +188,9 @@ class tokenizer_json_reader : public io::json_reader {
       return true;
     }
     ++depth_;
-    return few() && rest_.start_object(size);
+    return few() && rest_.start_object();
   }
-  bool end_object() {
+  bool end_object() override {
     if (where_ == place::pieces) {
       where_ = place::rest;
       return true;
@@ -197,7 +198,7 @@ class tokenizer_json_reader : public io::json_reader {
     --depth_;
     return rest_.end_object();
   }
-  bool start_array(std::size_t size) {
+  bool start_array() override {
     if (where_ == place::merges) {
       where_ = place::merge_pair;
       halves_ = 0;
@@ -211,9 +212,9 @@ class tokenizer_json_reader : public io::json_reader {
       return true;
     }
     ++depth_;
-    return few() && rest_.start_array(size);
+    return few() && rest_.start_array();
   }
-  bool end_array() {
+  bool end_array() override {
     if (where_ == place::merge_pair) {
       if (halves_ != 2) return refuse("model.merges holds a list of fewer than two pieces");
       if (!skip_merges_) builder_.merge(pair_[0], pair_[1]);
@@ -248,7 +249,7 @@ class tokenizer_json_reader : public io::json_reader {
   }
 
   text::tokenizer_builder& builder_;
-  io::detail::document_reader rest_;
+  io::json_builder rest_;
   place where_ = place::rest;
   int depth_ = 0;
   std::string top_;
@@ -266,14 +267,13 @@ class tokenizer_json_reader : public io::json_reader {
 /// `object[key]`, null where there is no such thing.
 [[nodiscard]] inline const io::json& member(const io::json& object, const char* key) {
   static const io::json nothing;
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
+  const io::json* found = object.find(key);
+  return found == nullptr ? nothing : *found;
 }
 
-[[nodiscard]] inline bool is_true(const io::json& value) { return value.is_boolean() && value.get<bool>(); }
+[[nodiscard]] inline bool is_true(const io::json& value) { return value == true; }
 [[nodiscard]] inline std::string_view string_or_empty(const io::json& value) {
-  const auto* s = value.get_ptr<const io::json::string_t*>();
+  const auto* s = value.as<std::string>();
   return s == nullptr ? std::string_view{} : std::string_view(*s);
 }
 
@@ -314,14 +314,15 @@ class tokenizer_json_reader : public io::json_reader {
   for (const io::json& token : list) {
     const io::json& id = member(token, "id");
     const std::string_view content = string_or_empty(member(token, "content"));
-    if (!id.is_number_unsigned()) return fail(name, ": the added token ", text::detail::quoted(content), " has no id");
+    const auto* number = id.as<std::uint64_t>();
+    if (number == nullptr) return fail(name, ": the added token ", text::detail::quoted(content), " has no id");
     for (const char* key : {"single_word", "lstrip", "rstrip"}) {
       if (is_true(member(token, key))) {
         return fail(name, ": the added token ", text::detail::quoted(content), " has ", key,
                     ", which g4 does not know");
       }
     }
-    builder.added(static_cast<std::size_t>(id.get<std::uint64_t>()), content, is_true(member(token, "special")),
+    builder.added(static_cast<std::size_t>(*number), content, is_true(member(token, "special")),
                   is_true(member(token, "normalized")));
   }
   return {};
@@ -330,12 +331,11 @@ class tokenizer_json_reader : public io::json_reader {
 /// The ids in generation_config.json, where they are a number or a list of numbers.
 [[nodiscard]] inline std::vector<text::token> ids_of(const io::json& value) {
   std::vector<text::token> ids;
-  if (value.is_number_unsigned()) ids.push_back(token_of(value.get<std::uint64_t>()));
-  if (value.is_array()) {
-    for (const io::json& id : value) {
-      if (id.is_number_unsigned()) ids.push_back(token_of(id.get<std::uint64_t>()));
-    }
-  }
+  const auto take = [&ids](const io::json& one) {
+    if (const auto* id = one.as<std::uint64_t>()) ids.push_back(token_of(*id));
+  };
+  take(value);
+  for (const io::json& one : value) take(one);
   return ids;
 }
 

@@ -1,0 +1,2 @@
+// Files of every format, compiled once.
+#include "g4/io/json.inl"
