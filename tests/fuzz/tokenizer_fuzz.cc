@@ -7,6 +7,7 @@
 
 #include "g4/io/gguf.h"
 #include "g4/load/tokenizer.h"
+#include "g4/text/tokenizer_builder.h"
 #include "g4/text/utf8_stream.h"
 #include "tests/fuzz/read_all.h"
 

@@ -4,6 +4,7 @@
 /// bare control characters, surrogates in pairs. A mark of the byte order in front is passed over.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "g4/core/compiled.h"
 #include "g4/core/result.h"
+#include "g4/io/shown.h"
 
 namespace g4::io {
 
@@ -26,16 +28,16 @@ class json {
   using object_t = std::vector<member>;  ///< by the order of their names, each once
 
   json() : json(nullptr) {}
-  json(std::nullptr_t) {}                                                // NOLINT: a literal reads as the value it is
-  json(bool b) : kind_(kind::boolean) { number_.truth = b; }             // NOLINT
-  json(int n);                                                           // NOLINT
-  json(std::uint64_t n) : kind_(kind::natural) { number_.natural = n; }  // NOLINT
-  json(std::int64_t n) : kind_(kind::negative) { number_.negative = n; } // NOLINT
-  json(double d) : kind_(kind::real) { number_.real = d; }               // NOLINT
-  json(std::string s);                                                   // NOLINT
-  json(const char* s);                                                   // NOLINT
-  json(array_t elements);                                                // NOLINT
-  json(object_t members);                                                // NOLINT: in any order; of equal names the first counts
+  json(std::nullptr_t) {}                                                 // NOLINT: a literal reads as the value it is
+  json(bool b) : kind_(kind::boolean) { number_.truth = b; }              // NOLINT
+  json(int n);                                                            // NOLINT
+  json(std::uint64_t n) : kind_(kind::natural) { number_.natural = n; }   // NOLINT
+  json(std::int64_t n) : kind_(kind::negative) { number_.negative = n; }  // NOLINT
+  json(double d) : kind_(kind::real) { number_.real = d; }                // NOLINT
+  json(std::string s);                                                    // NOLINT
+  json(const char* s);                                                    // NOLINT
+  json(array_t elements);                                                 // NOLINT
+  json(object_t members);  // NOLINT: in any order; of equal names the first counts
   json(const json&);
   json(json&&) noexcept;
   json& operator=(const json&);
@@ -150,6 +152,68 @@ struct json_reader {
 /// fit the limits, is not JSON, or is refused by the reader becomes an error under `name`.
 [[nodiscard]] G4_INLINE result<void> read_json(std::string_view text, std::string_view name, const json_limits& limits,
                                                json_reader& reader);
+
+/// Builds a document from the events of `read_json`, all of a text's or some. A repeated key is refused.
+class json_builder final : public json_reader {
+ public:
+  json root;
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(std::int64_t value) override { return put(value); }
+  bool number_unsigned(std::uint64_t value) override { return put(value); }
+  bool number_float(double value) override { return put(value); }
+  // A copy: the walk's buffer may be far larger than its content.
+  bool string(std::string& value) override { return put(std::string(std::string_view(value))); }
+  bool key(std::string& value) override {
+    open_.back().members.push_back({std::string(std::string_view(value)), {}});
+    return true;
+  }
+  bool start_object() override { return open(true); }
+  bool end_object() override {
+    json::object_t members = std::move(open_.back().members);
+    open_.pop_back();
+    const std::size_t count = members.size();
+    std::vector<std::string_view> names;
+    names.reserve(count);
+    for (const json::member& m : members) names.push_back(m.name);
+    std::sort(names.begin(), names.end());
+    if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end()) {
+      return refuse("holds the key " + shown(*twice) + " twice");
+    }
+    return put(std::move(members));
+  }
+  bool start_array() override { return open(false); }
+  bool end_array() override {
+    json::array_t elements = std::move(open_.back().elements);
+    open_.pop_back();
+    return put(std::move(elements));
+  }
+
+ private:
+  struct container {
+    bool is_object;
+    json::array_t elements;
+    json::object_t members;  // the last one's value is still to come while it is read
+  };
+
+  bool open(bool is_object) {
+    open_.push_back({is_object, {}, {}});
+    return true;
+  }
+  bool put(json value) {
+    if (open_.empty()) {
+      root = std::move(value);
+    } else if (open_.back().is_object) {
+      open_.back().members.back().value = std::move(value);
+    } else {
+      open_.back().elements.push_back(std::move(value));
+    }
+    return true;
+  }
+
+  std::vector<container> open_;
+};
 
 /// A whole document, for small texts such as config.json. Refuses what is not JSON, a repeated key, a number that does
 /// not fit, and what exceeds the limits.

@@ -8,7 +8,6 @@
 
 #include "g4/core/utf8.h"
 #include "g4/io/json.h"
-#include "g4/io/json_builder.h"
 
 namespace g4::io {
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "g4/core/compiled.h"
 #include "g4/core/utf8.h"
 
 namespace g4::text {
@@ -52,29 +53,13 @@ namespace detail {
 }
 
 /// ' ' → U+2581, appended to `out`.
-inline void append_with_visible_blanks(std::string_view text, std::string& out) {
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t blank = text.find(' ', begin);
-    if (blank == std::string_view::npos) {
-      out.append(text.substr(begin));
-      return;
-    }
-    out.append(text.substr(begin, blank - begin)).append(visible_blank);
-    begin = blank + 1;
-  }
-}
+G4_INLINE void append_with_visible_blanks(std::string_view text, std::string& out);
 
 /// U+2581 → ' ', appended to `out`.
-inline void append_with_plain_blanks(std::string_view text, std::string& out) {
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t blank = text.find(visible_blank, begin);
-    if (blank == std::string_view::npos) {
-      out.append(text.substr(begin));
-      return;
-    }
-    out.append(text.substr(begin, blank - begin)).push_back(' ');
-    begin = blank + visible_blank.size();
-  }
-}
+G4_INLINE void append_with_plain_blanks(std::string_view text, std::string& out);
 
 }  // namespace g4::text
+
+#if !defined(G4_COMPILED)
+#include "g4/text/utf8.inl"  // IWYU pragma: keep
+#endif
