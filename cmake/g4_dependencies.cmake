@@ -10,6 +10,5 @@ function(g4_require package target debian)
 endfunction()
 
 g4_require(Eigen3 Eigen3::Eigen libeigen3-dev)
-g4_require(nlohmann_json nlohmann_json::nlohmann_json nlohmann-json3-dev)
 g4_require(tl-expected tl::expected libexpected-dev)
 find_package(Threads REQUIRED)

@@ -43,10 +43,12 @@ std::tuple<int, int, int, std::string> place_of(const std::string& name) {
 
 }  // namespace
 
-result<io::json> read_json_file(const std::string& path) {
+result<json> read_json_file(const std::string& path) {
   const auto map = io::map_file(path);
   if (!map) return unexpected(map.error());
-  return io::parse_json(io::text_of((*map)->bytes()), path, {.bytes = 256u << 20, .depth = 64, .token = 16u << 20});
+  json read = json::parse(io::text_of((*map)->bytes()), nullptr, false);
+  if (read.is_discarded()) return fail(path, ": is not valid JSON");
+  return read;
 }
 
 bool case_folder::has_file(std::string_view inside) const { return std::filesystem::exists(file(inside)); }

@@ -7,11 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "g4/core/result.h"
-#include "g4/io/json.h"
 #include "g4/io/tensor_file.h"
 
 namespace g4::conformance {
+
+using json = nlohmann::json;
 
 class case_folder {
  public:
@@ -21,9 +24,9 @@ class case_folder {
   [[nodiscard]] std::string file(std::string_view inside) const { return path_ + "/" + std::string(inside); }
   [[nodiscard]] bool has_file(std::string_view inside) const;
   /// case.json, or cases.json where that is all there is.
-  [[nodiscard]] const io::json& about() const { return about_; }
+  [[nodiscard]] const json& about() const { return about_; }
   /// config.json; null without one.
-  [[nodiscard]] const io::json& config() const { return config_; }
+  [[nodiscard]] const json& config() const { return config_; }
 
   /// Names of the outputs in the order data flows through a model.
   [[nodiscard]] std::vector<std::string> outputs() const;
@@ -44,12 +47,12 @@ class case_folder {
 
   std::string path_;
   std::string name_;
-  io::json about_;
-  io::json config_;
+  json about_;
+  json config_;
   std::optional<io::tensor_file> expected_;
 };
 
 /// A text file as JSON.
-[[nodiscard]] result<io::json> read_json_file(const std::string& path);
+[[nodiscard]] result<json> read_json_file(const std::string& path);
 
 }  // namespace g4::conformance

@@ -10,7 +10,7 @@ namespace g4::conformance {
 namespace {
 
 /// Ids that only hold a place, by the config's several spellings.
-std::set<std::int32_t> placeholder_ids(const io::json& config) {
+std::set<std::int32_t> placeholder_ids(const json& config) {
   static constexpr std::array keys{"image_token_id",    "audio_token_id",    "video_token_id",
                                    "image_token_index", "audio_token_index", "video_token_index"};
   std::set<std::int32_t> ids;
@@ -23,7 +23,7 @@ std::set<std::int32_t> placeholder_ids(const io::json& config) {
   return ids;
 }
 
-std::int32_t first_tower_id_of(const io::json& config) {
+std::int32_t first_tower_id_of(const json& config) {
   std::int32_t first = std::numeric_limits<std::int32_t>::max();
   if (!config.is_object()) return first;
   for (const char* tower : {"vision_config", "audio_config"}) {

@@ -49,7 +49,7 @@ result<arguments> read_arguments(int argc, char** argv) {
 enum class kind { model, long_model, embedder, drafter, real, rope, prompts, tokenizer, images, sound, unknown };
 
 kind kind_of(const case_folder& folder) {
-  const io::json& about = folder.about();
+  const json& about = folder.about();
   if (folder.has_file("config.json")) {
     if (folder.has("rows") && folder.has("offset.input_ids")) return kind::long_model;
     if (folder.has_file("assistant/config.json")) return kind::drafter;

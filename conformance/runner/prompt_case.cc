@@ -7,6 +7,8 @@
 
 #include "conformance/runner/checks.h"
 #include "conformance/runner/vocabulary.h"
+#include "g4/io/json.h"
+#include "g4/io/shown.h"
 #include "g4/load/chat.h"
 #include "g4/text/chat_gemma3.h"
 #include "g4/text/chat_gemma4.h"
@@ -45,15 +47,19 @@ void compare(report& out, const std::string& name, const std::string& found, con
                        io::shown(expected.substr(from, 60)) + "\"");
 }
 
-result<text::prompt> prompt_of_row(bool gemma4, const io::json& row) {
-  auto messages = load::messages_from_json(row.at("messages"));
+result<text::prompt> prompt_of_row(bool gemma4, const json& row) {
+  const auto said = io::parse_json(row.at("messages").dump(), "messages");
+  if (!said) return unexpected(said.error());
+  auto messages = load::messages_from_json(*said);
   if (!messages) return unexpected(messages.error());
-  const io::json options = row.contains("options") ? row.at("options") : row;
+  const json options = row.contains("options") ? row.at("options") : row;
   const bool generation = options.value("add_generation_prompt", false);
   if (!gemma4) return text::gemma3_prompt(*messages, {.generation_prompt = generation});
   std::vector<text::tool> tools;
   if (options.contains("tools") && !options.at("tools").is_null()) {
-    auto read = load::tools_from_json(options.at("tools"));
+    const auto listed = io::parse_json(options.at("tools").dump(), "tools");
+    if (!listed) return unexpected(listed.error());
+    auto read = load::tools_from_json(*listed);
     if (!read) return unexpected(read.error());
     tools = std::move(*read);
   }
@@ -63,7 +69,7 @@ result<text::prompt> prompt_of_row(bool gemma4, const io::json& row) {
 }
 
 /// What the row's media amount to; for Gemma 3 an image for every mark.
-result<std::vector<text::medium>> media_of_row(bool gemma4, const io::json& row) {
+result<std::vector<text::medium>> media_of_row(bool gemma4, const json& row) {
   std::vector<text::medium> media;
   if (!gemma4) {
     const auto prompt = row.at("prompt").get<std::string>();
@@ -73,7 +79,7 @@ result<std::vector<text::medium>> media_of_row(bool gemma4, const io::json& row)
     }
     return media;
   }
-  for (const io::json& m : row.at("media")) {
+  for (const json& m : row.at("media")) {
     text::medium next;
     if (m.contains("samples")) {
       next.is = text::medium::kind::audio;
@@ -100,7 +106,7 @@ result<std::vector<text::medium>> media_of_row(bool gemma4, const io::json& row)
   return media;
 }
 
-void check_media(bool gemma4, const std::string& name, const io::json& row, report& out) {
+void check_media(bool gemma4, const std::string& name, const json& row, report& out) {
   const auto media = media_of_row(gemma4, row);
   if (!media) return out.failed(name + " soft tokens", media.error().message);
   if (const auto counts = row.find("soft_tokens"); counts != row.end()) {
@@ -123,7 +129,7 @@ void check_family(const case_folder& folder, const char* family, const text::tok
   if (found == folder.about().end()) return;
   const bool gemma4 = std::string_view(family) == "gemma4";
   std::size_t without_ids = 0;
-  for (const io::json& row : found->at("rows")) {
+  for (const json& row : found->at("rows")) {
     const std::string name = std::string(family) + " " + row.value("name", "");
     const auto prompt = prompt_of_row(gemma4, row);
     if (!prompt) {
@@ -151,7 +157,7 @@ void check_counts(const case_folder& folder, const char* name, report& out, Chec
   const auto rows = folder.about().find(name);
   if (rows == folder.about().end()) return;
   std::size_t wrong = 0;
-  for (const io::json& row : *rows) wrong += same(row) ? 0 : 1;
+  for (const json& row : *rows) wrong += same(row) ? 0 : 1;
   out.exact(name, wrong, rows->size());
 }
 
@@ -166,14 +172,14 @@ result<void> check_prompts(const case_folder& folder, const check_options& optio
   }
   for (const char* family : {"gemma4", "gemma3"})
     check_family(folder, family, vocabulary ? &*vocabulary : nullptr, out);
-  check_counts(folder, "image_token_counts", out, [](const io::json& row) {
+  check_counts(folder, "image_token_counts", out, [](const json& row) {
     const auto size = text::gemma4_image_size(row.at("height").get<std::size_t>(), row.at("width").get<std::size_t>(),
                                               row.at("budget").get<std::size_t>());
     return size && size->soft_tokens == row.at("soft_tokens").get<std::size_t>() &&
            size->height == row.at("resized").at(0).get<std::size_t>() &&
            size->width == row.at("resized").at(1).get<std::size_t>();
   });
-  check_counts(folder, "audio_token_counts", out, [](const io::json& row) {
+  check_counts(folder, "audio_token_counts", out, [](const json& row) {
     const auto size = text::gemma4_audio_size(row.at("samples").get<std::size_t>());
     return size && size->soft_tokens == row.at("soft_tokens").get<std::size_t>() &&
            size->frames == row.at("frames").get<std::size_t>() &&

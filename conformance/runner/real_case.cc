@@ -20,14 +20,14 @@ constexpr std::size_t long_enough = 650;
 
 class prompt_check {
  public:
-  prompt_check(const case_folder& folder, const running_on& on, loaded_model& model, const io::json& facts, report& out)
+  prompt_check(const case_folder& folder, const running_on& on, loaded_model& model, const json& facts, report& out)
       : folder_(folder),
         on_(on),
         model_(model),
         facts_(facts),
         out_(out),
         prefix_(std::to_string(facts.at("index").get<int>()) + ".") {
-    const io::json& tolerance = folder.about().at("suggested_tolerance");
+    const json& tolerance = folder.about().at("suggested_tolerance");
     logits_atol_ = tolerance.at("logits_atol").get<double>();
     hidden_rtol_ = on.fast ? fast_relative : tolerance.at("hidden_rtol_of_max_abs").get<double>();
   }
@@ -137,7 +137,7 @@ class prompt_check {
   const case_folder& folder_;
   const running_on& on_;
   loaded_model& model_;
-  const io::json& facts_;
+  const json& facts_;
   report& out_;
   std::string prefix_;
   double logits_atol_ = 0;
@@ -149,7 +149,7 @@ result<void> check_divergence(const case_folder& folder, const running_on& on, c
                               loaded_model& fast, report& out) {
   auto exact = on.how.load(file, load::format::gguf, false);
   if (!exact) return unexpected(exact.error());
-  for (const io::json& facts : folder.about().at("prompts")) {
+  for (const json& facts : folder.about().at("prompts")) {
     const std::string name = std::to_string(facts.at("index").get<int>());
     const prompt what{folder.integers(name + ".input_ids"), {}, {}, {}};
     constexpr std::size_t piece = 32;  // logits of so many tokens are kept: a vocabulary row is 2 MB
@@ -201,7 +201,7 @@ result<void> check_real(const case_folder& folder, const running_on& on, const c
   if (!file) return unexpected(file.error());
   auto model = on.how.load(file->tensors, load::format::gguf, on.fast);
   if (!model) return unexpected(model.error());
-  for (const io::json& facts : folder.about().at("prompts")) {
+  for (const json& facts : folder.about().at("prompts")) {
     if (auto done = prompt_check(folder, on, **model, facts, out).run(); !done) return done;
   }
   return on.fast ? check_divergence(folder, on, file->tensors, **model, out) : result<void>{};

@@ -40,7 +40,7 @@ table<Scalar> table_of(const std::vector<double>& frequencies, const std::vector
 
 class flavour_check {
  public:
-  flavour_check(const case_folder& folder, const std::string& name, const io::json& facts, report& out)
+  flavour_check(const case_folder& folder, const std::string& name, const json& facts, report& out)
       : folder_(folder), name_(name), out_(out), positions_(folder.integers("positions")) {
     d_ = facts.at("head_dim").get<int>();
     const rope_spec rope{facts.at("theta").get<float>(), facts.value("factor", 1.0f),

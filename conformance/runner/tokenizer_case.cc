@@ -53,7 +53,7 @@ result<void> check_tokenizer(const case_folder& folder, const check_options& opt
   std::map<std::string, tally> encoded;
   tally decoded, returned, plain;
   std::size_t contested = 0;
-  for (const io::json& row : folder.about().at("strings")) {
+  for (const json& row : folder.about().at("strings")) {
     const auto text = row.at("text").get<std::string>();
     const auto ids = row.at("ids").get<std::vector<std::int32_t>>();
     decoded.see(text_of(ids) == row.at("decoded").get<std::string>(), text);
@@ -75,7 +75,7 @@ result<void> check_tokenizer(const case_folder& folder, const check_options& opt
 
   tally odd, odd_back;
   if (const auto rows = folder.about().find("invalid_utf8"); rows != folder.about().end()) {
-    for (const io::json& row : *rows) {
+    for (const json& row : *rows) {
       const auto hex = row.at("bytes_hex").get<std::string>();
       const auto found = ids_of(bytes_of_hex(hex), true);
       odd.see(found == row.at("ids_llama_cpp").get<std::vector<std::int32_t>>(), hex);

@@ -7,6 +7,7 @@
 
 #include "g4/io/gguf.h"
 #include "g4/load/tokenizer.h"
+#include "g4/text/tokenizer_builder.h"
 #include "g4/text/utf8_stream.h"
 #include "tests/fuzz/read_all.h"
 
@@ -24,7 +25,7 @@ std::string joined(const text::tokenizer& tokens, const std::vector<text::token>
   std::string all;
   for (const text::token id : ids) {
     const std::string_view shown = stream.push(id);
-    expect(text::is_utf8(shown));
+    expect(is_utf8(shown));
     all += shown;
   }
   return all += stream.finish();
@@ -41,7 +42,7 @@ void use(const text::tokenizer& tokens, std::string_view text, bool sound) {
     const auto decoded = tokens.decode(*ids);
     expect(decoded.has_value());
     if (special || !sound) continue;
-    const bool utf8 = text::is_utf8(text);
+    const bool utf8 = is_utf8(text);
     const bool blank = text.find(' ') != std::string_view::npos;
     if (text.find("\xE2\x96\x81") == std::string_view::npos && (utf8 || !blank)) expect(*decoded == text);
     const std::string shown = joined(tokens, *ids);

@@ -110,11 +110,11 @@ TEST(safetensors_damage, header_not_json) {
   EXPECT_DAMAGED("{\"\xff\":1}", 0, "is not valid JSON");
 }
 TEST(safetensors_damage, nested_beyond_reason) {
-  EXPECT_DAMAGED("{\"a\":" + std::string(100'000, '['), 0, "is nested more than 3 deep");
+  EXPECT_DAMAGED("{\"a\":" + std::string(100'000, '['), 0, "a is described by a list; expected an object");
 }
 TEST(safetensors_damage, a_name_beyond_reason) {
   EXPECT_DAMAGED("{\"" + std::string(2'000'000, 'a') + "\":{}}", 0,
-                 "a string, a number or a stretch without either longer than 1048576 bytes");
+                 "holds a string or a number longer than 1048576 bytes");
   EXPECT_DAMAGED("{\"" + std::string(2000, 'a') + "\":{}}", 0, "longer than 1024 bytes");
 }
 TEST(safetensors_damage, a_name_that_is_not_text) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "g4/io/json.h"
 #include "g4/load/chat.h"
 #include "g4/text/chat_gemma3.h"
 #include "g4/text/chat_gemma4.h"
@@ -21,8 +22,11 @@ namespace {
 using namespace g4;
 using json = nlohmann::json;
 
+/// The same value, as the library reads it.
+io::json read_again(const json& value) { return *io::parse_json(value.dump(), "a case", {.depth = 64}); }
+
 result<text::prompt> rendered(const std::string& family, const json& row) {
-  auto messages = load::messages_from_json(row["messages"]);
+  auto messages = load::messages_from_json(read_again(row["messages"]));
   if (!messages) return unexpected(messages.error());
   const json options = row.value("options", row);
   if (family == "gemma3") {
@@ -30,7 +34,7 @@ result<text::prompt> rendered(const std::string& family, const json& row) {
   }
   std::vector<text::tool> tools;
   if (options.contains("tools")) {
-    auto read = load::tools_from_json(options["tools"]);
+    auto read = load::tools_from_json(read_again(options["tools"]));
     if (!read) return unexpected(read.error());
     tools = std::move(*read);
   }

@@ -1,6 +1,7 @@
 // The tokenizer against Hugging Face's, on a small vocabulary in its three forms and on the real one; against the
 // definition of byte-pair encoding; and its work counted on texts that make careless ones quadratic.
 #include "g4/text/tokenizer.h"
+#include "g4/text/tokenizer_builder.h"
 
 #include <gtest/gtest.h>
 

@@ -30,7 +30,7 @@ TEST(utf8_stream, every_piece_whole_and_their_sum_the_text) {
     ASSERT_TRUE(encoded);
     for (const text::token id : *encoded) {
       const auto shown = stream.push(id);
-      EXPECT_TRUE(text::is_utf8(shown));
+      EXPECT_TRUE(is_utf8(shown));
       all += shown;
     }
     EXPECT_EQ(stream.finish(), "");

@@ -221,12 +221,11 @@ class quantiser {
   /// How many tokens the model was trained to hold, by config.json, or by what is usual for its size.
   [[nodiscard]] int context_in(const io::json& config) const {
     constexpr std::int64_t most = 1 << 30;
-    const auto text = config.is_object() ? config.find("text_config") : config.end();
-    const io::json& inner = config.is_object() && text != config.end() && text->is_object() ? *text : config;
-    if (!inner.is_object()) return load::trained_context(from_.spec);
-    const auto found = inner.find("max_position_embeddings");
-    if (found == inner.end() || !found->is_number_unsigned()) return load::trained_context(from_.spec);
-    return static_cast<int>(std::clamp<std::uint64_t>(found->get<std::uint64_t>(), 1, most));
+    const io::json* text = config.find("text_config");
+    const io::json* found = (text != nullptr && text->is_object() ? *text : config).find("max_position_embeddings");
+    const auto* context = found == nullptr ? nullptr : found->as<std::uint64_t>();
+    if (context == nullptr) return load::trained_context(from_.spec);
+    return static_cast<int>(std::clamp<std::uint64_t>(*context, 1, most));
   }
 
   [[nodiscard]] std::size_t rows_of_table() const {

@@ -1,18 +1,12 @@
 /// Writes a safetensors file (layout: see safetensors.h).
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
+#include "g4/core/compiled.h"
 #include "g4/core/result.h"
-#include "g4/io/json.h"
-#include "g4/io/safetensors.h"
 #include "g4/io/tensor_file.h"
 #include "g4/io/tensor_writer.h"
 
@@ -27,50 +21,12 @@ namespace g4::io {
 /// metadata   pairs for `__metadata__`, in UTF-8; other readers expect {"format", "pt"}
 ///
 /// Refuses a repeated or impossible name, a size that overflows, and an element type without a dtype (blocks).
-[[nodiscard]] inline result<tensor_writer> write_safetensors(
+[[nodiscard]] G4_INLINE result<tensor_writer> write_safetensors(
     const std::string& path, std::span<const tensor_plan> plan,
-    std::span<const std::pair<std::string, std::string>> metadata = {}) {
-  if (auto checked = tensor_writer::check(path, plan); !checked) return unexpected(std::move(checked.error()));
-  const auto quoted = [](std::string_view text) {
-    return json(text).dump(-1, ' ', true, json::error_handler_t::replace);
-  };
-  std::string header = "{";
-  const auto separate = [&header] {
-    if (header.size() > 1) header += ',';
-  };
-  if (!metadata.empty()) {
-    header += "\"__metadata__\":{";
-    for (std::size_t i = 0; i < metadata.size(); ++i) {
-      header += (i > 0 ? "," : "") + quoted(metadata[i].first) + ":" + quoted(metadata[i].second);
-    }
-    header += '}';
-  }
-  std::size_t at = 0;
-  for (const tensor_plan& tensor : plan) {
-    if (tensor.name == "__metadata__") return fail(path, ": no tensor can be called \"__metadata__\"");
-    if (!safetensors_type(tensor.type.name)) {
-      return fail(path, ": ", tensor.name, " is to be ", std::string(tensor.type.name),
-                  ", for which safetensors has no dtype");
-    }
-    const std::size_t bytes = *bytes_of(tensor.type, tensor.dims);
-    if (bytes > SIZE_MAX - at) return fail(path, ": is to be larger than any file");
-    separate();
-    header += quoted(tensor.name) + ":{\"dtype\":" + quoted(tensor.type.name) + ",\"shape\":[";
-    for (std::size_t d = 0; d < tensor.dims.rank(); ++d) header += (d > 0 ? "," : "") + std::to_string(tensor.dims[d]);
-    header += "],\"data_offsets\":[";
-    header += std::to_string(at);  // in one sentence g++ 12 fears that the pieces overlap
-    header += ',';
-    header += std::to_string(at + bytes);
-    header += "]}";
-    at += bytes;
-  }
-  header += '}';
-  // Spaces, so that the data begins at a multiple of eight bytes.
-  header.append((8 - header.size() % 8) % 8, ' ');
-  const std::uint64_t length = header.size();
-  std::string head(sizeof length, '\0');
-  std::memcpy(head.data(), &length, sizeof length);
-  return tensor_writer::start(path, head + header, plan, 1);
-}
+    std::span<const std::pair<std::string, std::string>> metadata = {});
 
 }  // namespace g4::io
+
+#if !defined(G4_COMPILED)
+#include "g4/io/safetensors_writer.inl"  // IWYU pragma: keep
+#endif

@@ -10,11 +10,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "g4/core/compiled.h"
 #include "g4/core/result.h"
 #include "g4/io/mapped_file.h"
+#include "g4/io/shown.h"
 #include "g4/tensor/let_go.h"
 #include "g4/tensor/storage.h"
 
@@ -72,14 +73,7 @@ class extents {
 };
 
 /// "[1024, 640]"
-[[nodiscard]] inline std::string to_string(const extents& dims) {
-  std::string text = "[";
-  for (const std::size_t size : dims) {
-    if (text.size() > 1) text += ", ";
-    text += std::to_string(size);
-  }
-  return text + "]";
-}
+[[nodiscard]] G4_INLINE std::string to_string(const extents& dims);
 
 /// a · b, or nothing when it does not fit.
 [[nodiscard]] constexpr std::optional<std::size_t> multiply(std::size_t a, std::size_t b) {
@@ -100,23 +94,9 @@ class extents {
   return elements ? bytes : std::nullopt;
 }
 
-/// Text from a file, fit to stand in an error: control and non-ASCII bytes become '?', and it is cut after 120 bytes.
-[[nodiscard]] inline std::string shown(std::string_view text) {
-  constexpr std::size_t most = 120;
-  std::string out(text.substr(0, most));
-  for (char& c : out) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  if (text.size() > most) out += "...";
-  return out;
-}
-
 /// A tensor's name is 1 to 1024 printable ASCII characters; so are all names of all formats, and nothing else needs
 /// care when it is printed.
-[[nodiscard]] inline bool is_tensor_name(std::string_view name) {
-  return !name.empty() && name.size() <= 1024 &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
-}
+[[nodiscard]] G4_INLINE bool is_tensor_name(std::string_view name);
 
 /// One tensor of a checkpoint. `bytes` has the size that type and dims ask for.
 struct tensor_entry {
@@ -139,23 +119,7 @@ class tensor_file {
   /// name   what errors call the whole: a path
   /// files  kept alive as long as this is; may be empty if the caller keeps the bytes alive
   [[nodiscard]] static result<tensor_file> make(std::string name, std::vector<tensor_entry> tensors,
-                                                std::vector<std::shared_ptr<const mapped_file>> files) {
-    tensor_file out;
-    out.name_ = std::move(name);
-    out.tensors_ = std::move(tensors);
-    out.files_ = std::move(files);
-    out.by_name_.resize(out.tensors_.size());
-    for (std::size_t i = 0; i < out.by_name_.size(); ++i) out.by_name_[i] = static_cast<std::uint32_t>(i);
-    const auto name_of = [&out](std::uint32_t i) -> const std::string& { return out.tensors_[i].name; };
-    std::sort(out.by_name_.begin(), out.by_name_.end(),
-              [&](std::uint32_t a, std::uint32_t b) { return name_of(a) < name_of(b); });
-    const auto twice = std::adjacent_find(out.by_name_.begin(), out.by_name_.end(),
-                                          [&](std::uint32_t a, std::uint32_t b) { return name_of(a) == name_of(b); });
-    if (twice != out.by_name_.end()) {
-      return fail(out.name_, ": holds two tensors called ", shown(name_of(*twice)));
-    }
-    return out;
-  }
+                                                std::vector<std::shared_ptr<const mapped_file>> files);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   /// In the order of the file (of the files, one after the other).
@@ -163,24 +127,13 @@ class tensor_file {
   [[nodiscard]] std::span<const std::shared_ptr<const mapped_file>> files() const { return files_; }
 
   /// The tensor of that name, or null.
-  [[nodiscard]] const tensor_entry* find(std::string_view name) const {
-    const auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
-                                     [this](std::uint32_t i, std::string_view n) { return tensors_[i].name < n; });
-    return at != by_name_.end() && tensors_[*at].name == name ? &tensors_[*at] : nullptr;
-  }
+  [[nodiscard]] const tensor_entry* find(std::string_view name) const;
 
   /// What errors call the file that holds a tensor: its own path where the checkpoint has several files.
-  [[nodiscard]] const std::string& file_name(const tensor_entry& tensor) const {
-    return tensor.file < files_.size() ? files_[tensor.file]->path() : name_;
-  }
+  [[nodiscard]] const std::string& file_name(const tensor_entry& tensor) const;
 
   /// To be told which bytes of a tensor nobody will read again soon: lets go of their pages. Good while the file is.
-  [[nodiscard]] let_go pages_of(const tensor_entry& tensor) const {
-    if (tensor.file >= files_.size()) return {};
-    return {files_[tensor.file].get(), [](const void* self, std::span<const std::byte> bytes) {
-              static_cast<const mapped_file*>(self)->release(bytes);
-            }};
-  }
+  [[nodiscard]] let_go pages_of(const tensor_entry& tensor) const;
 
  private:
   std::string name_;
@@ -190,11 +143,10 @@ class tensor_file {
 };
 
 /// How g4 reads a tensor as weights, or the sentence that says which storages it does read.
-[[nodiscard]] inline result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor) {
-  if (tensor.type.weights) return *tensor.type.weights;
-  return fail(file.file_name(tensor), ": ", tensor.name, " is stored as ", std::string(tensor.type.name),
-              ", which g4 does not read as weights; it reads F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
-              "Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS and MXFP4. Convert the model to one of these, Q4_K_M for example");
-}
+[[nodiscard]] G4_INLINE result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor);
 
 }  // namespace g4::io
+
+#if !defined(G4_COMPILED)
+#include "g4/io/tensor_file.inl"  // IWYU pragma: keep
+#endif

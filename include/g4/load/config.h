@@ -25,6 +25,7 @@
 
 #include "g4/core/result.h"
 #include "g4/io/json.h"
+#include "g4/io/shown.h"
 #include "g4/load/check_spec.h"
 #include "g4/policy/attention.h"
 #include "g4/spec/text.h"
@@ -64,11 +65,11 @@ inline constexpr std::string_view tower_keys[] = {
 /// A value as errors quote it.
 [[nodiscard]] inline std::string shown_json(const io::json& value) {
   if (value.is_null()) return "null";
-  if (const auto* truth = value.get_ptr<const bool*>()) return *truth ? "true" : "false";
-  if (const auto* whole = value.get_ptr<const std::uint64_t*>()) return std::to_string(*whole);
-  if (const auto* negative = value.get_ptr<const std::int64_t*>()) return std::to_string(*negative);
-  if (const auto* text = value.get_ptr<const std::string*>()) return "\"" + io::shown(*text) + "\"";
-  if (const auto* real = value.get_ptr<const double*>()) {
+  if (const auto* truth = value.as<bool>()) return *truth ? "true" : "false";
+  if (const auto* whole = value.as<std::uint64_t>()) return std::to_string(*whole);
+  if (const auto* negative = value.as<std::int64_t>()) return std::to_string(*negative);
+  if (const auto* text = value.as<std::string>()) return "\"" + io::shown(*text) + "\"";
+  if (const auto* real = value.as<double>()) {
     std::array<char, 32> digits{};
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), *real).ptr;
     return {digits.data(), end};
@@ -96,10 +97,9 @@ class config_object {
 
   /// The value of a key, or null where it is absent.
   [[nodiscard]] const io::json* take(std::string_view key) {
-    const auto at = object_.find(std::string(key));
-    if (at == object_.end()) return nullptr;
-    used_.push_back(key);
-    return &*at;
+    const io::json* value = object_.find(key);
+    if (value != nullptr) used_.push_back(key);
+    return value;
   }
   /// As `take`; a JSON null counts as absent.
   [[nodiscard]] const io::json* take_set(std::string_view key) {
@@ -113,7 +113,7 @@ class config_object {
   }
   [[nodiscard]] int whole_of(std::string_view key, const io::json& value, int least, int most) {
     // Negative numbers are signed; what does not fit into 63 bits is unsigned and above every `most`.
-    if (const auto* n = value.get_ptr<const std::uint64_t*>()) {
+    if (const auto* n = value.as<std::uint64_t>()) {
       if (*n <= static_cast<std::uint64_t>(most) && static_cast<int>(*n) >= least) return static_cast<int>(*n);
     }
     expected(key, value, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
@@ -135,9 +135,9 @@ class config_object {
   [[nodiscard]] float real_of(std::string_view key, const io::json& value, float least, float most, const char* what) {
     double number = 0;
     bool is_number = true;
-    if (const auto* whole = value.get_ptr<const std::uint64_t*>()) {
+    if (const auto* whole = value.as<std::uint64_t>()) {
       number = static_cast<double>(*whole);
-    } else if (const auto* real = value.get_ptr<const double*>()) {
+    } else if (const auto* real = value.as<double>()) {
       number = *real;
     } else {
       is_number = false;
@@ -152,7 +152,7 @@ class config_object {
   [[nodiscard]] bool truth(std::string_view key, bool fallback) {
     const io::json* value = take(key);
     if (value == nullptr) return fallback;
-    if (const auto* truth = value->get_ptr<const bool*>()) return *truth;
+    if (const auto* truth = value->as<bool>()) return *truth;
     expected(key, *value, "true or false");
     return fallback;
   }
@@ -160,13 +160,13 @@ class config_object {
   void only(std::string_view key, bool choice) {
     const io::json* value = take_set(key);
     if (value == nullptr) return;
-    const auto* truth = value->get_ptr<const bool*>();
+    const auto* truth = value->as<bool>();
     if (truth == nullptr || *truth != choice) expected(key, *value, choice ? "true" : "false");
   }
   [[nodiscard]] std::string_view text(std::string_view key, std::string_view fallback) {
     const io::json* value = take(key);
     if (value == nullptr) return fallback;
-    if (const auto* text = value->get_ptr<const std::string*>()) return *text;
+    if (const auto* text = value->as<std::string>()) return *text;
     expected(key, *value, "a string");
     return fallback;
   }
@@ -193,9 +193,9 @@ class config_object {
   /// Refuses what nobody has asked for. A null sets nothing.
   void finish() {
     if (failed()) return;
-    for (auto it = object_.begin(); it != object_.end(); ++it) {
-      if (it->is_null() || std::find(used_.begin(), used_.end(), it.key()) != used_.end()) continue;
-      refuse(io::shown(it.key()),
+    for (const auto& [key, value] : object_.members()) {
+      if (value.is_null() || std::find(used_.begin(), used_.end(), key) != used_.end()) continue;
+      refuse(io::shown(key),
              " is a key that g4 does not know; it may change the arithmetic, so the model is refused");
       return;
     }
@@ -348,7 +348,7 @@ class text_config_reader {
         kind_.family == config_family::gemma3 && kind_.nested ? visibility::images_everywhere : visibility::causal;
     visibility found = with_images;
     const io::json* value = keys_.take(key);
-    const bool* truth = value != nullptr ? value->get_ptr<const bool*>() : nullptr;
+    const bool* truth = value != nullptr ? value->as<bool>() : nullptr;
     if (value == nullptr) {
       if (kind_.family == config_family::gemma4_unified) found = visibility::images_on_local;
     } else if (value->is_null() || (truth != nullptr && !*truth)) {
@@ -481,9 +481,8 @@ class text_config_reader {
     }
     if (each == nullptr) return;
     std::array<bool, max_layers> seen{};
-    for (auto it = each->begin(); it != each->end(); ++it) {
-      const std::string key = "per_layer_config." + io::shown(it.key());
-      const std::string& digits = it.key();  // "5" and "05" are the same layer
+    for (const auto& [digits, value] : each->members()) {  // "5" and "05" are the same layer
+      const std::string key = "per_layer_config." + io::shown(digits);
       int l = -1;
       const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), l);
       if (bad != std::errc{} || end != digits.data() + digits.size() || l < 0 || l >= m_.layers) {
@@ -492,11 +491,11 @@ class text_config_reader {
       }
       if (seen[static_cast<std::size_t>(l)]) keys_.refuse(key, " is given twice");
       seen[static_cast<std::size_t>(l)] = true;
-      if (!it->is_object()) {
-        keys_.expected(key, *it, "an object");
+      if (!value.is_object()) {
+        keys_.expected(key, value, "an object");
         return;
       }
-      config_object own(*it, keys_.path(key) + ".", problem_);
+      config_object own(value, keys_.path(key) + ".", problem_);
       layer_kind& k = layer(l);
       k.head_size = own.whole("head_dim", k.head_size, 2, 1 << 16);
       k.key_value_heads = own.whole("num_key_value_heads", k.key_value_heads, 1, 4096);

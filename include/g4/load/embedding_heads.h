@@ -50,17 +50,14 @@ namespace detail {
 
 /// The string at `key`, or nothing.
 [[nodiscard]] inline std::string_view string_at(const io::json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto found = object.find(key);
-  if (found == object.end()) return {};
-  const auto* text = found->get_ptr<const io::json::string_t*>();
+  const io::json* found = object.find(key);
+  const auto* text = found == nullptr ? nullptr : found->as<std::string>();
   return text == nullptr ? std::string_view{} : std::string_view(*text);
 }
 
 [[nodiscard]] inline bool truth_at(const io::json& object, const char* key) {
-  if (!object.is_object()) return false;
-  const auto found = object.find(key);
-  const auto* flag = found == object.end() ? nullptr : found->get_ptr<const io::json::boolean_t*>();
+  const io::json* found = object.find(key);
+  const auto* flag = found == nullptr ? nullptr : found->as<bool>();
   return flag != nullptr && *flag;
 }
 

@@ -4,13 +4,12 @@
 /// top k, top p, min p. Where two logits are equal the lower id goes first, so exactly k survive top k.
 #pragma once
 
-#include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "g4/core/compiled.h"
 #include "g4/sample/random.h"
 
 namespace g4::sample {
@@ -49,30 +48,8 @@ struct candidate {
 }
 
 /// The `k` likeliest of `logits` [V], in order, into room [≥ min(k, V), and ≥ V for k above 1024]. No logit is a NaN.
-[[nodiscard]] inline std::span<candidate> top_k(std::span<const float> logits, std::size_t k,
-                                                std::span<candidate> room) {
-  k = std::min(k, logits.size());
-  const auto at = [&](std::size_t id) { return candidate{static_cast<std::int32_t>(id), logits[id], 0}; };
-  const auto middle = room.begin() + static_cast<std::ptrdiff_t>(k);
-  if (k > 1024) {
-    for (std::size_t id = 0; id < logits.size(); ++id) room[id] = at(id);
-    const auto end = room.begin() + static_cast<std::ptrdiff_t>(logits.size());
-    if (middle != end) std::nth_element(room.begin(), middle, end, ahead);
-    std::sort(room.begin(), middle, ahead);
-  } else {
-    // A heap of the best so far with the worst of them on top: few logits ever enter it.
-    for (std::size_t id = 0; id < k; ++id) room[id] = at(id);
-    std::make_heap(room.begin(), middle, ahead);
-    for (std::size_t id = k; id < logits.size(); ++id) {
-      if (!(logits[id] > room[0].logit)) continue;
-      std::pop_heap(room.begin(), middle, ahead);
-      room[k - 1] = at(id);
-      std::push_heap(room.begin(), middle, ahead);
-    }
-    std::sort_heap(room.begin(), middle, ahead);
-  }
-  return room.first(k);
-}
+[[nodiscard]] G4_INLINE std::span<candidate> top_k(std::span<const float> logits, std::size_t k,
+                                                   std::span<candidate> room);
 
 /// Weight of a logit whose likeliest neighbour has `highest`: e^((logit − highest)/T). In double, where no
 /// temperature a float can hold overflows.
@@ -81,45 +58,22 @@ struct candidate {
 }
 
 /// Gives every candidate its weight; the first is the likeliest.
-inline void weigh(std::span<candidate> sorted, float temperature) {
-  for (candidate& c : sorted) c.weight = weight_of(c.logit, sorted[0].logit, temperature);
-}
+G4_INLINE void weigh(std::span<candidate> sorted, float temperature);
 
-[[nodiscard]] inline double total_weight(std::span<const candidate> candidates) {
-  double sum = 0;
-  for (const candidate& c : candidates) sum += c.weight;
-  return sum;
-}
+[[nodiscard]] G4_INLINE double total_weight(std::span<const candidate> candidates);
 
 /// How many of `sorted` stay for top p: those before which less than `p` of `total` lies. At least one; all of them
 /// when even they have less than `p`.
-[[nodiscard]] inline std::size_t count_top_p(std::span<const candidate> sorted, double p, double total) {
-  double before = 0;
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    if (i > 0 && before >= p * total) return i;
-    before += sorted[i].weight;
-  }
-  return sorted.size();
-}
+[[nodiscard]] G4_INLINE std::size_t count_top_p(std::span<const candidate> sorted, double p, double total);
 
 /// How many of `sorted` stay for min p: those with at least `p` times the weight of the first.
-[[nodiscard]] inline std::size_t count_min_p(std::span<const candidate> sorted, double p) {
-  std::size_t count = 1;
-  while (count < sorted.size() && sorted[count].weight >= p * sorted[0].weight) ++count;
-  return count;
-}
+[[nodiscard]] G4_INLINE std::size_t count_min_p(std::span<const candidate> sorted, double p);
 
 /// One of `candidates` (not empty), each as likely as its weight.
-[[nodiscard]] inline std::int32_t draw(std::span<const candidate> candidates, generator& random) {
-  double left = random.uniform() * total_weight(candidates);
-  std::int32_t chosen = candidates[0].id;
-  for (const candidate& c : candidates) {
-    if (c.weight <= 0) continue;
-    chosen = c.id;  // rounding may leave a little beyond the last one: that one it is
-    left -= c.weight;
-    if (left < 0) break;
-  }
-  return chosen;
-}
+[[nodiscard]] G4_INLINE std::int32_t draw(std::span<const candidate> candidates, generator& random);
 
 }  // namespace g4::sample
+
+#if !defined(G4_COMPILED)
+#include "g4/sample/candidates.inl"  // IWYU pragma: keep
+#endif

@@ -1,15 +1,14 @@
 /// What a conversation is made of, before a model's own format: roles, contents, tools.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
+#include "g4/core/compiled.h"
 #include "g4/text/tokenizer.h"
 #include "g4/text/value.h"
 
@@ -65,16 +64,11 @@ struct prompt {
   std::vector<text_range> said;
 
   void markup(std::string_view s) { text += s; }
-  void say(std::string_view s) {
-    if (s.empty()) return;
-    const std::size_t begin = text.size();
-    text += s;
-    if (!said.empty() && said.back().end == begin) {
-      said.back().end = text.size();
-    } else {
-      said.push_back({begin, text.size()});
-    }
-  }
+  void say(std::string_view s);
 };
 
 }  // namespace g4::text
+
+#if !defined(G4_COMPILED)
+#include "g4/text/chat.inl"  // IWYU pragma: keep
+#endif

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "g4/core/compiled.h"
+
 namespace g4::text {
 
 /// An id of the vocabulary; negative where there is none.
@@ -26,72 +28,28 @@ class piece_table {
 
   enum class put_result : std::uint8_t { stored, id_taken, limit_exceeded };
 
-  void reserve(std::size_t pieces, std::size_t bytes) {
-    places_.reserve(pieces < max_pieces ? pieces : max_pieces);
-    text_.reserve(bytes < max_text_bytes ? bytes : max_text_bytes);
-  }
+  void reserve(std::size_t pieces, std::size_t bytes);
 
   /// Stores the bytes of piece `id`; ids may come in any order.
-  [[nodiscard]] put_result put(std::size_t id, std::string_view piece) {
-    if (id >= max_pieces || piece.size() > max_piece_bytes || text_.size() + piece.size() > max_text_bytes) {
-      return put_result::limit_exceeded;
-    }
-    if (id >= places_.size()) places_.resize(id + 1);
-    if (places_[id].begin != absent) return put_result::id_taken;
-    places_[id] = {static_cast<std::uint32_t>(text_.size()), static_cast<std::uint32_t>(piece.size())};
-    text_.append(piece);
-    if (piece.size() > longest_) longest_ = piece.size();
-    return put_result::stored;
-  }
+  [[nodiscard]] put_result put(std::size_t id, std::string_view piece);
 
   [[nodiscard]] std::size_t size() const { return places_.size(); }
   [[nodiscard]] bool has(std::size_t id) const { return id < places_.size() && places_[id].begin != absent; }
   [[nodiscard]] std::size_t longest() const { return longest_; }
 
   /// The bytes of piece `id`; empty for an id that has none.
-  [[nodiscard]] std::string_view operator[](std::size_t id) const {
-    if (!has(id)) return {};
-    return std::string_view(text_).substr(places_[id].begin, places_[id].size);
-  }
+  [[nodiscard]] std::string_view operator[](std::size_t id) const;
 
   enum class index_result : std::uint8_t { inserted, known_text, crowded };
 
   /// Makes room for finding `size()` pieces; call after the last `put`, then `index` each.
-  void prepare_index() {
-    std::size_t slots = 16;
-    while (slots < 2 * size()) slots *= 2;
-    slots_.assign(slots, 0);
-    mask_ = slots - 1;
-  }
+  void prepare_index();
 
   /// Makes piece `id` findable by its bytes. Of two pieces with the same bytes the first keeps them.
-  [[nodiscard]] index_result index(std::size_t id) {
-    const std::string_view piece = (*this)[id];
-    const std::uint64_t h = hash(piece.data(), piece.size());
-    std::size_t slot = static_cast<std::size_t>(h) & mask_;
-    for (std::size_t probe = 0; probe < max_probes; ++probe, slot = (slot + 1) & mask_) {
-      if (slots_[slot] == 0) {
-        slots_[slot] = (h & tag_mask) | (static_cast<std::uint64_t>(id) + 1);
-        return index_result::inserted;
-      }
-      if (((slots_[slot] ^ h) & tag_mask) == 0 && (*this)[id_in(slots_[slot])] == piece)
-        return index_result::known_text;
-    }
-    return index_result::crowded;
-  }
+  [[nodiscard]] index_result index(std::size_t id);
 
   /// The id of the piece with exactly these bytes, `no_token` if there is none.
-  [[nodiscard]] token find(std::string_view piece) const {
-    if (piece.size() > longest_ || slots_.empty()) return no_token;
-    const std::uint64_t h = hash(piece.data(), piece.size());
-    std::size_t slot = static_cast<std::size_t>(h) & mask_;
-    for (std::size_t probe = 0; probe < max_probes && slots_[slot] != 0; ++probe, slot = (slot + 1) & mask_) {
-      if (((slots_[slot] ^ h) & tag_mask) != 0) continue;
-      const std::size_t id = id_in(slots_[slot]);
-      if ((*this)[id] == piece) return static_cast<token>(id);
-    }
-    return no_token;
-  }
+  [[nodiscard]] token find(std::string_view piece) const;
 
  private:
   static constexpr std::uint32_t absent = std::numeric_limits<std::uint32_t>::max();
@@ -114,22 +72,7 @@ class piece_table {
   }
 
   /// Multiply and fold, eight bytes a step. The value depends on byte order, so it must never leave the process.
-  [[nodiscard]] static std::uint64_t hash(const char* at, std::size_t size) {
-    constexpr std::uint64_t odd = 0x9E3779B97F4A7C15u;
-    std::uint64_t h = size * odd;
-    const auto mix = [&h](std::uint64_t word) {
-      h = (h ^ word) * odd;
-      h ^= h >> 32;
-    };
-    for (; size > 8; at += 8, size -= 8) mix(load<std::uint64_t>(at));
-    if (size >= 4) {
-      mix(load<std::uint32_t>(at) | load<std::uint32_t>(at + size - 4) << 32);
-    } else if (size > 0) {
-      mix(load<std::uint8_t>(at) | load<std::uint8_t>(at + size / 2) << 8 | load<std::uint8_t>(at + size - 1) << 16);
-    }
-    h *= odd;
-    return h ^ (h >> 29);
-  }
+  [[nodiscard]] static std::uint64_t hash(const char* at, std::size_t size);
 
   std::string text_;
   std::vector<place> places_;
@@ -139,3 +82,7 @@ class piece_table {
 };
 
 }  // namespace g4::text
+
+#if !defined(G4_COMPILED)
+#include "g4/text/piece_table.inl"  // IWYU pragma: keep
+#endif

@@ -1,11 +1,12 @@
-/// The little that text needs to know of UTF-8: how long a character is, what is not a character, and which
-/// characters are blank.
+/// Blanks: which characters of UTF-8 are, and how vocabularies write them.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "g4/core/compiled.h"
+#include "g4/core/utf8.h"
 
 namespace g4::text {
 
@@ -13,50 +14,6 @@ namespace g4::text {
 inline constexpr std::string_view visible_blank = "\xE2\x96\x81";
 /// U+FFFD, shown in place of a byte that belongs to no character.
 inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
-
-/// Bytes a character takes, told from its first byte alone; 1 for a byte that starts none.
-[[nodiscard]] constexpr std::size_t utf8_length(char first) {
-  const auto byte = static_cast<unsigned char>(first);
-  if (byte < 0xC0) return 1;
-  if (byte < 0xE0) return 2;
-  return byte < 0xF0 ? 3 : 4;
-}
-
-enum class utf8_state : std::uint8_t { complete, incomplete, invalid };
-
-/// What 1 to 4 bytes are: one whole character, the beginning of one, or neither. Overlong forms, surrogates and
-/// numbers above U+10FFFF are invalid (Unicode, table 3-7).
-[[nodiscard]] constexpr utf8_state utf8_check(std::string_view bytes) {
-  if (bytes.empty()) return utf8_state::incomplete;
-  const auto at = [bytes](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  const unsigned char first = at(0);
-  if (first < 0x80) return bytes.size() == 1 ? utf8_state::complete : utf8_state::invalid;
-  if (first < 0xC2 || first > 0xF4) return utf8_state::invalid;
-  const std::size_t length = utf8_length(bytes[0]);
-  if (bytes.size() > length) return utf8_state::invalid;
-  for (std::size_t i = 1; i < bytes.size(); ++i) {
-    unsigned char low = 0x80;
-    unsigned char high = 0xBF;
-    if (i == 1) {
-      if (first == 0xE0) low = 0xA0;
-      if (first == 0xED) high = 0x9F;
-      if (first == 0xF0) low = 0x90;
-      if (first == 0xF4) high = 0x8F;
-    }
-    if (at(i) < low || at(i) > high) return utf8_state::invalid;
-  }
-  return bytes.size() == length ? utf8_state::complete : utf8_state::incomplete;
-}
-
-/// True for well-formed UTF-8.
-[[nodiscard]] constexpr bool is_utf8(std::string_view bytes) {
-  for (std::size_t i = 0; i < bytes.size();) {
-    const std::size_t length = utf8_length(bytes[i]);
-    if (utf8_check(bytes.substr(i, length)) != utf8_state::complete) return false;
-    i += length;
-  }
-  return true;
-}
 
 namespace detail {
 
@@ -96,29 +53,13 @@ namespace detail {
 }
 
 /// ' ' → U+2581, appended to `out`.
-inline void append_with_visible_blanks(std::string_view text, std::string& out) {
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t blank = text.find(' ', begin);
-    if (blank == std::string_view::npos) {
-      out.append(text.substr(begin));
-      return;
-    }
-    out.append(text.substr(begin, blank - begin)).append(visible_blank);
-    begin = blank + 1;
-  }
-}
+G4_INLINE void append_with_visible_blanks(std::string_view text, std::string& out);
 
 /// U+2581 → ' ', appended to `out`.
-inline void append_with_plain_blanks(std::string_view text, std::string& out) {
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t blank = text.find(visible_blank, begin);
-    if (blank == std::string_view::npos) {
-      out.append(text.substr(begin));
-      return;
-    }
-    out.append(text.substr(begin, blank - begin)).push_back(' ');
-    begin = blank + visible_blank.size();
-  }
-}
+G4_INLINE void append_with_plain_blanks(std::string_view text, std::string& out);
 
 }  // namespace g4::text
+
+#if !defined(G4_COMPILED)
+#include "g4/text/utf8.inl"  // IWYU pragma: keep
+#endif

@@ -1,0 +1,12 @@
+// Files of every format, compiled once.
+#include "g4/io/file_writer.inl"
+#include "g4/io/finite.inl"
+#include "g4/io/gguf.inl"
+#include "g4/io/gguf_metadata.inl"
+#include "g4/io/gguf_writer.inl"
+#include "g4/io/json.inl"
+#include "g4/io/mapped_file.inl"
+#include "g4/io/safetensors.inl"
+#include "g4/io/safetensors_writer.inl"
+#include "g4/io/tensor_file.inl"
+#include "g4/io/tensor_writer.inl"

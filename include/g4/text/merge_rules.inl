@@ -1,0 +1,42 @@
+/// merge_rules.h, defined.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "g4/text/merge_rules.h"
+
+namespace g4::text {
+
+G4_INLINE std::uint32_t merge_rules::urgency_of(float score) {
+  const auto bits = std::bit_cast<std::uint32_t>(score + 0.0f);  // −0 and +0 are one score
+  const std::uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  return ~ascending;
+}
+
+G4_INLINE void merge_rules::use_merges(const std::vector<token>& piece, const std::vector<std::uint16_t>& left,
+                                       std::size_t pieces) {
+  first_.assign(pieces + 1, 0);
+  for (const token made : piece) ++first_[static_cast<std::size_t>(made) + 1];
+  for (std::size_t id = 0; id < pieces; ++id) first_[id + 1] += first_[id];
+  std::vector<std::uint32_t> next(first_.begin(), first_.end() - 1);
+  ways_.resize(piece.size());
+  for (std::size_t m = 0; m < piece.size(); ++m) {
+    ways_[next[static_cast<std::size_t>(piece[m])]++] = {static_cast<std::uint32_t>(m), left[m]};
+  }
+}
+
+G4_INLINE std::uint32_t merge_rules::urgency(token joined, std::size_t left_bytes) const {
+  const auto id = static_cast<std::size_t>(joined);
+  if (!by_piece_.empty()) return by_piece_[id];
+  if (first_.empty()) return never;
+  // Backwards: of a pair listed twice the later line counts.
+  for (std::size_t i = first_[id + 1]; i > first_[id]; --i) {
+    if (ways_[i - 1].left_bytes == left_bytes) return ways_[i - 1].rank;
+  }
+  return never;
+}
+
+}  // namespace g4::text
