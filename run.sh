@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ./run.sh [options] [PROMPT]     streams a continuation of PROMPT from a real Gemma 3 270M
 #
-# Sets up, builds and gets the model the first time; later runs start at once.
+# Sets up, builds what this machine and this model need, and gets the model the first time; later runs start at once.
 #   --model PATH     another GGUF file, or a folder with config.json and safetensors
 #   --help           this text
 # Other options go to the program, such as --max-tokens 64 --temperature 0.7; once it is built they are listed below.
@@ -11,13 +11,14 @@ called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh
 
-model=
+model= flavour=
 arguments=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help)
       sed -n '2,/^set /s/^# \{0,1\}//p' run.sh
-      for program in build/release/bin/g4-gemma3-270m build/release/bin/g4; do
+      for program in build/here/bin/g4-* build/release/bin/g4; do
+        case $program in *-variant-header) continue ;; esac
         [ ! -x "$program" ] || exec "$program" generate --help
       done
       exit 0
@@ -28,6 +29,17 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --model=*) model=${1#--model=} ;;
+    --backend=reference) flavour=-reference; arguments+=("$1") ;;
+    --draft=*) [ "$1" = --draft=lookup ] || flavour=-drafting; arguments+=("$1") ;;
+    --backend | --draft)
+      case "$1 ${2-}" in
+        "--backend reference") flavour=-reference ;;
+        "--backend "* | "--draft lookup") ;;
+        *) flavour=-drafting ;;
+      esac
+      arguments+=("$1")
+      [ $# -lt 2 ] || { arguments+=("$2"); shift; }
+      ;;
     *) arguments+=("$1") ;;
   esac
   shift
@@ -43,19 +55,41 @@ lock_checkout
 packages=("${build_packages[@]}")
 [ -n "$model" ] || packages+=("${model_packages[@]}")
 need_packages "${packages[@]}"
-need_highway
-# For the small model the program of that one variant will do, and builds in a fraction of the time.
-if [ -z "$model" ]; then target=g4-gemma3-270m program=g4-gemma3-270m; else target=g4_program program=g4; fi
-[ -f build/release/build.ninja ] || configure release
-if ! cmake --build --preset release --target "$target" -- -n 2>/dev/null | grep -q 'no work to do'; then
-  say "Building $program (some minutes the first time) ..."
-  build release "$target" 2>/dev/null || { configure release && build release "$target"; }
+
+# The model is fetched while the program is built.
+fetching=
+if [ -z "$model" ]; then
+  fetched=$(mktemp)
+  set -m                                                # a group of its own, which ends as one
+  tools/get_model.sh >"$fetched" 9>&- &
+  fetching=$!
+  set +m
+  trap '[ -z "$fetching" ] || kill -- "-$fetching" 2>/dev/null; rm -f "$fetched"' EXIT
+  trap 'exit 130' INT TERM
 fi
+
+need_highway
+configure_here
+if [ -z "$model" ]; then
+  variant=gemma3_270m
+else
+  build_here g4-variant-header "what reads models"
+  variant=$(build/here/bin/g4-variant-header --which build/here/variants "$model") || exit 1
+  case $variant in made_*) say "No released variant is this model; compiling one for it: build/here/variants/$variant.h" ;; esac
+fi
+program=g4-${variant//_/-}$flavour
+if [ "$flavour" = -drafting ] && [ ! -f "include/g4/variants/${variant}_assistant.h" ]; then
+  die "--draft: there is no drafter for $variant, only lookup"
+fi
+build_here "$program" "$program"
 unlock_checkout
 
 if [ -z "$model" ]; then
   status=0
-  model=$(tools/get_model.sh) || status=$?
+  wait "$fetching" || status=$?
+  fetching=
+  model=$(cat "$fetched")
+  rm -f "$fetched"
   if [ "$status" -eq 3 ]; then
     smallest=$(find conformance/cases -mindepth 2 -maxdepth 2 -name model.safetensors -printf '%s %h\n' | sort -n | sed -n '1s/^[0-9]* //p')
     say "Without the real model there is no text to show. Running the smallest conformance model instead: $smallest"
@@ -65,6 +99,6 @@ if [ -z "$model" ]; then
   fi
 fi
 
-program=$PWD/build/release/bin/$program
+program=$PWD/build/here/bin/$program
 cd "$called_from"
 exec "$program" generate --model "$model" "${arguments[@]}"

@@ -81,7 +81,7 @@ cmake_is_new_enough() {
     printf '3.24\n%s\n' "$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')" | sort -C -V
 }
 
-build_packages=(g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libexpected-dev libfmt-dev libcli11-dev libstb-dev)
+build_packages=(g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libexpected-dev libfmt-dev libstb-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)
 model_packages=(ca-certificates python3 python3-pip)
 
@@ -125,4 +125,21 @@ build() {
   local preset=$1
   shift
   quietly "build/log/build-$preset.txt" cmake --build --preset "$preset" -j "$g4_jobs" ${1+--target "$@"}
+}
+
+# configure_here: build/here is for the CPU it was configured on. A checkout that has moved to another is set up anew.
+configure_here() {
+  local stamp=build/here/cpu cpu
+  cpu=$(uname -m; grep -m 1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || true)
+  if [ -f build/here/build.ninja ] && [ "$cpu" = "$(cat "$stamp" 2>/dev/null)" ]; then return 0; fi
+  rm -f "$stamp"
+  configure here
+  printf '%s\n' "$cpu" >"$stamp"
+}
+
+# build_here TARGET WHAT: builds it, and says so where there is something to do.
+build_here() {
+  if cmake --build --preset here --target "$1" -- -n 2>/dev/null | grep -q 'no work to do'; then return 0; fi
+  say "Building $2 ..."
+  build here "$1" 2>/dev/null || { configure here && build here "$1"; }
 }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "program.h"
+#include "engine.h"
+#include "json_text.h"
 
 namespace program {
 
@@ -78,7 +78,7 @@ g4::result<int> bench(const settings& s) {
   if (s.prompt_tokens == 0 && s.generate_tokens == 0)
     return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
   const std::size_t best_logits = s.head == "ranked" ? 1 : 0;
-  auto e = open_engine(s, g4::backend::weights_move::at_load);
+  auto e = open_engine(s, true);
   if (!e) return g4::unexpected(std::move(e.error()));
   std::vector<measured> tests;
   const auto add_test = [&](const char* kind, std::size_t prompt, std::size_t generated, std::size_t depth) {
@@ -112,9 +112,9 @@ g4::result<int> bench(const settings& s) {
   const std::string mode = s.backend == "cpu" ? s.mode : "exact";
   output out;
   if (s.json) {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    json list = json::array();
     for (const measured& m : tests) {
-      nlohmann::ordered_json j;
+      json j;
       j["model_filename"] = e->path;
       j["model_type"] = e->model->variant();
       j["model_size"] = e->weight_bytes;
@@ -134,7 +134,7 @@ g4::result<int> bench(const settings& s) {
       j["samples_ts"] = m.per_second;
       list.push_back(std::move(j));
     }
-    out.write(list.dump(2) + "\n");
+    out.write(list.text());
   } else {
     out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}, {} logits\n\n", e->model->variant(),
                           bytes_text(e->weight_bytes), e->path, s.backend, mode, threads, s.batch,

@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <optional>
 
+#include "engine.h"
 #include "g4/text/chat_gemma3.h"
 #include "g4/text/chat_gemma4.h"
-#include "program.h"
 
 namespace program {
 

@@ -1,16 +1,24 @@
+#include "engine.h"
+
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
 
-#include "program.h"
+#include "backends.h"
 
 namespace program {
 
-g4::result<engine> open_engine(const settings& s, g4::backend::weights_move move) {
+engine::engine() = default;
+engine::engine(engine&&) noexcept = default;
+engine& engine::operator=(engine&&) noexcept = default;
+engine::~engine() = default;
+
+g4::result<engine> open_engine(const settings& s, bool settled) {
   const auto begun = std::chrono::steady_clock::now();
   engine e;
   e.path = s.model;
@@ -29,17 +37,19 @@ g4::result<engine> open_engine(const settings& s, g4::backend::weights_move move
                         static_cast<status_line*>(self)->percent("Loading", done, total);
                       }};
   g4::result<std::unique_ptr<g4::any_model>> opened;
+  e.on = std::make_unique<backends>();
   if (s.backend == "reference") {
-    e.reference = std::make_unique<g4::backend::reference<float>>();
-    opened = open_compiled(*from, *e.reference, options);
+    e.on->reference = std::make_unique<g4::backend::reference<float>>();
+    opened = open_compiled(*from, *e.on->reference, options);
   } else {
     const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
     const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
                       : s.mode == "fast8" ? g4::backend::numeric::fast8
                                           : g4::backend::numeric::fast;
-    e.cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), move});
-    opened = open_compiled(*from, *e.cpu, options);
+    const auto move = settled ? g4::backend::weights_move::at_load : g4::backend::weights_move::in_use;
+    e.on->cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), move});
+    opened = open_compiled(*from, *e.on->cpu, options);
   }
   if (!opened) return g4::unexpected(std::move(opened.error()));
   e.model = std::move(*opened);
@@ -50,6 +60,8 @@ g4::result<engine> open_engine(const settings& s, g4::backend::weights_move move
 std::size_t threads_of(const settings& s) {
   return s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency());
 }
+
+g4::storage usual_cache() { return g4::backend::cpu({.mode = g4::backend::numeric::fast}).cache_storage(); }
 
 std::size_t deciding_logits(const settings& s) {
   // A drafter's guesses are checked against the logits of several tokens at once.
@@ -62,9 +74,9 @@ std::size_t deciding_logits(const settings& s) {
 
 g4::session_options options_of(const settings& s, std::size_t context, std::size_t best_logits) {
   const auto type_of = [](const std::string& name) -> std::optional<g4::storage> {
-    for (const auto& [known, type] : cache_types) {
-      if (name == known) return type;
-    }
+    if (name == "f32") return g4::storage::f32;
+    if (name == "i16") return g4::storage::i16;
+    if (name == "q8_0") return g4::storage::q8_0;
     return {};
   };
   g4::session_options options{.context = context, .batch = s.batch};

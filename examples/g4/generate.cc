@@ -2,9 +2,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "program.h"
+#include "engine.h"
+#include "json_text.h"
 
 namespace program {
 
@@ -16,10 +16,10 @@ g4::session_options session_for(const settings& s, std::size_t prompt) {
   return options_of(s, context, deciding_logits(s));
 }
 
-nlohmann::ordered_json json_of(const settings& s, const engine& e, const g4::sample::sampler_options& sampling,
-                               const std::string& prompt, const std::string& text, const drafted& how) {
+json json_of(const settings& s, const engine& e, const g4::sample::sampler_options& sampling, const std::string& prompt,
+             const std::string& text, const drafted& how) {
   const g4::generated& done = how.answer;
-  nlohmann::ordered_json j;
+  json j;
   j["model"] = e.path;
   j["variant"] = e.model->variant();
   j["backend"] = s.backend;
@@ -109,7 +109,7 @@ g4::result<int> generate(const settings& s) {
   if (s.json) {
     auto j = json_of(s, *e, sampling, *prompt, text, *done);
     if (speed_up > 0) j["speed_up"] = speed_up;
-    out.write(j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    out.write(j.text());
   } else {
     out.write("\n");
   }

@@ -3,17 +3,17 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
+#include "console.h"
+#include "engine.h"
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
-#include "program.h"
+#include "json_text.h"
+#include "variants.h"
 
 namespace program {
 
 namespace {
-
-using json = nlohmann::ordered_json;
 
 constexpr std::size_t contexts[] = {1024, 4096, 8192, 32'768, 131'072};
 
@@ -106,9 +106,6 @@ std::size_t weight_bytes(const subject& it) {
   return bytes;
 }
 
-/// What `generate` keeps keys and values as unless told.
-g4::storage usual_cache() { return g4::backend::cpu({.mode = g4::backend::numeric::fast}).cache_storage(); }
-
 g4::memory_plan plan(const subject& it, const settings& s, std::size_t context) {
   return g4::plan_session(it.spec, g4::distinct_kinds(it.spec), options_of(s, context), sizeof(float), usual_cache());
 }
@@ -159,10 +156,10 @@ json as_json(const subject& it, const settings& s) {
   j["memory"]["cache_type"] = cache_text(s);
   for (const std::size_t context : contexts) {
     const g4::memory_plan p = plan(it, s, context);
-    j["memory"]["sessions"].push_back({{"context", context}, {"cache", p.cache}, {"scratch", p.scratch}});
+    j["memory"]["sessions"].push_back(json::object({{"context", context}, {"cache", p.cache}, {"scratch", p.scratch}}));
   }
   for (const tensor_line& t : tensors_of(it)) {
-    json tensor{{"name", t.name}, {"shape", t.shape}};
+    json tensor = json::object({{"name", t.name}, {"shape", t.shape}});
     if (it.file) {
       tensor["storage"] = t.storage;
       tensor["bytes"] = t.bytes;
@@ -205,7 +202,7 @@ g4::result<int> inspect(const settings& s) {
   const subject& it = *seen;
   output out;
   if (s.json) {
-    out.write(as_json(it, s).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+    out.write(as_json(it, s).text());
     if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
     return 0;
   }

@@ -3,9 +3,9 @@
 
 #include <cstring>
 
+#include "engine.h"
 #include "g4/io/file_writer.h"
 #include "g4/io/mapped_file.h"
-#include "program.h"
 
 namespace program {
 

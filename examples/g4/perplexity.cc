@@ -5,9 +5,9 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "program.h"
+#include "engine.h"
+#include "json_text.h"
 
 namespace program {
 
@@ -89,7 +89,7 @@ g4::result<int> perplexity(const settings& s) {
   const double mean = sum / static_cast<double>(counted);
   output out;
   if (s.json) {
-    nlohmann::ordered_json j;
+    json j;
     j["model"] = e->path;
     j["variant"] = e->model->variant();
     j["backend"] = s.backend;
@@ -99,7 +99,7 @@ g4::result<int> perplexity(const settings& s) {
     j["mean_nll"] = mean;
     j["perplexity"] = std::exp(mean);
     j["tokens_per_second"] = static_cast<double>(counted) / seconds;
-    out.write(j.dump(2) + "\n");
+    out.write(j.text());
   } else {
     out.write(fmt::format("tokens      {}\nmean NLL    {:.6f}\nperplexity  {:.4f}\n", counted, mean, std::exp(mean)));
   }

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "engine.h"
 #include "g4/generate/quantise.h"
 #include "g4/ops/kl_divergence.h"
-#include "program.h"
+#include "json_text.h"
 
 namespace program {
 
@@ -129,7 +129,7 @@ std::vector<tensor_class> classes_of(const g4::quantised& done) {
 
 std::string json_report(const settings& s, const g4::quantised& done, const tensor_class& all, double seconds,
                         const std::optional<cost>& c) {
-  nlohmann::ordered_json j;
+  json j;
   j["model"] = s.model;
   j["out"] = s.out;
   j["type"] = s.quantize_to;
@@ -139,26 +139,26 @@ std::string json_report(const settings& s, const g4::quantised& done, const tens
   j["relative_error"] = all.error();
   j["seconds"] = seconds;
   j["left_out"] = done.left_out;
-  j["tensors"] = nlohmann::ordered_json::array();
+  j["tensors"] = json::array();
   for (const tensor_class& t : classes_of(done)) {
-    j["tensors"].push_back({{"name", t.name},
-                            {"from", g4::facts_of(t.from).name},
-                            {"to", g4::facts_of(t.to).name},
-                            {"count", t.count},
-                            {"bytes_before", t.before},
-                            {"bytes_after", t.after},
-                            {"relative_error", t.error()}});
+    j["tensors"].push_back(json::object({{"name", t.name},
+                                         {"from", g4::facts_of(t.from).name},
+                                         {"to", g4::facts_of(t.to).name},
+                                         {"count", t.count},
+                                         {"bytes_before", t.before},
+                                         {"bytes_after", t.after},
+                                         {"relative_error", t.error()}}));
   }
   if (c) {
-    j["kl"] = {{"tokens", c->tokens},
-               {"mean", c->mean},
-               {"p99", c->percentile_99},
-               {"max", c->largest},
-               {"same_first", c->same_first}};
+    j["kl"] = json::object({{"tokens", c->tokens},
+                            {"mean", c->mean},
+                            {"p99", c->percentile_99},
+                            {"max", c->largest},
+                            {"same_first", c->same_first}});
   } else {
     j["kl"] = nullptr;
   }
-  return j.dump(2) + "\n";
+  return j.text();
 }
 
 std::string text_report(const settings& s, const g4::quantised& done, const tensor_class& all, double seconds,

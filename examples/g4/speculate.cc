@@ -1,7 +1,11 @@
 #include <chrono>
 #include <utility>
 
-#include "program.h"
+#include "backends.h"
+#include "engine.h"
+#include "g4/generate/any_drafter.h"
+#include "g4/generate/lookup.h"
+#include "g4/generate/speculate.h"
 
 namespace program {
 
@@ -56,12 +60,12 @@ g4::result<drafted> speculate(const settings& s, engine& e, g4::any_session& ses
     if (done) done->drafter = "lookup";
     return done;
   }
-  if (e.cpu == nullptr) return g4::fail("--draft: a drafter's file runs on the cpu backend only");
+  if (e.on->cpu == nullptr) return g4::fail("--draft: a drafter's file runs on the cpu backend only");
   const auto from = g4::open_checkpoint(s.draft);
   if (!from) return g4::unexpected(from.error());
   if (!from->spec.is_drafter())
     return g4::fail(s.draft, ": is no drafter; --draft takes lookup, or the file of a drafter");
-  const auto drafter = open_compiled_drafter(*from, session, *e.cpu, {});
+  const auto drafter = open_compiled_drafter(*from, session, *e.on->cpu, {});
   if (!drafter) return g4::unexpected(drafter.error());
   auto done = run(s, e, session, prompt, on_text, g4::guess_with(**drafter));
   if (done) done->drafter = (*drafter)->variant();

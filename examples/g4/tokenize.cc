@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 
+#include "console.h"
+#include "g4/generate/checkpoint.h"
+#include "json_text.h"
 #include "program.h"
 
 namespace program {
@@ -44,9 +46,7 @@ std::string visible(std::string_view piece) {
   return text;
 }
 
-std::string dumped(const nlohmann::ordered_json& j) {
-  return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
+std::string dumped(const json& j) { return j.text(); }
 
 }  // namespace
 
@@ -59,7 +59,7 @@ g4::result<int> tokenize(const settings& s) {
   if (!vocabulary) return g4::unexpected(vocabulary.error());
 
   output out;
-  nlohmann::ordered_json j;
+  json j;
   if (s.decode) {
     const auto ids = read_ids(*text);
     if (!ids) return g4::unexpected(ids.error());
@@ -79,7 +79,7 @@ g4::result<int> tokenize(const settings& s) {
     if (!ids) return g4::unexpected(ids.error());
     if (s.json) {
       j["ids"] = *ids;
-      auto& pieces = j["pieces"] = nlohmann::ordered_json::array();
+      auto& pieces = j["pieces"] = json::array();
       for (const g4::text::token id : *ids) pieces.push_back(vocabulary->piece(id));
       out.write(dumped(j));
     } else if (s.ids_only) {

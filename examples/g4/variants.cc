@@ -2,6 +2,9 @@
 
 #include <array>
 
+#include "backends.h"
+#include "g4/generate/any_drafter.h"
+#include "g4/generate/any_model.h"
 #include "g4/model/drafter.h"
 
 #include "program_variants.h"  // made by g4_add_program: compiled_variants, compiled_drafters, shown_variants, …

@@ -1,0 +1,26 @@
+# g4_this_cpu(RESULT): the best of Highway's targets that this machine's CPU has and every build of g4 would have chosen
+# here, such as HWY_AVX2; empty where the compiler cannot tell. Nothing is run: the preprocessor says.
+function(g4_this_cpu result)
+  set(names AVX3_SPR AVX3_ZEN4 AVX3_DL AVX3 AVX2 SSE4 SSSE3 SSE2)       # the best first; elsewhere there is one target
+  set(text "#include \"kernels/cpu/targets.h\"\n#include \"hwy/detect_targets.h\"\n")
+  foreach(name IN LISTS names)
+    string(APPEND text "#if HWY_TARGETS & HWY_${name}\ng4_built_${name}\n#endif\n"
+                       "#if HWY_ENABLED_BASELINE & HWY_${name}\ng4_has_${name}\n#endif\n")
+  endforeach()
+  set(file "${CMAKE_CURRENT_BINARY_DIR}/this_cpu.cc")
+  file(WRITE "${file}" "${text}")
+  get_target_property(folders hwy::hwy INTERFACE_INCLUDE_DIRECTORIES)
+  list(TRANSFORM folders REPLACE "\\$<BUILD_INTERFACE:([^>]*)>" "\\1")
+  list(FILTER folders EXCLUDE REGEX "\\$<")
+  list(TRANSFORM folders PREPEND -I)
+  set(preprocess "${CMAKE_CXX_COMPILER}" -std=c++20 -E -P "-I${PROJECT_SOURCE_DIR}" ${folders} "${file}")
+  execute_process(COMMAND ${preprocess} OUTPUT_VARIABLE built ERROR_QUIET)
+  execute_process(COMMAND ${preprocess} -march=native OUTPUT_VARIABLE has ERROR_QUIET)
+  set(${result} "" PARENT_SCOPE)
+  foreach(name IN LISTS names)
+    if(built MATCHES "g4_built_${name}\n" AND has MATCHES "g4_has_${name}\n")
+      set(${result} HWY_${name} PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,38 @@
+// The backends that a program has, and how the variants it was built with are opened on them. Few files need this.
+#pragma once
+
+#include <memory>
+
+#include "g4/backend/cpu.h"
+#include "g4/backend/reference.h"
+#include "g4/core/result.h"
+
+namespace g4 {
+class any_drafter;
+class any_model;
+class any_session;
+struct checkpoint;
+struct open_options;
+}  // namespace g4
+
+namespace program {
+
+/// One of them is there: the one that was asked for.
+struct backends {
+  std::unique_ptr<g4::backend::cpu> cpu;
+  std::unique_ptr<g4::backend::reference<float>> reference;
+};
+
+// Defined in variants.cc and variants_reference.cc.
+[[nodiscard]] g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from, g4::backend::cpu& on,
+                                                                       const g4::open_options& options);
+[[nodiscard]] g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from,
+                                                                       g4::backend::reference<float>& on,
+                                                                       const g4::open_options& options);
+/// For a model that runs on the cpu backend.
+[[nodiscard]] g4::result<std::unique_ptr<g4::any_drafter>> open_compiled_drafter(const g4::checkpoint& from,
+                                                                                 const g4::any_session& target,
+                                                                                 g4::backend::cpu& on,
+                                                                                 const g4::open_options& options);
+
+}  // namespace program
