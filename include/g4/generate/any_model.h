@@ -41,6 +41,7 @@ class any_session {
   [[nodiscard]] virtual memory_plan plan() const = 0;
   /// V: how many logits a run returns.
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
+  [[nodiscard]] virtual std::size_t rows_alike() const = 0;
   [[nodiscard]] virtual std::span<const float> hidden() const = 0;
   [[nodiscard]] virtual std::span<const float> hidden_row(std::size_t t) const = 0;
 
@@ -90,6 +91,7 @@ class typed_session final : public any_session {
   [[nodiscard]] const session_options& options() const override { return s_.options(); }
   [[nodiscard]] memory_plan plan() const override { return s_.plan(); }
   [[nodiscard]] std::size_t vocabulary() const override { return s_.vocabulary(); }
+  [[nodiscard]] std::size_t rows_alike() const override { return s_.rows_alike(); }
   [[nodiscard]] std::span<const float> hidden() const override { return s_.hidden(); }
   [[nodiscard]] std::span<const float> hidden_row(std::size_t t) const override { return s_.hidden_row(t); }
 

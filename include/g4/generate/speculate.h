@@ -54,6 +54,8 @@ template <class Session, class Guess, class OnToken>
     return fail("speculate: a round of ", guesses_per_round, " guesses and the token before them needs a larger batch than ",
                 session.options().batch);
   }
+  // A round stays where a row's bits do not depend on how many rows share the pass: there it is greedy to the bit.
+  guesses_per_round = std::min(guesses_per_round, session.rows_alike() - 1);
   speculation done;
   auto logits = session.run(prompt);
   if (!logits) return unexpected(std::move(logits.error()));

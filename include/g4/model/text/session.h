@@ -114,6 +114,14 @@ class session {
   }
   /// Tokens in the last chunk of `run_all` or `run_hidden`.
   [[nodiscard]] std::size_t hidden_rows() const { return last_chunk_; }
+  /// The most rows of a pass that are all computed as one row alone would be, to the bit: guesses are checked in no more.
+  [[nodiscard]] std::size_t rows_alike() const {
+    if constexpr (requires(B& on) { on.rows_alike(); }) {
+      return backend().rows_alike();
+    } else {
+      return std::numeric_limits<std::size_t>::max();
+    }
+  }
   /// Keys and values by producing layer.
   [[nodiscard]] const cache_view& cache(int layer) const { return cache_.layers()[layer]; }
   [[nodiscard]] const weights<V>& model_weights() const { return runner_.model_weights(); }
