@@ -50,20 +50,17 @@ struct random_tensor {
 [[nodiscard]] inline random_tensor spread(const text_spec& m, const tensor_entry& t, bool stored_less_one) {
   random_tensor r;
   r.what = t.what;
-  if (t.as == role::matrix) {
+  if (is_matrix(t.as)) {
     r.sigma = 1 / std::sqrt(static_cast<float>(t.extents[static_cast<std::size_t>(t.rank - 1)]));
     return r;
   }
   r.middle = 1;
-  if (t.what == part::query_norm) {
+  if (t.what.gguf == "attn_q_norm.weight") {
     const auto size = static_cast<float>(m.layer[static_cast<std::size_t>(t.layer)].head_size);
     r.middle = 1 / (m.query_scale * std::sqrt(size));
   }
   r.sigma = 0.1f * r.middle;
-  if (t.as == role::numbers && (t.what == part::query_bias || t.what == part::key_bias || t.what == part::value_bias ||
-                                t.what == part::output_bias)) {
-    r.middle = 0;
-  }
+  if (t.as == role::bias) r.middle = 0;
   if (stored_less_one && t.as == role::norm_weight) r.middle -= 1;
   return r;
 }
@@ -82,17 +79,17 @@ struct random_tensor {
       r.plan.type = gguf ? io::element_type{"I32", 1, 4, {}} : io::element_type{"I64", 1, 8, {}};
     for (int i = 0; i < t.rank; ++i)
       r.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
-    if (!gguf && load::names_of(t.what).safetensors.find('#') != std::string_view::npos) {
+    if (!gguf && t.numbered()) {
       const io::extents one{r.plan.dims[1], r.plan.dims[2]};
       for (int j = 0; j < t.extents[0]; ++j) {
         random_tensor numbered = r;
         numbered.plan.dims = one;
-        numbered.plan.name = load::name_in(f, prefix, t.what, t.layer, j);
+        numbered.plan.name = load::name_in(f, prefix, t, j);
         plan.push_back(std::move(numbered));
       }
       return;
     }
-    r.plan.name = load::name_in(f, prefix, t.what, t.layer);
+    r.plan.name = load::name_in(f, prefix, t);
     plan.push_back(std::move(r));
   });
   return plan;

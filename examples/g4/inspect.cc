@@ -93,7 +93,7 @@ std::vector<tensor_line> tensors_of(const subject& it) {
     std::string shape;
     for (int i = 0; i < t.rank; ++i)
       shape += fmt::format("{}{}", i > 0 ? ", " : "", t.extents[static_cast<std::size_t>(i)]);
-    lines.push_back({g4::load::name_in(g4::load::format::safetensors, "model.", t.what, t.layer), "[" + shape + "]", "",
+    lines.push_back({g4::load::name_in(g4::load::format::safetensors, "model.", t), "[" + shape + "]", "",
                      0, t.needed == g4::need::skippable ? "may be absent" : ""});
   });
   return lines;

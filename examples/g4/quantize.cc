@@ -110,7 +110,7 @@ std::vector<tensor_class> classes_of(const g4::quantised& done) {
   std::vector<tensor_class> classes;
   tensor_class small{"norms and scalars", g4::storage::f32, g4::storage::f32};
   for (const g4::quantised_tensor& t : done.tensors) {
-    std::string name(g4::load::names_of(t.what).gguf);
+    std::string name(t.what.gguf);
     if (name.ends_with(".weight")) name.resize(name.size() - 7);
     auto at = std::find_if(classes.begin(), classes.end(),
                            [&](const tensor_class& c) { return c.name == name && c.from == t.from && c.to == t.to; });

@@ -111,13 +111,13 @@ TEST(random_checkpoint, the_same_seed_the_same_file_another_seed_another) {
 }
 
 TEST(random_checkpoint, rows_no_multiple_of_256_fall_back) {
-  const tensor_entry down{part::experts_down, 3, 3, {4, 256, 96}};
+  const tensor_entry down{{"", "", grade::careful}, 3, 3, {4, 256, 96}};
   EXPECT_EQ(load::storage_in_gguf(down, small_mixed::spec, storage::q4_k), storage::q8_0);  // layer 3 has more bits
-  const tensor_entry other{part::experts_down, 2, 3, {4, 256, 96}};
+  const tensor_entry other{{"", "", grade::careful}, 2, 3, {4, 256, 96}};
   EXPECT_EQ(load::storage_in_gguf(other, small_mixed::spec, storage::q4_k), storage::q5_0);
-  const tensor_entry gate{part::gate, 2, 2, {128, 256, 0}};
+  const tensor_entry gate{{}, 2, 2, {128, 256, 0}};
   EXPECT_EQ(load::storage_in_gguf(gate, small_mixed::spec, storage::q4_k), storage::q4_k);
-  const tensor_entry odd{part::gate, 2, 2, {128, 40, 0}};
+  const tensor_entry odd{{}, 2, 2, {128, 40, 0}};
   EXPECT_EQ(load::storage_in_gguf(odd, small_mixed::spec, storage::q8_0), storage::f16);
 }
 

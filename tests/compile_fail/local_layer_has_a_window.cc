@@ -1,5 +1,5 @@
 // A local layer without a window.
-// expect: g4: a local layer needs window{keys} (causal, itself included) or each_side{keys} (encoder), so that it knows which keys to keep. See sliding_window in config.json.
+// expect: g4: a local layer needs a window, so that it knows which keys to keep: window{keys} (causal, itself included) or each_side{keys} (encoder). See sliding_window in config.json.
 #include "g4/model/transformer.h"
 
 using namespace g4;

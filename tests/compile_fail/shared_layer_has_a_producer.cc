@@ -1,5 +1,5 @@
 // All six layers share, so no layer makes the keys and values.
-// expect: g4: a layer that shares keys and values needs an earlier layer of its own reach that makes them: share_kv<last{n}> must leave one local and one global layer. See num_kv_shared_layers in config.json.
+// expect: g4: a layer that shares keys and values needs an earlier layer of its own reach that makes them: share_kv<last{n}> must leave one local and one global layer. See num_kv_shared_layers and layer_types in config.json.
 #include "g4/model/transformer.h"
 
 using namespace g4;

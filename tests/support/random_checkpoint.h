@@ -43,17 +43,17 @@ class random_checkpoint {
       io::extents dims;
       for (int i = 0; i < t.rank; ++i) dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
       if (t.as == role::integers)
-        return add_ordering(load::name_in(load::format::safetensors, "model.", t.what, t.layer), dims, random, entries);
-      const float spread = t.as == role::matrix ? std::sqrt(3.0f / static_cast<float>(dims.columns())) : 0.4f;
-      const float middle = t.as == role::matrix || m.one_plus_weight ? 0.0f : 1.0f;
-      if (t.what == part::altup_projections || t.what == part::altup_unembed_projections) {
+        return add_ordering(load::name_in(load::format::safetensors, "model.", t), dims, random, entries);
+      const float spread = is_matrix(t.as) ? std::sqrt(3.0f / static_cast<float>(dims.columns())) : 0.4f;
+      const float middle = is_matrix(t.as) || m.one_plus_weight ? 0.0f : 1.0f;
+      if (t.numbered()) {
         for (int j = 0; j < t.extents[0]; ++j) {
-          add(load::name_in(load::format::safetensors, "model.", t.what, t.layer, j), {dims[1], dims[2]}, spread,
+          add(load::name_in(load::format::safetensors, "model.", t, j), {dims[1], dims[2]}, spread,
               middle);
         }
         return;
       }
-      add(load::name_in(load::format::safetensors, "model.", t.what, t.layer), dims, spread, middle);
+      add(load::name_in(load::format::safetensors, "model.", t), dims, spread, middle);
     });
     file_ = *io::tensor_file::make("random weights", std::move(entries), {});
   }

@@ -4,6 +4,9 @@
 // make_lists.py. The tied head and the image and sound towers are not in it.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -11,10 +14,12 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
+#include "g4/model/weights.h"
 #include "g4/variants/all.h"
 
 namespace g4 {
@@ -56,7 +61,7 @@ shapes listed(const std::string& variant) {
 std::string text_of(const tensor_entry& t, int from) {
   std::string text;
   for (int i = from; i < t.rank; ++i)
-    text += (text.empty() ? "" : "x") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
+    text += (text.empty() ? "" : "x") + std::to_string(t.extents[i]);
   return text;
 }
 
@@ -65,9 +70,9 @@ shapes expected(const text_spec& m) {
   shapes out;
   each_tensor(m, [&](const tensor_entry& t) {
     if (t.needed != need::required) return;
-    const bool several = load::names_of(t.what).safetensors.find('#') != std::string_view::npos;
+    const bool several = t.numbered();
     for (int n = 0; n < (several ? t.extents[0] : 1); ++n) {
-      const std::string name = load::name_in(load::format::safetensors, "", t.what, t.layer, n);
+      const std::string name = load::name_in(load::format::safetensors, "", t, n);
       EXPECT_FALSE(out.contains(name)) << name;
       out[name] = text_of(t, several ? 1 : 0);
     }
@@ -90,6 +95,42 @@ void agrees(const std::string& name) {
   }
   for (const auto& [tensor, sizes] : have)
     EXPECT_TRUE(want.contains(tensor)) << "the reference has no " << tensor << " " << sizes;
+}
+
+// The two lines of a tensor: what the schema says of its extents, and the type of the member that holds it.
+
+template <int N>
+std::string extents_of(const vector<N>&) {
+  return std::to_string(N);
+}
+template <int Out, int In>
+std::string extents_of(const matrix<Out, In>&) {
+  return std::to_string(Out) + "x" + std::to_string(In);
+}
+template <int Out, int In, std::size_t N>
+std::string extents_of(const std::array<matrix<Out, In>, N>&) {
+  return std::to_string(N) + "x" + std::to_string(Out) + "x" + std::to_string(In);
+}
+
+template <class V>
+void members_are_as_the_schema_says() {
+  weights<V> w;
+  each_weight(w, [](const tensor_entry& t, auto& member) {
+    using type = std::remove_cvref_t<decltype(member)>;
+    if constexpr (std::is_same_v<type, absent>) {
+      EXPECT_EQ(t.needed, need::skippable) << t.what.safetensors;
+    } else if constexpr (std::is_same_v<type, std::vector<std::int32_t>>) {
+      EXPECT_EQ(t.as, role::integers) << t.what.safetensors;
+    } else {
+      EXPECT_EQ(extents_of(member), text_of(t, 0)) << t.what.safetensors;
+    }
+  });
+}
+
+TEST(weights, have_members_as_the_schema_says) {
+  []<class... V>(one_of<V...>) { (members_are_as_the_schema_says<V>(), ...); }(all_variants{});
+  []<class... V>(one_of<V...>) { (members_are_as_the_schema_says<V>(), ...); }(all_drafters{});
+  []<class... V>(one_of<V...>) { (members_are_as_the_schema_says<V>(), ...); }(all_embedders{});
 }
 
 TEST(tensors, of_gemma_3) {
@@ -117,8 +158,8 @@ TEST(tensors, of_the_drafters) {
 
 // What follows from the policies is a constant; these were settled when the file compiled.
 
-constexpr const layer_kind& layer(const text_spec& m, int l) { return m.layer[static_cast<std::size_t>(l)]; }
-constexpr int producer(const text_spec& m, int l) { return m.producer[static_cast<std::size_t>(l)]; }
+constexpr const layer_kind& layer(const text_spec& m, int l) { return m.layer[l]; }
+constexpr int producer(const text_spec& m, int l) { return m.producer[l]; }
 
 // Gemma 3: every sixth layer is global, and the last is not forced to be.
 static_assert(layer(gemma3_270m::spec, 17).sees == reach::global);

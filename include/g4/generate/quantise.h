@@ -42,7 +42,7 @@ struct quantise_options {
 /// What became of one tensor.
 struct quantised_tensor {
   std::string name;  ///< in the file written
-  part what = part::embed;
+  part what;
   storage from = storage::f32;
   storage to = storage::f32;
   std::size_t elements = 0;
@@ -63,7 +63,7 @@ namespace detail {
 struct quantise_step {
   io::tensor_plan plan;
   std::vector<const io::tensor_entry*> from;  ///< several where the input numbers what the output stacks
-  part what = part::embed;
+  part what;
   role as = role::matrix;
   float plus = 0;                 ///< what norms of Gemma 3 are stored with on top
   std::vector<std::int32_t> ids;  ///< what a list of tokens holds
@@ -143,9 +143,8 @@ class quantiser {
 
   [[nodiscard]] result<void> plan(const tensor_entry& t, load::detail::matcher& match) {
     const generation g = generation_of(from_.spec);
-    const bool numbered = !is_gguf() && load::names_of(t.what).safetensors.find('#') != std::string_view::npos;
-    tensor_entry one = t;
-    if (numbered) one = {t.what, t.layer, 2, {t.extents[1], t.extents[2], 0}, t.as, t.needed};
+    const bool numbered = !is_gguf() && t.numbered();
+    const tensor_entry one = numbered ? t.one() : t;
     quantise_step step;
     for (int i = 0; i < (numbered ? t.extents[0] : 1); ++i) {
       const auto found = match.find(one, i);
@@ -158,10 +157,10 @@ class quantiser {
     const io::tensor_entry& first = *step.from.front();
     step.what = t.what;
     step.as = t.as;
-    step.plan.name = load::name_in(load::format::gguf, {}, t.what, t.layer);
+    step.plan.name = load::name_in(load::format::gguf, {}, t);
     for (int i = 0; i < t.rank; ++i)
       step.plan.dims.push_back(static_cast<std::size_t>(t.extents[static_cast<std::size_t>(i)]));
-    if (t.what == part::embed) step.plan.dims = {first.dims.rows(), first.dims.columns()};
+    if (t.as == role::token_table) step.plan.dims = {first.dims.rows(), first.dims.columns()};
     if (t.as == role::integers) {
       auto ids = load::detail::token_ids(from_.tensors, first, from_.spec.vocab);
       if (!ids) return unexpected(std::move(ids.error()));
@@ -230,7 +229,7 @@ class quantiser {
 
   [[nodiscard]] std::size_t rows_of_table() const {
     for (const quantise_step& step : steps_) {
-      if (step.what == part::embed && !step.copy) return step.plan.dims[0];
+      if (step.as == role::token_table && !step.copy) return step.plan.dims[0];
     }
     return 0;
   }

@@ -49,31 +49,20 @@ inline constexpr std::array file_types{
 /// plain   what matrices that are never quantised are stored as
 [[nodiscard]] constexpr storage storage_in_gguf(const tensor_entry& t, const text_spec& m, storage base,
                                                 storage plain = storage::bf16) {
-  if (t.as != role::matrix || t.what == part::router) return storage::f32;
+  if (!is_matrix(t.as) || t.what.stored == grade::exact) return storage::f32;
   const auto columns = static_cast<std::size_t>(t.extents[t.rank - 1]);
-  switch (t.what) {
-    case part::per_layer_model_projection:
-    case part::altup_projections:
-    case part::altup_unembed_projections:
-    case part::altup_correct:
-    case part::altup_predict:
-    case part::altup_router:
-    case part::laurel_left:
-    case part::laurel_right:
-      return plain;
-    case part::embed:
-    case part::head:
-    case part::per_layer_embed:
-      return fitting(base == storage::q4_0 || base == storage::q4_k ? storage::q6_k : base, columns);
-    case part::value:
-    case part::down:
-    case part::experts_down: {
+  switch (t.what.stored) {
+    case grade::plain: return plain;
+    case grade::rows: return fitting(base == storage::q4_0 || base == storage::q4_k ? storage::q6_k : base, columns);
+    case grade::careful: {
       const int n = m.layers;
       const bool more = t.layer < n / 8 || t.layer >= 7 * n / 8 || (t.layer - n / 8) % 3 == 2;
       return fitting(base == storage::q4_k && more ? storage::q6_k : base, columns);
     }
-    default: return fitting(base, columns);
+    case grade::usual:
+    case grade::exact: break;
   }
+  return fitting(base, columns);
 }
 
 }  // namespace g4::load

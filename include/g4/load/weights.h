@@ -15,6 +15,7 @@
 #include "g4/core/result.h"
 #include "g4/io/finite.h"
 #include "g4/io/tensor_file.h"
+#include "g4/load/matcher.h"
 #include "g4/load/names.h"
 #include "g4/model/weights.h"
 #include "g4/ops/dequantise.h"
@@ -36,132 +37,26 @@ struct progress {
 
 namespace detail {
 
-/// Small vectors in float32, all in one block that is sized before it is filled, so that views stay valid.
-struct float_store {
-  std::vector<float> floats;
-  std::size_t used = 0;
-  float* take(std::size_t n) {
-    float* const at = floats.data() + used;
-    used += n;
-    return at;
-  }
-};
-
-[[nodiscard]] inline std::string extents_text(const tensor_entry& t) {
-  std::string text = "[";
-  for (int i = 0; i < t.rank; ++i) text += (i > 0 ? ", " : "") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
-  return text + "]";
-}
-
-/// Matches the model's tensors with the file's.
-class matcher {
+/// Small vectors in float32, in blocks that stay where they are.
+class float_store {
  public:
-  matcher(const io::tensor_file& file, format f) : file_(file), format_(f) {
-    if (f == format::safetensors) {
-      for (const std::string_view candidate : text_prefixes) {
-        if (file.find(std::string(candidate) + "embed_tokens.weight") != nullptr) {
-          prefix_ = candidate;
-          break;
-        }
-      }
+  [[nodiscard]] float* take(std::size_t n) {
+    if (n > left_) {
+      left_ = std::max<std::size_t>(n, 1 << 16);
+      blocks_.emplace_back(new float[left_]);
+      next_ = blocks_.back().get();
     }
-    known_.resize(file.tensors().size());
-  }
-
-  [[nodiscard]] std::string name(part what, int layer, int number = 0) const {
-    return name_in(format_, prefix_, what, layer, number);
-  }
-
-  /// The file's tensor for an entry of the schema, or why there is none; null for a skippable one that is absent.
-  [[nodiscard]] result<const io::tensor_entry*> find(const tensor_entry& wanted, int number = 0) {
-    const std::string tensor_name = name(wanted.what, wanted.layer, number);
-    const io::tensor_entry* found = file_.find(tensor_name);
-    if (found == nullptr) {
-      if (wanted.needed == need::skippable) return nullptr;
-      return fail(file_.name(), ": the tensor ", tensor_name, " ", extents_text(wanted), " is missing");
-    }
-    known_[static_cast<std::size_t>(found - file_.tensors().data())] = true;
-    return found;
-  }
-
-  [[nodiscard]] error wrong_shape(const io::tensor_entry& found, const tensor_entry& wanted) const {
-    return {file_.file_name(found) + ": " + found.name + " is " + io::to_string(found.dims) + "; the model needs " +
-            extents_text(wanted)};
-  }
-
-  /// Whether a tensor of the file has been asked for.
-  [[nodiscard]] bool knows(const io::tensor_entry& t) const {
-    return known_[static_cast<std::size_t>(&t - file_.tensors().data())];
-  }
-
-  /// Refuses the file if it holds a tensor that no part of the model is called.
-  [[nodiscard]] result<bool> refuse_unknown() const {
-    for (std::size_t i = 0; i < known_.size(); ++i) {
-      const io::tensor_entry& t = file_.tensors()[i];
-      if (!known_[i] && !is_skippable(format_, t.name)) {
-        return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims),
-                    " is no part of this model");
-      }
-    }
-    return true;
+    float* const at = next_;
+    next_ += n;
+    left_ -= n;
+    return at;
   }
 
  private:
-  const io::tensor_file& file_;
-  format format_;
-  std::string_view prefix_ = "model.";
-  std::vector<bool> known_;
+  std::vector<std::unique_ptr<float[]>> blocks_;
+  float* next_ = nullptr;
+  std::size_t left_ = 0;
 };
-
-/// Whether the extents agree; leading ones are not told apart from none ([1, 640] is [640]).
-[[nodiscard]] inline bool same_extents(const io::tensor_entry& found, const tensor_entry& wanted) {
-  std::array<std::size_t, 3> want{};
-  int rank = 0;
-  for (int i = 0; i < wanted.rank; ++i)
-    want[static_cast<std::size_t>(rank++)] = static_cast<std::size_t>(wanted.extents[static_cast<std::size_t>(i)]);
-  std::size_t skip = 0;
-  while (found.dims.rank() - skip > static_cast<std::size_t>(rank) && found.dims[skip] == 1) ++skip;
-  if (found.dims.rank() == 0) return wanted.elements() == 1;
-  if (found.dims.rank() - skip != static_cast<std::size_t>(rank)) return false;
-  for (int i = 0; i < rank; ++i) {
-    if (found.dims[skip + static_cast<std::size_t>(i)] != want[static_cast<std::size_t>(i)]) return false;
-  }
-  return true;
-}
-
-/// A tensor of I32 or I64 that lists tokens of the vocabulary.
-[[nodiscard]] inline result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file, const io::tensor_entry& e,
-                                                                 int vocabulary) {
-  const bool wide = e.type.name == "I64";
-  if (!wide && e.type.name != "I32") {
-    return fail(file.file_name(e), ": ", e.name, " is stored as ", std::string(e.type.name), "; expected I64 or I32");
-  }
-  std::vector<std::int32_t> ids(e.dims.elements());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    std::int64_t id = 0;
-    if (wide) {
-      std::memcpy(&id, e.bytes.data() + 8 * i, 8);
-    } else {
-      std::memcpy(&ids[i], e.bytes.data() + 4 * i, 4);
-      id = ids[i];
-    }
-    if (id < 0 || id >= vocabulary) {
-      return fail(file.file_name(e), ": ", e.name, " holds the token ", id, "; the vocabulary has ", vocabulary);
-    }
-    ids[i] = static_cast<std::int32_t>(id);
-  }
-  return ids;
-}
-
-/// As `same_extents`, or fewer rows of the token table: GGUF files of Gemma 3 leave out the embedding rows beyond their
-/// tokenizer's tokens.
-[[nodiscard]] inline bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
-                                          generation g) {
-  if (same_extents(found, wanted)) return true;
-  return wanted.what == part::embed && f == format::gguf && g == generation::gemma3 && found.dims.rank() == 2 &&
-         found.dims[1] == static_cast<std::size_t>(wanted.extents[1]) && found.dims[0] > 0 &&
-         found.dims[0] < static_cast<std::size_t>(wanted.extents[0]);
-}
 
 /// A backend that has an order of its own for weights, kept in a store of its choosing.
 template <class B>
@@ -177,58 +72,47 @@ struct store_of<B> {
   using type = typename B::weight_store;
 };
 
-template <Variant V, class B>
+/// Whether norms scale by 1 + weight; the weights of a model hold the sum.
+template <class Module>
+inline constexpr bool norms_add_one = false;
+template <Variant V>
+inline constexpr bool norms_add_one<V> = V::spec.one_plus_weight;
+
+/// Fills the weights of a module: of a variant's text, or of anything else that has `weights<Module>` and `each_weight`.
+template <class Module, class B>
 class filler {
  public:
-  filler(const io::tensor_file& file, format f, B& on, checks look, progress told)
-      : file_(file), match_(file, f), format_(f), on_(on), look_(look), told_(told) {}
+  filler(const io::tensor_file& file, format f, matcher match, B& on, checks look, progress told)
+      : file_(file), match_(std::move(match)), format_(f), on_(on), look_(look), told_(told) {}
 
-  [[nodiscard]] result<std::shared_ptr<const weights<V>>> run() {
-    auto w = std::make_shared<weights<V>>();
-    small_ = std::make_shared<float_store>();
-    std::size_t floats = 0;
-    each_tensor(V::spec, [&](const tensor_entry& t) {
-      if (t.as == role::norm_weight || t.as == role::numbers) floats += static_cast<std::size_t>(t.elements());
-    });
-    small_->floats.resize(floats);
+  [[nodiscard]] result<std::shared_ptr<const weights<Module>>> run() {
+    auto w = std::make_shared<weights<Module>>();
     for (const io::tensor_entry& t : file_.tensors()) total_ += t.bytes.size();
-
-    each_tensor(V::spec, [&](const tensor_entry& t) {
-      if (!failed_) place(*w, t);
+    each_weight(*w, [&](const tensor_entry& t, auto& member) {
+      if (!failed_) fill(t, member);
     });
     if (failed_) return unexpected(std::move(*failed_));
-    if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
-    if (V::spec.tied_head) {
-      w->head = prepared(w->embed, table_, weight_use::head);
-      // Rows are then read from the backend's own table: a page of the file for every token would come back and stay.
-      // A drafter cuts single rows out, which only the file's order allows.
-      if constexpr (!V::spec.is_drafter()) w->embed = w->head;
+    if constexpr (Variant<Module>) {
+      if (auto known = match_.refuse_unknown(); !known) return unexpected(std::move(known.error()));
+      tie_head(*w);
+      if (failed_) return unexpected(std::move(*failed_));
     }
-    if (failed_) return unexpected(std::move(*failed_));
-
     w->keep.push_back(small_);
     w->keep.push_back(std::make_shared<io::tensor_file>(file_));
     w->keep.push_back(store_);
-    return std::shared_ptr<const weights<V>>(std::move(w));
+    return std::shared_ptr<const weights<Module>>(std::move(w));
   }
 
  private:
   void refuse(error why) { failed_ = std::make_unique<error>(std::move(why)); }
 
-  void place(weights<V>& w, const tensor_entry& t) {
-    const auto visit = [&](part what, auto& member) {
-      if (what == t.what && !failed_) fill(t, member);
-    };
-    if (t.what == part::token_ordering) {
-      if constexpr (V::spec.clusters.has_value()) fill_ordering(t, w.token_ordering);
-    } else if (t.layer < 0) {
-      w.each(visit);
-    } else {
-      with_kind_of_layer<V>(t.layer, [&]<int Kind>() {
-        auto& layer =
-            std::get<Kind>(w.layers)[static_cast<std::size_t>(V::kinds.nth[static_cast<std::size_t>(t.layer)])];
-        layer.each(visit);
-      });
+  /// The head is the token table where the two are one.
+  void tie_head(weights<Module>& w) {
+    if constexpr (Module::spec.tied_head) {
+      w.head = prepared(w.embed, table_, weight_use::head);
+      // Rows are then read from the backend's own table: a page of the file for every token would come back and stay.
+      // A drafter cuts single rows out, which only the file's order allows.
+      if constexpr (!Module::spec.is_drafter()) w.embed = w.head;
     }
   }
 
@@ -241,7 +125,7 @@ class filler {
     if (found == nullptr) return;
     float* const numbers = small_->take(N);
     dequantise(*found->type.weights, found->bytes.data(), N, numbers);
-    if (t.as == role::norm_weight && V::spec.one_plus_weight && format_ == format::safetensors) {
+    if (t.as == role::norm_weight && norms_add_one<Module> && format_ == format::safetensors) {
       for (int i = 0; i < N; ++i) numbers[i] += 1.0f;  // GGUF files hold 1 + w already
     }
     v.data = numbers;
@@ -254,17 +138,17 @@ class filler {
     if (found == nullptr) return;
     const matrix_view raw{found->bytes.data(), found->dims.elements() / In, In, *found->type.weights};
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
-    const bool table = t.what == part::embed || t.what == part::per_layer_embed;
-    const weight_use use = t.what == part::head ? weight_use::head : weight_use::layer;
+    const bool table = t.as == role::token_table || t.as == role::table;
+    const weight_use use = t.as == role::head ? weight_use::head : weight_use::layer;
     m = table ? weight_view{raw} : prepared(raw, found, use);
-    if (t.what == part::embed) table_ = found;
+    if (t.as == role::token_table) table_ = found;
     advance(*found);
   }
 
   /// Several matrices: one stacked tensor, or numbered tensors where the format's name has a '#'.
   template <int Out, int In, std::size_t N>
   void fill(const tensor_entry& t, std::array<matrix<Out, In>, N>& several) {
-    if (format_ == format::gguf || names_of(t.what).safetensors.find('#') == std::string_view::npos) {
+    if (format_ == format::gguf || !t.numbered()) {
       const io::tensor_entry* found = checked(t);
       if (found == nullptr) return;
       const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
@@ -272,21 +156,21 @@ class filler {
       advance(*found);
       return;
     }
-    const tensor_entry one{t.what, t.layer, 2, {Out, In, 0}};
     for (std::size_t i = 0; i < N; ++i) {
-      const io::tensor_entry* found = checked(one, static_cast<int>(i));
+      const io::tensor_entry* found = checked(t.one(), static_cast<int>(i));
       if (found == nullptr) return;
       several[i] = prepared(matrix_view{found->bytes.data(), Out, In, *found->type.weights}, found);
       advance(*found);
     }
   }
 
-  void fill_ordering(const tensor_entry& t, std::vector<std::int32_t>& ordering) {
+  /// Tokens of the vocabulary.
+  void fill(const tensor_entry& t, std::vector<std::int32_t>& ordering) {
     auto found = match_.find(t);
     if (!found) return refuse(std::move(found.error()));
     const io::tensor_entry& e = **found;
     if (!same_extents(e, t)) return refuse(match_.wrong_shape(e, t));
-    auto ids = token_ids(file_, e, V::spec.vocab);
+    auto ids = token_ids(file_, e, Module::spec.vocab);
     if (!ids) return refuse(std::move(ids.error()));
     ordering = std::move(*ids);
   }
@@ -300,7 +184,7 @@ class filler {
     }
     if (*found == nullptr) return nullptr;
     const io::tensor_entry& e = **found;
-    if (!fitting_extents(e, t, format_, generation_of(V::spec))) {
+    if (!(same_extents(e, t) || may_be_shorter(e, t))) {
       refuse(match_.wrong_shape(e, t));
       return nullptr;
     }
@@ -308,19 +192,24 @@ class filler {
       refuse(std::move(type.error()));
       return nullptr;
     }
-    if (look_.contents && t.needed == need::required && t.what != part::per_layer_embed) {
+    if (look_.contents && t.needed == need::required && t.as != role::table) {
       if (auto sound = io::check_finite(file_, e); !sound) {
         refuse(std::move(sound.error()));
         return nullptr;
       }
       // A norm weight of zeros is meant where norms add one to it; biases may be zero.
-      const bool matters = t.as == role::matrix || (t.as == role::norm_weight && !V::spec.one_plus_weight);
+      const bool matters = is_matrix(t.as) || (t.as == role::norm_weight && !norms_add_one<Module>);
       if (auto filled = matters ? io::check_not_all_zero(file_, e) : result<void>{}; !filled) {
         refuse(std::move(filled.error()));
         return nullptr;
       }
     }
     return &e;
+  }
+
+  [[nodiscard]] bool may_be_shorter(const io::tensor_entry& e, const tensor_entry& t) const {
+    if constexpr (Variant<Module>) return fitting_extents(e, t, format_, generation_of(Module::spec));
+    return false;
   }
 
   /// A weight on its way into the backend's own order, where it has one. The file, which the
@@ -348,7 +237,7 @@ class filler {
   progress told_;
   std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
   const io::tensor_entry* table_ = nullptr;
-  std::shared_ptr<float_store> small_;
+  std::shared_ptr<float_store> small_ = std::make_shared<float_store>();
   std::unique_ptr<error> failed_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;
@@ -364,7 +253,16 @@ class filler {
 template <Variant V, class B>
 [[nodiscard]] result<std::shared_ptr<const weights<V>>> make_weights(const io::tensor_file& file, format f, B& on,
                                                                      checks look = {}, progress told = {}) {
-  return detail::filler<V, B>(file, f, on, look, told).run();
+  return detail::filler<V, B>(file, f, detail::matcher(file, f), on, look, told).run();
+}
+
+/// The same for another module of the file, whose tensors a safetensors file calls `prefix`…: what the rest of the file
+/// holds is no business of its.
+template <class Module, class B>
+[[nodiscard]] result<std::shared_ptr<const weights<Module>>> make_module(const io::tensor_file& file, format f,
+                                                                         std::string_view prefix, B& on,
+                                                                         checks look = {}, progress told = {}) {
+  return detail::filler<Module, B>(file, f, detail::matcher(file, f, prefix), on, look, told).run();
 }
 
 }  // namespace g4::load

@@ -17,7 +17,7 @@ namespace detail {
 /// -1 where there is none.
 [[nodiscard]] constexpr int last_owner(const text_spec& target, reach sees) {
   for (int l = target.layers - 1; l >= 0; --l) {
-    const layer_kind& k = target.layer[static_cast<std::size_t>(l)];
+    const layer_kind& k = target.layer[l];
     if (k.role == cache_role::owner && k.sees == sees) return l;
   }
   return -1;
@@ -36,6 +36,9 @@ constexpr void drafter_layer_keeps_its_rules() {
   constexpr int producer = last_owner(Target::spec, own.sees);
   constexpr layer_kind read = producer >= 0 ? Target::spec.layer[producer < 0 ? 0 : producer] : layer_kind{};
   (void)rule::drafter_reads_its_target<own.key_value_heads, read.key_value_heads, own.head_size, read.head_size>{};
+  if constexpr (producer >= 0) {
+    (void)rule::drafter_sees_what_its_target_keeps<own.keys.back, read.keys.back, own.rope == read.rope>{};
+  }
 }
 
 template <class D, class Target, int... Layer>
@@ -60,7 +63,7 @@ struct drafter : detail::with_target<Target, Shape, Policies...>::type {
   static_assert(detail::drafter_keeps_its_rules<stack, target>(std::make_integer_sequence<int, stack::layers>{}));
 
   [[nodiscard]] static constexpr int producer(int layer) {
-    return detail::last_owner(target::spec, stack::spec.layer[static_cast<std::size_t>(layer)].sees);
+    return detail::last_owner(target::spec, stack::spec.layer[layer].sees);
   }
 };
 

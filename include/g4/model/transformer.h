@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
@@ -18,8 +19,9 @@
 #include "g4/policy/shape.h"
 #include "g4/policy/share_kv.h"
 #include "g4/policy/slot.h"
-#include "g4/spec/text.h"
 #include "g4/rule/rules.h"
+#include "g4/spec/keeps.h"
+#include "g4/spec/text.h"
 
 namespace g4 {
 
@@ -72,43 +74,52 @@ struct folded {
   static constexpr int vocab = spec.vocab;
 };
 
-template <class F, int Layer>
-constexpr void layer_keeps_its_rules() {
-  constexpr layer_kind kind = F::spec.layer[Layer];
-  constexpr int producer = F::spec.producer[Layer];
-  constexpr bool encoder = F::spec.sees == visibility::everything;
-  (void)rule::heads_share_keys_evenly<kind.query_heads, kind.key_value_heads>{};
-  (void)rule::head_size_is_even<kind.head_size>{};
-  (void)rule::feed_forward_has_a_width<kind.hidden>{};
-  if constexpr (kind.sees == reach::local) {
-    (void)rule::window_fits_the_mask<kind.keys.back, encoder, kind.keys.ahead>{};
-  }
-  if constexpr (!F::spec.is_drafter()) {
-    (void)rule::shared_layer_has_a_producer<producer, Layer>{};
-    if constexpr (producer >= 0) {
-      constexpr layer_kind owner = F::spec.layer[producer];
-      (void)rule::shared_heads_agree<kind.key_value_heads, owner.key_value_heads, kind.head_size, owner.head_size>{};
+/// The first place where a model breaks rule R, as numbers that a template takes.
+struct breach {
+  static constexpr int most = 5;
+  int count = -1;  ///< −1: nowhere
+  long long number[most]{};
+};
+
+template <class F, class R>
+constexpr breach breach_of() {
+  breach found;
+  (void)each_rule(F::spec, [&](auto rule, int, auto... numbers) {
+    if constexpr (std::same_as<decltype(rule), R>) {
+      if (!rule.keeps(numbers...)) {
+        found.count = 0;
+        ((found.number[found.count++] = numbers), ...);
+        return false;
+      }
     }
-  }
+    return rule.keeps(numbers...);
+  });
+  return found;
 }
 
-template <class F, int... Layer>
-constexpr bool layers_keep_their_rules(std::integer_sequence<int, Layer...>) {
-  (layer_keeps_its_rules<F, Layer>(), ...);
+/// Stops compilation with R's sentence where F breaks it.
+template <class F, class R, std::size_t... I>
+constexpr void says_what_is_broken(std::index_sequence<I...>) {
+  constexpr breach found = breach_of<F, R>();
+  if constexpr (found.count >= 0) (void)typename R::template of<found.number[I]...>{};
+}
+
+template <class F>
+constexpr bool keeps_every_rule() {
+  if constexpr (!keeps_its_rules(F::spec)) {
+    (void)each_rule(F::spec, [](auto rule, int, auto... numbers) {
+      says_what_is_broken<F, decltype(rule)>(std::make_index_sequence<sizeof...(numbers)>{});
+      return rule.keeps(numbers...);
+    });
+  }
+  if constexpr (F::spec.pooled) (void)rule::embedder_heads_have_widths<F::spec.pooled->hidden, F::spec.pooled->out>{};
   return true;
 }
 
 template <int Layers>
 constexpr bool depth_keeps_its_rule() {
-  (void)rule::depth_is_bounded<Layers, max_layers>{};
+  (void)rule::depth_is_bounded::of<Layers, max_layers>{};
   return true;
-}
-
-template <class F>
-constexpr bool keeps_its_rules() {
-  (void)rule::shape_is_positive<F::layers, F::width, F::vocab>{};
-  if constexpr (F::spec.experts.has_value()) (void)rule::experts_chosen_exist<F::spec.experts->chosen, F::spec.experts->count>{};
-  return layers_keep_their_rules<F>(std::make_integer_sequence<int, F::layers>{});
 }
 
 }  // namespace detail
@@ -124,7 +135,7 @@ template <shape Shape, auto... Policies>
 struct transformer : detail::folded<Shape, Policies...> {
   static_assert(detail::depth_keeps_its_rule<Shape.layers>());  // first: a deeper model cannot even be folded
   static_assert(detail::slots_keep_their_rules<std::remove_const_t<decltype(Policies)>...>());
-  static_assert(detail::keeps_its_rules<detail::folded<Shape, Policies...>>());
+  static_assert(detail::keeps_every_rule<detail::folded<Shape, Policies...>>());
 };
 
 /// A type derived from `transformer<…>`. Naming one checks it against every rule.

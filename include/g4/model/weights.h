@@ -1,4 +1,6 @@
 /// The weights of a model as a tree of typed views. It owns no numbers: whoever fills it keeps them alive.
+///
+/// A member here is one of the two lines that a tensor is; the other is in `model/schema.h`.
 #pragma once
 
 #include <array>
@@ -73,48 +75,6 @@ struct layer_weights {
   present_if<laurel, matrix<spec.laurel->rank, width>> laurel_left;
   present_if<laurel, matrix<width, spec.laurel->rank>> laurel_right;
   present_if<laurel, vector<width>> laurel_norm;
-
-  /// Calls `visit(part, member)` for every weight; an absent one is passed as `absent`.
-  template <class Visit>
-  void each(Visit&& visit) {
-    visit(part::attention_norm, attention_norm);
-    visit(part::post_attention_norm, post_attention_norm);
-    visit(part::query, query);
-    visit(part::key, key);
-    visit(part::value, value);
-    visit(part::output, output);
-    visit(part::query_bias, query_bias);
-    visit(part::key_bias, key_bias);
-    visit(part::value_bias, value_bias);
-    visit(part::output_bias, output_bias);
-    visit(part::query_norm, query_norm);
-    visit(part::key_norm, key_norm);
-    visit(part::feed_norm, feed_norm);
-    visit(part::post_feed_norm, post_feed_norm);
-    visit(part::gate, gate);
-    visit(part::up, up);
-    visit(part::down, down);
-    visit(part::router, router);
-    visit(part::router_scale, router_scale);
-    visit(part::expert_scale, expert_scale);
-    visit(part::experts_gate_up, experts_gate_up);
-    visit(part::experts_down, experts_down);
-    visit(part::dense_post_norm, dense_post_norm);
-    visit(part::experts_norm, experts_norm);
-    visit(part::experts_post_norm, experts_post_norm);
-    visit(part::stream_scale, stream_scale);
-    visit(part::per_layer_gate, per_layer_gate);
-    visit(part::per_layer_projection, per_layer_projection);
-    visit(part::post_per_layer_norm, post_per_layer_norm);
-    visit(part::altup_output_scale, altup_output_scale);
-    visit(part::altup_correct, altup_correct);
-    visit(part::altup_predict, altup_predict);
-    visit(part::altup_router, altup_router);
-    visit(part::altup_router_norm, altup_router_norm);
-    visit(part::laurel_left, laurel_left);
-    visit(part::laurel_right, laurel_right);
-    visit(part::laurel_norm, laurel_norm);
-  }
 };
 
 namespace detail {
@@ -128,9 +88,12 @@ struct layers_by_kind<V, std::integer_sequence<int, Kind...>> {
 
 }  // namespace detail
 
-/// All weights of a model: const once loaded, and shared by any number of sessions.
+/// All weights of a module: const once loaded, and shared by any number of sessions. Of a variant, those of its text.
+template <class Module>
+struct weights;
+
 template <Variant V>
-struct weights {
+struct weights<V> {
   static constexpr text_spec spec = V::spec;
   static constexpr bool per_layer = spec.per_layer.has_value();
   static constexpr bool altup = spec.altup.has_value();
@@ -154,42 +117,42 @@ struct weights {
 
   weights() { size_layers(std::make_integer_sequence<int, V::kinds.count>{}); }
 
-  /// Calls `visit(part, member)` for every weight of the whole model; an absent one is passed as `absent`.
-  template <class Visit>
-  void each(Visit&& visit) {
-    visit(part::embed, embed);
-    visit(part::head, head);
-    visit(part::final_norm, final_norm);
-    visit(part::per_layer_embed, per_layer_embed);
-    visit(part::per_layer_model_projection, per_layer_model_projection);
-    visit(part::per_layer_projection_norm, per_layer_projection_norm);
-    visit(part::altup_projections, altup_projections);
-    visit(part::altup_unembed_projections, altup_unembed_projections);
-    visit(part::pre_projection, pre_projection);
-    visit(part::post_projection, post_projection);
-    visit(part::centroids, centroids);
-  }
-
  private:
   template <int... Kind>
   void size_layers(std::integer_sequence<int, Kind...>) {
-    (std::get<Kind>(layers).resize(static_cast<std::size_t>(V::kinds.layers[Kind])), ...);
+    (std::get<Kind>(layers).resize(V::kinds.layers[Kind]), ...);
   }
 };
 
 /// Calls `body.operator()<Kind>()` with the kind of layer `l`: where run-time depth meets compile-time kinds.
 template <Variant V, class Body>
 void with_kind_of_layer(int l, Body&& body) {
-  const int kind = V::kinds.of[static_cast<std::size_t>(l)];
+  const int kind = V::kinds.of[l];
   [&]<int... Kind>(std::integer_sequence<int, Kind...>) {
     (void)((Kind == kind && (body.template operator()<Kind>(), true)) || ...);
   }(std::make_integer_sequence<int, V::kinds.count>{});
 }
 
+/// Calls `visit(tensor_entry, member)` for every tensor of the model and the typed view that holds it; a member that this
+/// kind of layer does not have is passed as `absent`.
+template <Variant V, class Visit>
+void each_weight(weights<V>& w, Visit&& visit) {
+  each_text_part(
+      V::spec, [&](const tensor_entry& t, auto member) { visit(t, member(w)); },
+      [&] {
+        for (int l = 0; l < V::spec.layers; ++l) {
+          with_kind_of_layer<V>(l, [&]<int Kind>() {
+            auto& layer = std::get<Kind>(w.layers)[V::kinds.nth[l]];
+            each_layer_part(V::spec, l, [&](const tensor_entry& t, auto member) { visit(t, member(layer)); });
+          });
+        }
+      });
+}
+
 /// Layer `l`'s weights, `l` being of kind `Kind`.
 template <int Kind, Variant V>
 [[nodiscard]] const layer_weights<V, Kind>& layer_of(const weights<V>& w, int l) {
-  return std::get<Kind>(w.layers)[static_cast<std::size_t>(V::kinds.nth[static_cast<std::size_t>(l)])];
+  return std::get<Kind>(w.layers)[V::kinds.nth[l]];
 }
 
 }  // namespace g4
