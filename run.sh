@@ -7,6 +7,7 @@
 # Other options go to the program, such as --max-tokens 64 --temperature 0.7; once it is built they are listed below.
 # The text goes to stdout, all else to stderr.
 set -euo pipefail
+unset CDPATH
 called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh

@@ -10,6 +10,7 @@
 #   aarch64       the kernel tests, cross-built, under qemu
 # Logs lie in build/log. Exit status 0 only when nothing failed.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")"
 case ${1:-} in -h | --help) sed -n '2,/^set /s/^# \{0,1\}//p' test.sh; exit 0 ;; esac
 . tools/setup.sh

@@ -81,8 +81,9 @@ cmake_is_new_enough() {
     printf '3.24\n%s\n' "$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')" | sort -C -V
 }
 
-build_packages=(g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libexpected-dev libfmt-dev libstb-dev)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)
+build_packages=(g++ cmake ninja-build libeigen3-dev libexpected-dev libfmt-dev)
+check_packages=(nlohmann-json3-dev)                     # of conformance/check
+test_packages=("${check_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev python3)
 model_packages=(ca-certificates python3 python3-pip)
 
 # Highway 1.2 or later. Sets highway_flags to what CMake needs to find it: nothing where it is installed, the folder of a

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine.h"
+#include "g4/core/printable.h"
 #include "json_text.h"
 
 namespace program {
@@ -99,7 +100,7 @@ g4::result<int> bench(const settings& s) {
   status_line status(is_terminal(STDERR_FILENO));
   for (measured& m : tests) {
     for (std::size_t r = 0; r <= s.repetitions; ++r) {
-      if (interrupt_guard::pressed()) return 130;
+      if (interrupt_guard::pressed()) return interrupt_guard::status();
       status.show(fmt::format("{}: {} of {}", m.test, r, s.repetitions));
       const auto rate = time_once(**session, ids, m);
       if (!rate) return g4::unexpected(rate.error());
@@ -137,7 +138,7 @@ g4::result<int> bench(const settings& s) {
     out.write(list.text());
   } else {
     out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}, {} logits\n\n", e->model->variant(),
-                          bytes_text(e->weight_bytes), e->path, s.backend, mode, threads, s.batch,
+                          bytes_text(e->weight_bytes), g4::printable(e->path), s.backend, mode, threads, s.batch,
                           best_logits > 0 ? fmt::format("{} best", best_logits) : "all"));
     out.write(fmt::format("{:<16} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most"));
     for (const measured& m : tests)

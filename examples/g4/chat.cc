@@ -19,25 +19,29 @@ using g4::text::token;
 /// Lines of stdin, as they come.
 class line_reader {
  public:
-  enum class end { line, input, interrupted };
+  enum class end { line, input, interrupted, too_long };
   end next(std::string& line) {
     for (;;) {
-      if (const std::size_t at = held_.find('\n'); at != std::string::npos) {
+      if (const std::size_t at = held_.find('\n', searched_); at != std::string::npos) {
         line.assign(held_, 0, at);
         held_.erase(0, at + 1);
+        searched_ = 0;
         return end::line;
       }
+      searched_ = held_.size();
+      if (held_.size() > longest_text) return end::too_long;
       // Ctrl-C just before the wait would not end it, nor one that another thread is told of: it is looked for as well.
       pollfd input{STDIN_FILENO, POLLIN, 0};
       while (::poll(&input, 1, 100) == 0) {
         if (interrupt_guard::pressed()) return end::interrupted;
       }
       if (interrupt_guard::pressed()) return end::interrupted;
-      char buffer[4096];
+      char buffer[65536];
       const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
       if (count < 0 && errno == EINTR) return end::interrupted;
       if (count <= 0) {
         if (held_.empty()) return end::input;
+        searched_ = 0;
         line = std::exchange(held_, {});  // the last line of a file may lack its end
         return end::line;
       }
@@ -47,6 +51,7 @@ class line_reader {
 
  private:
   std::string held_;
+  std::size_t searched_ = 0;  // no line ends before here
 };
 
 /// The ids of a conversation, turn by turn. What was said before is never tokenised again.
@@ -171,7 +176,7 @@ g4::result<int> chat(const settings& s) {
   const bool interactive = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
   // The large models of Gemma 4 want an empty thought where they are not to think; the small ones do not.
   conversation talk(vocabulary, family, !e->spec.per_layer, s);
-  interrupt_guard guard(interrupt_guard::also_again);
+  interrupt_guard guard(interrupt_guard::answer);
   status_line status(is_terminal(STDERR_FILENO));
   line_reader lines;
   output out;
@@ -190,6 +195,8 @@ g4::result<int> chat(const settings& s) {
       if (interactive) out.write("\n");
       break;
     }
+    if (got == line_reader::end::too_long || said.size() + line.size() > longest_text)
+      return g4::fail("stdin: a question has more than ", longest_text >> 20, " MiB");
     if (got == line_reader::end::interrupted) {
       said.clear();
       continue;
@@ -234,7 +241,9 @@ g4::result<int> chat(const settings& s) {
       continue;
     }
     answer_printer print(out, s.think, interactive);
-    const auto done = g4::generate(**session, vocabulary, *left, {s.max_tokens, sampling, true, s.think || s.special},
+    g4::generate_options options{s.max_tokens, sampling, true, s.think || s.special};
+    options.before = std::span<const token>(*wanted).first(wanted->size() - left->size());
+    const auto done = g4::generate(**session, vocabulary, *left, options,
                                    [&](std::string_view piece) { return print(piece) && !interrupt_guard::pressed(); });
     if (!done) return g4::unexpected(done.error());
     out.write(interactive && interrupt_guard::pressed() ? "\x1b[0m ...\n" : "\n");

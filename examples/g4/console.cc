@@ -1,22 +1,26 @@
 #include "console.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 #include <system_error>
 
 namespace program {
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
-struct sigaction before_guard;
+constexpr int ending[] = {SIGINT, SIGTERM, SIGHUP};
+volatile std::sig_atomic_t interrupted = 0;  // the signal
+struct sigaction before_guard[std::size(ending)];
 
-void note_interrupt(int) { interrupted = 1; }
+void note_interrupt(int signal) { interrupted = signal; }
 
 g4::result<std::string> read_all(int descriptor, const std::string& name) {
   std::string text;
@@ -27,8 +31,12 @@ g4::result<std::string> read_all(int descriptor, const std::string& name) {
     if (count < 0) return g4::fail(name, ": cannot be read (", std::generic_category().message(errno), ")");
     if (count == 0) return text;
     text.append(buffer, static_cast<std::size_t>(count));
+    if (text.size() > longest_text)
+      return g4::fail(name, ": has more than ", longest_text >> 20, " MiB; expected a text that a model can hold");
   }
 }
+
+bool same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
 
 }  // namespace
 
@@ -69,15 +77,23 @@ void status_line::percent(std::string_view what, std::size_t done, std::size_t t
   show(fmt::format("{} {} %", what, now));
 }
 
-interrupt_guard::interrupt_guard(times how_often) {
+interrupt_guard::interrupt_guard(kind what) {
   interrupted = 0;
   struct sigaction action {};
   action.sa_handler = note_interrupt;
   // Without SA_RESTART: a read that waits for a line comes back as well.
-  action.sa_flags = how_often == once ? static_cast<int>(SA_RESETHAND) : 0;
-  ::sigaction(SIGINT, &action, &before_guard);
+  action.sa_flags = what == once ? static_cast<int>(SA_RESETHAND) : 0;
+  for (std::size_t i = 0; i < std::size(ending); ++i) {
+    ::sigaction(ending[i], nullptr, &before_guard[i]);
+    if (what == answer && ending[i] != SIGINT) continue;
+    // What the caller had ignored, as nohup does, stays ignored.
+    if (before_guard[i].sa_handler != SIG_IGN) ::sigaction(ending[i], &action, nullptr);
+  }
 }
-interrupt_guard::~interrupt_guard() { ::sigaction(SIGINT, &before_guard, nullptr); }
+interrupt_guard::~interrupt_guard() {
+  for (std::size_t i = 0; i < std::size(ending); ++i) ::sigaction(ending[i], &before_guard[i], nullptr);
+}
+int interrupt_guard::status() { return 128 + (interrupted != 0 ? static_cast<int>(interrupted) : SIGINT); }
 bool interrupt_guard::pressed() { return interrupted != 0; }
 void interrupt_guard::forget() { interrupted = 0; }
 
@@ -89,6 +105,28 @@ g4::result<std::string> read_file(const std::string& path) {
   auto text = read_all(descriptor, path);
   ::close(descriptor);
   return text;
+}
+
+g4::result<void> is_no_input(const std::string& out, std::initializer_list<std::string> inputs) {
+  struct stat written {};
+  if (::stat(out.c_str(), &written) != 0) return {};
+  for (const std::string& path : inputs) {
+    struct stat read {};
+    if (path.empty() || ::stat(path.c_str(), &read) != 0) continue;
+    if (!S_ISDIR(read.st_mode)) {
+      if (same_file(written, read)) return g4::fail(out, ": is read by this command (", path, "); give another name");
+      continue;
+    }
+    DIR* const folder = ::opendir(path.c_str());
+    if (folder == nullptr) continue;
+    bool found = false;
+    while (const dirent* const entry = ::readdir(folder)) {
+      found = found || (::stat((path + '/' + entry->d_name).c_str(), &read) == 0 && same_file(written, read));
+    }
+    ::closedir(folder);
+    if (found) return g4::fail(out, ": is a file of the folder that is read (", path, "); give another name");
+  }
+  return {};
 }
 
 std::string bytes_text(std::size_t bytes) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -43,21 +44,33 @@ class status_line {
   std::size_t last_ = 101;
 };
 
-/// Ctrl-C sets a flag while one of these lives. The second one ends the program, unless it is to be `also_again`.
+/// While one of these lives, Ctrl-C sets a flag, and so does a request to end (SIGTERM, SIGHUP).
 class interrupt_guard {
  public:
-  enum times { once, also_again };
-  explicit interrupt_guard(times how_often = once);
+  enum kind {
+    once,    ///< the second one ends the program
+    always,  ///< none does: a file in the making goes away first
+    answer,  ///< Ctrl-C stops an answer, as often as it is pressed; a request to end is none of this
+  };
+  explicit interrupt_guard(kind what = once);
   ~interrupt_guard();
   interrupt_guard(const interrupt_guard&) = delete;
   interrupt_guard& operator=(const interrupt_guard&) = delete;
   [[nodiscard]] static bool pressed();
+  /// The exit status that says so: 130 after Ctrl-C.
+  [[nodiscard]] static int status();
   static void forget();
 };
 
-/// All of stdin, or of a file.
+/// The longest text that is read: tokens of it take a hundred times as much memory as a model has context for.
+inline constexpr std::size_t longest_text = std::size_t{64} << 20;
+
+/// All of stdin, or of a file. Fails where that is longer than `longest_text`.
 [[nodiscard]] g4::result<std::string> read_stdin();
 [[nodiscard]] g4::result<std::string> read_file(const std::string& path);
+
+/// Fails where a file to be written is one that is read: one of these files, or a file in one of these folders.
+[[nodiscard]] g4::result<void> is_no_input(const std::string& out, std::initializer_list<std::string> inputs);
 
 /// "253 MB"
 [[nodiscard]] std::string bytes_text(std::size_t bytes);

@@ -57,6 +57,9 @@ g4::result<int> generate(const settings& s) {
   if (auto fine = g4::sample::make_sampler(sampling); !fine) return g4::unexpected(std::move(fine.error()));
   if (!s.draft.empty() && sampling.temperature > 0)
     return g4::fail("--draft: guesses are checked against the likeliest token; leave out --temperature");
+  if (!s.draft.empty() && sampling.repetition_penalty != 1)
+    return g4::fail("--draft: guesses are checked against the likeliest token as the model says it; leave out ",
+                    "--repetition-penalty");
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
 
@@ -127,7 +130,7 @@ g4::result<int> generate(const settings& s) {
     }
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
-  return interrupt_guard::pressed() ? 130 : 0;
+  return interrupt_guard::pressed() ? interrupt_guard::status() : 0;
 }
 
 }  // namespace program

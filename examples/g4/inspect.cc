@@ -6,6 +6,7 @@
 
 #include "console.h"
 #include "engine.h"
+#include "g4/core/printable.h"
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
 #include "json_text.h"
@@ -84,7 +85,7 @@ std::vector<tensor_line> tensors_of(const subject& it) {
   std::vector<tensor_line> lines;
   if (it.file) {
     for (const g4::io::tensor_entry& t : it.file->tensors.tensors()) {
-      lines.push_back({t.name, g4::io::to_string(t.dims), std::string(t.type.name), t.bytes.size(),
+      lines.push_back({g4::printable(t.name), g4::io::to_string(t.dims), std::string(t.type.name), t.bytes.size(),
                        t.type.weights ? "" : "not read as weights"});
     }
     return lines;
@@ -208,7 +209,7 @@ g4::result<int> inspect(const settings& s) {
   }
 
   const g4::text_spec& m = it.spec;
-  out.write(fmt::format("{}: {}", it.what, name_of(g4::generation_of(m))));
+  out.write(fmt::format("{}: {}", g4::printable(it.what), name_of(g4::generation_of(m))));
   if (it.file) out.write(it.file->format == g4::load::format::gguf ? ", GGUF" : ", safetensors");
   if (!it.variant.empty() && it.file) out.write(fmt::format(", {}", it.variant));
   if (!it.drafts_for.empty()) out.write(fmt::format(", a drafter for {}", it.drafts_for));

@@ -70,7 +70,7 @@ g4::result<int> perplexity(const settings& s) {
     // The last token predicts nothing that is asked for, but every row that is wanted lies before it.
     std::span<const g4::token_id> left(stretch.data(), stretch.size() - 1);
     for (std::size_t at = 0; !left.empty();) {
-      if (interrupt_guard::pressed()) return 130;
+      if (interrupt_guard::pressed()) return interrupt_guard::status();
       const auto chunk = left.first(std::min(left.size(), s.batch));
       const auto ran = (*session)->run_all(g4::prompt_view<float>{chunk},
                                            [&](std::size_t t, std::span<const float> row) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine.h"
+#include "g4/core/printable.h"
 #include "g4/generate/quantise.h"
 #include "g4/ops/kl_divergence.h"
 #include "json_text.h"
@@ -177,7 +178,7 @@ std::string text_report(const settings& s, const g4::quantised& done, const tens
         fmt::format("{} tensors of image and sound towers are left out; llama.cpp keeps those in a file of their own\n",
                     done.left_out);
   }
-  text += fmt::format("\n{}: {:.2f} bits a weight, in {:.1f} s\n", s.out,
+  text += fmt::format("\n{}: {:.2f} bits a weight, in {:.1f} s\n", g4::printable(s.out),
                       8.0 * static_cast<double>(all.after) / static_cast<double>(all.elements), seconds);
   if (c) {
     text += fmt::format(
@@ -193,10 +194,10 @@ std::string text_report(const settings& s, const g4::quantised& done, const tens
 g4::result<int> quantize(const settings& s) {
   const auto type = g4::load::file_type_called(s.quantize_to);
   if (!type) return g4::fail("--to: ", s.quantize_to, " is no type that g4 writes");
+  if (auto fine = is_no_input(s.out, {s.model}); !fine) return g4::unexpected(std::move(fine.error()));
   auto from = g4::open_checkpoint(s.model);
   if (!from) return g4::unexpected(std::move(from.error()));
 
-  const interrupt_guard guard;
   std::vector<g4::token_id> ids;
   std::optional<reading> original;
   if (!s.no_check) {
@@ -223,9 +224,13 @@ g4::result<int> quantize(const settings& s) {
                         static_cast<status_line*>(self)->percent("Quantising", done, total);
                       }};
   options.cancelled = interrupt_guard::pressed;
-  const auto done = g4::quantise_checkpoint(*from, *type, s.out, options);
-  status.clear();
-  if (!done && interrupt_guard::pressed()) return 130;
+  g4::result<g4::quantised> done;
+  {
+    const interrupt_guard guard(interrupt_guard::always);
+    done = g4::quantise_checkpoint(*from, *type, s.out, options);
+    status.clear();
+    if (!done && interrupt_guard::pressed()) return interrupt_guard::status();
+  }
   if (!done) return g4::unexpected(done.error());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -152,6 +153,8 @@ TEST(generate, refusals) {
   expect_refused(run({"generate", "-m", model(), "--context", "4", "the cat sat on the mat"}), "context of 4 tokens");
   expect_refused(run({"generate", "-m", model(), "--raw", ""}), "nothing to continue");
   expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--temperature", "1", "x"}), "--draft");
+  expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--repetition-penalty", "1.2", "x"}),
+                 "--repetition-penalty");
   expect_refused(run({"generate", "-m", model(), "--draft", model(), "x"}), "is no drafter");
   expect_refused(run({"generate", "-m", model(), "--draft", "lookup", "--batch", "2", "x"}), "batch");
   expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "x"}),
@@ -416,6 +419,7 @@ TEST(chat, only_the_new_turn_is_run) {
 }
 
 TEST(chat, refusals) {
+  expect_wrong_usage(run({"chat", "-m", model(), "--raw"}, "x\n"), "--raw");
   expect_refused(run({"chat", "-m", model(), "--think"}, "x\n"), "--think");
   expect_refused(run({"chat", "-m", model(), "--context", "8"}, "one two three four five six\n"),
                  "the context of 8 tokens is full");
@@ -452,6 +456,117 @@ TEST(generate, progress_and_speed_on_a_terminal) {
   EXPECT_TRUE(e.shows("Loading")) << e.shown();
   EXPECT_TRUE(e.shows("per second")) << e.shown();
   EXPECT_EQ(e.ends(), 0);
+}
+
+/// No unfinished file beside the others.
+void expect_nothing_half_done() {
+  for (const auto& entry : fs::directory_iterator(tiny()))
+    EXPECT_EQ(entry.path().filename().string().find("partial"), std::string::npos) << entry.path();
+}
+int shell(const std::string& line) {
+  const int status = std::system(line.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+TEST(files, never_written_over_what_is_read) {
+  write_ids(tiny() + "/few.i32", {2, 3, 4});
+  const auto logits = [&](const std::string& out) {
+    return run({"logits", "-m", model(), "--ids", tiny() + "/few.i32", "--out", out});
+  };
+  expect_refused(logits(tiny() + "/few.i32"), "is read by this command");
+  expect_refused(logits(model() + "/../model/model.safetensors"), "is a file of the folder that is read");
+  for (const char* name : {"tokenizer.json", "config.json", "model.safetensors"}) {
+    const auto before = fs::file_size(model() + "/" + name);
+    expect_refused(run({"quantize", "-m", model(), "--to", "Q8_0", "--no-check", "--out", model() + "/" + name}),
+                   "is a file of the folder that is read");
+    EXPECT_EQ(fs::file_size(model() + "/" + name), before);
+  }
+}
+
+TEST(files, a_path_that_is_no_utf_8) {
+  const std::string odd = tiny() + "/odd\xff";
+  fs::create_directory_symlink(model(), odd);
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"perplexity", "-m", odd, "--json", tiny() + "/text.txt"},
+        std::vector<std::string>{"bench", "-m", odd, "--json", "-p", "4", "-n", "2", "-r", "1"},
+        std::vector<std::string>{"quantize", "-m", odd, "--json", "--to", "Q8_0", "--out", tiny() + "/odd\xff.gguf"},
+        std::vector<std::string>{"inspect", "-m", odd, "--json"},
+        std::vector<std::string>{"generate", "-m", odd, "--json", "--max-tokens", "2", "the cat"}}) {
+    const ended e = run(command);
+    EXPECT_EQ(e.status, 0) << command[0] << ": " << e.err;
+    EXPECT_TRUE(json::accept(e.out)) << e.out;
+    EXPECT_NE(e.out.find("odd\xef\xbf\xbd"), std::string::npos) << e.out;
+  }
+  fs::remove(odd);
+  fs::remove(tiny() + "/odd\xff.gguf");
+}
+
+TEST(files, none_half_done_after_a_signal_or_a_limit) {
+  write_ids(tiny() + "/many.i32", std::vector<std::int32_t>(20'000, 5));
+  const std::string logits = "'" G4_PROGRAM "' logits -m '" + model() + "' --ids '" + tiny() + "/many.i32' --out '" +
+                             tiny() + "/many.f32'";
+  // The shell waits for the unfinished file, and then asks the program to end.
+  const std::string asked = logits + " & p=$!; until ls '" + tiny() +
+                            "'/*.partial* >/dev/null 2>&1; do kill -0 $p || exit 99; done; kill -TERM $p; wait $p";
+  EXPECT_EQ(shell(asked), 128 + SIGTERM);
+  expect_nothing_half_done();
+  EXPECT_EQ(shell("ulimit -f 8; " + logits + " 2> '" + tiny() + "/why'"), 1);
+  expect_nothing_half_done();
+  EXPECT_FALSE(fs::exists(tiny() + "/many.f32"));
+}
+
+TEST(errors, one_line_whatever_stands_in_them) {
+  expect_refused(run({"generate", "-m", "/none\n\x1b[31mred\xff\xe2\x80\xae", "x"}),
+                 "/none\\n\\x1b[31mred\\xff\\u{202e}: ");
+  expect_wrong_usage(run({"generate", "-m", model(), "--lo\x1b[2Jud", "x"}), "--lo\\x1b[2Jud");
+}
+
+TEST(stdin, read_up_to_a_limit) {
+  const std::string line = "head -c 70000000 /dev/zero | '" G4_PROGRAM "' tokenize -m '" + model() + "' 2> '" + tiny() +
+                           "/errors' > /dev/null";
+  EXPECT_EQ(shell(line), 1);
+  std::string errors;
+  std::getline(std::ifstream(tiny() + "/errors"), errors);
+  EXPECT_NE(errors.find("stdin: has more than 64 MiB"), std::string::npos) << errors;
+}
+
+TEST(command_line, forms_of_an_option) {
+  const ended plain = run({"generate", "-m", model(), "--max-tokens", "4", "--raw", "the cat"});
+  EXPECT_EQ(plain.status, 0) << plain.err;
+  EXPECT_EQ(run({"generate", "-m" + model(), "--max-tokens=4", "--raw", "--", "the cat"}).out, plain.out);
+  expect_wrong_usage(run({"generate", "-m", model(), "--mode", "exact", "--mode", "fast", "x"}), "twice");
+  expect_wrong_usage(run({"generate", "-m", model(), "--raw=yes", "x"}), "--raw");
+  expect_wrong_usage(run({"generate", "-m", model(), "x", "y"}), "'y'");
+  expect_wrong_usage(run({"generate", "--model", "--raw"}), "--model");
+  expect_wrong_usage(run({"inspect", "-m", model(), "--variant", "tiny_gemma"}), "--variant");
+  EXPECT_EQ(run({"--version"}).out.find("g4 "), 0u);
+}
+
+TEST(chat, a_repetition_penalty_that_no_batch_changes) {
+  const auto with = [](const char* batch) {
+    return run({"chat", "-m", model(), "--mode", "exact", "--temperature", "0", "--repetition-penalty", "1.7", "--batch",
+                batch, "--max-tokens", "24"},
+               "the cat sat on the mat\nand the dog sat on the cat\n");
+  };
+  const ended whole = with("256");
+  EXPECT_EQ(whole.status, 0) << whole.err;
+  EXPECT_EQ(with("2").out, whole.out);
+}
+
+TEST(which_variant, a_named_one_or_one_made_for_the_file) {
+  const auto which = [](const std::string& path) {
+    return cli_test::run_program({G4_VARIANT_HEADER, "--which", tiny() + "/made", path});
+  };
+  const ended made = which(model());
+  EXPECT_EQ(made.status, 0) << made.err;
+  ASSERT_EQ(made.out.find("made_"), 0u) << made.out;
+  const std::string name = made.out.substr(0, made.out.size() - 1);
+  std::stringstream header;
+  header << std::ifstream(tiny() + "/made/" + name + ".h").rdbuf();
+  EXPECT_NE(header.str().find("struct " + name + " : transformer<"), std::string::npos) << header.str();
+  EXPECT_EQ(which(model()).out, made.out);
+  expect_refused(which(tiny() + "/nothing"), "nothing");
+  if (const char* real = std::getenv("G4_MODEL_270M"); real != nullptr) EXPECT_EQ(which(real).out, "gemma3_270m\n");
 }
 
 const char* real_model() { return std::getenv("G4_MODEL_270M"); }

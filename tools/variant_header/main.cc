@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "g4/core/printable.h"
 #include "g4/generate/checkpoint.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
@@ -122,7 +123,7 @@ int main(int argc, char** argv) {
   if (!made_in.empty() && !config.empty()) {
     const auto found = which(config, made_in);
     if (!found) {
-      std::cerr << "g4: " << found.error().message << '\n';
+      std::cerr << "g4: " << g4::printable(found.error().message) << '\n';
       return 1;
     }
     std::cout << *found << '\n';
@@ -134,7 +135,7 @@ int main(int argc, char** argv) {
   }
   const auto spec = read(config);
   if (!spec) {
-    std::cerr << "error: " << spec.error().message << '\n';
+    std::cerr << "error: " << g4::printable(spec.error().message) << '\n';
     return 1;
   }
   const std::string text = g4::load::variant_source(*spec, name, target, target_header);

@@ -41,6 +41,7 @@ struct generate_options {
   sample::sampler_options sampling = {};  ///< greedy unless a temperature is set
   bool stop_at_end = true;           ///< stop at a token that ends an answer
   bool show_control = false;         ///< pass the names of control tokens on
+  std::span<const text::token> before = {};  ///< what the session holds, where the repetition penalty is to count it
 };
 
 struct generated {
@@ -76,6 +77,7 @@ template <class Session, class OnText>
   const auto begun = clock::now();
   auto logits = session.run(prompt);
   if (!logits) return unexpected(std::move(logits.error()));
+  sampler->accept(options.before);
   sampler->accept(prompt);
   const auto answering = clock::now();
   done.prompt_seconds = seconds(begun, answering);
