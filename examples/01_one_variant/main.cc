@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "g4/backend/reference.h"
 #include "g4/g4.h"
 #include "g4/variants/gemma3_270m.h"
 

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "g4/backend/reference.h"
 #include "g4/g4.h"
 
 /// relu(x)², as in Primer (So et al., 2021). A policy is a constant; an activation is one that can be called.

@@ -1,4 +1,4 @@
-/// Gemma models as C++ types: everything a host needs, with the reference backend.
+/// Gemma models as C++ types: everything a host needs but a backend.
 ///
 ///     #include <g4/backend/cpu.h>             // the fast kernels: link g4::cpu
 ///     #include <g4/g4.h>
@@ -12,7 +12,6 @@
 ///                  [](std::string_view piece) { std::cout << piece << std::flush; });
 #pragma once
 
-#include "g4/backend/reference.h"
 #include "g4/core/result.h"
 #include "g4/generate/generate.h"
 #include "g4/generate/lookup.h"

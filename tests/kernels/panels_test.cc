@@ -1,6 +1,7 @@
 #include "tests/kernels/helpers.h"
 
 #include "g4/backend/cpu.h"
+#include "g4/backend/reference.h"
 
 #include <thread>
 

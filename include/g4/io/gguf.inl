@@ -141,7 +141,10 @@ struct gguf_tensor {
   if (in.ended) return cut_short();
   for (std::uint32_t d = rank; d > 0; --d) out.tensor.dims.push_back(sizes[d - 1]);
   const std::optional<element_type> known = ggml_type(type);
-  if (!known) return fail(name, ": ", out.tensor.name, " has the element type ", type, ", which g4 does not know; convert the model to a type it reads, Q4_K_M or Q8_0 for example");
+  if (!known) {
+    return fail(name, ": ", out.tensor.name, " has the element type ", type,
+                ", which g4 does not know; convert the model to a type it reads, Q4_K_M or Q8_0 for example");
+  }
   out.tensor.type = *known;
   if (out.tensor.dims.columns() % known->block_elements != 0) {
     return fail(name, ": ", out.tensor.name, " is ", std::string(known->name), " ", to_string(out.tensor.dims),

@@ -55,7 +55,7 @@ class tokenizer_builder {
 
   /// A token that the file lists apart from the vocabulary (`added_tokens`), which it may extend. `special` tokens are
   /// control tokens; `normalized` ones match after ' ' became U+2581, the others in the text as it is.
-  void added(std::size_t id, std::string_view content, bool special, bool normalized);
+  void added(std::size_t id, std::string_view written, bool special, bool normalized);
 
   /// The next line of a merges list: `left` and `right` may join; earlier lines join first.
   void merge(std::string_view left, std::string_view right);

@@ -75,23 +75,23 @@ G4_INLINE void tokenizer_builder::piece(std::size_t id, std::string_view text, p
   }
 }
 
-G4_INLINE void tokenizer_builder::added(std::size_t id, std::string_view content, bool special, bool normalized) {
+G4_INLINE void tokenizer_builder::added(std::size_t id, std::string_view written, bool special, bool normalized) {
   if (error_) return;
-  if (content.empty()) return refuse(fail("added token ", id, " is empty"));
+  if (written.empty()) return refuse(fail("added token ", id, " is empty"));
   if (!made_.pieces_.has(id)) {
-    if (!store(id, content, piece_kind::user_defined)) return;
+    if (!store(id, written, piece_kind::user_defined)) return;
     indexed_ = false;
-  } else if (made_.pieces_[id] != content) {
-    return refuse(fail("added token ", id, " is ", detail::quoted(content), " but the vocabulary has ",
+  } else if (made_.pieces_[id] != written) {
+    return refuse(fail("added token ", id, " is ", detail::quoted(written), " but the vocabulary has ",
                        detail::quoted(made_.pieces_[id]), " there"));
   }
   if (made_.kinds_[id] != piece_kind::byte) {
     made_.kinds_[id] = special ? piece_kind::control : piece_kind::user_defined;
   }
   normal_.clear();
-  if (normalized) append_with_visible_blanks(content, normal_);
+  if (normalized) append_with_visible_blanks(written, normal_);
   (normalized ? made_.normalized_ : made_.verbatim_)
-      .add(normalized ? std::string_view(normal_) : content, static_cast<token>(id), special);
+      .add(normalized ? std::string_view(normal_) : written, static_cast<token>(id), special);
 }
 
 G4_INLINE void tokenizer_builder::merge(std::string_view left, std::string_view right) {

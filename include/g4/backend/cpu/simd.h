@@ -13,21 +13,26 @@
 #include "g4/backend/cpu/products.h"
 #include "g4/backend/cpu/ranking.h"
 #include "g4/backend/cpu/tasks.h"
+#include "g4/backend/definitions/memory.h"
+#include "g4/backend/definitions/rows.h"
+#include "g4/backend/definitions/streams.h"
 #include "g4/backend/pool.h"
-#include "g4/backend/reference.h"
 #include "g4/core/result.h"
+#include "g4/ops/attend.h"
+#include "g4/ops/begin.h"
 
 namespace g4::backend {
 
 using projection = g4::cpu::projection;
 
-/// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have come from `reference<float>`.
+/// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have are as they are defined.
 ///
 /// One object serves one thread at a time. Working memory grows with the largest call seen, so after the first tokens
 /// nothing is allocated. Results do not depend on the pool.
 template <class Kernels>
-class simd : public reference<float> {
+class simd : public memory_definitions, public row_definitions<float>, public stream_definitions<float> {
  public:
+  using scalar = float;
   using options = simd_options;
   using projection = backend::projection;
   using weight_store = panel_store;
@@ -97,7 +102,12 @@ class simd : public reference<float> {
   /// What keys and values are kept as unless a session says otherwise.
   [[nodiscard]] storage cache_storage() const { return mode() == numeric::exact ? storage::f32 : storage::i16; }
 
-  [[nodiscard]] bool caches(storage type) const { return type == storage::i16 || reference<float>::caches(type); }
+  [[nodiscard]] bool caches(storage type) const {
+    return type == storage::i16 || type == storage::q8_0 || type == storage::f32;
+  }
+
+  /// Key ranges, angles and ids of rows that begin a pass.
+  void begin(const begin_call<float>& call) { ops::begin(call); }
 
   void store(const cached_rows<float>& call) {
     store_by_text(call, [this](const auto&... one) { store(one...); });
@@ -108,8 +118,8 @@ class simd : public reference<float> {
       if (cache.type == storage::i16) {
         Kernels::store({&cache, keys, values, first, count, at});
       } else {
-        reference<float>::store(cache, keys + first * width, values + first * width, count,
-                                at + static_cast<std::int64_t>(first));
+        ops::store(cache, keys + first * width, values + first * width, count,
+                   at + static_cast<std::int64_t>(first));
       }
     });
   }
