@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Eight chains of `rounds` operations each; returns how many numbers were multiplied and added. The values are such
+// Ten chains of `rounds` operations each; returns how many numbers were multiplied and added. The values are such
 // that nothing overflows and nothing is known to the compiler.
 size_t chain_f32(size_t rounds, float start) {
   const hn::ScalableTag<float> d;
@@ -40,46 +40,55 @@ size_t chain_f32(size_t rounds, float start) {
   return 10 * hn::Lanes(d);
 }
 
-// As above for pairs: sums in Sum, numbers in Number.
+// Ten chains of sum = step(sum) as above; each step multiplies what the one before has left, so that none is done once for
+// all. `numbers` are multiplied and added by a step.
+template <class Sum, class Step>
+HWY_INLINE size_t ten_chains(size_t rounds, size_t numbers, float start, Step step) {
+  const hn::ScalableTag<Sum> ds;
+  const auto from = [&](float k) HWY_ATTR { return hn::Set(ds, hwy::ConvertScalarTo<Sum>(start * k)); };
+  auto s0 = from(0), s1 = from(2), s2 = from(4), s3 = from(6), s4 = from(8), s5 = from(10), s6 = from(12),
+       s7 = from(14), s8 = from(16), s9 = from(18);
+  for (size_t i = 0; i < rounds; ++i) {
+    s0 = step(s0), s1 = step(s1), s2 = step(s2), s3 = step(s3), s4 = step(s4);
+    s5 = step(s5), s6 = step(s6), s7 = step(s7), s8 = step(s8), s9 = step(s9);
+  }
+  const auto sum = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
+  hwy::PreventElision(hn::GetLane(hn::Add(sum, hn::Add(s8, s9))));
+  return 10 * numbers;
+}
+
+// Pairs: sums in Sum, numbers in Number.
 template <class Sum, class Number>
-size_t chain_pairs(size_t rounds, float start) {
+HWY_INLINE size_t chain_pairs(size_t rounds, float start) {
   const hn::ScalableTag<Sum> ds;
   const hn::Repartition<Number, decltype(ds)> d;
   const auto a = hn::BitCast(d, hn::Set(ds, hwy::ConvertScalarTo<Sum>(start)));
-  const auto from = [&](float k) HWY_ATTR { return hn::Set(ds, hwy::ConvertScalarTo<Sum>(start * k)); };
-  auto s0 = from(0), s1 = from(2), s2 = from(4), s3 = from(6), s4 = from(8), s5 = from(10), s6 = from(12), s7 = from(14);
-  auto unused = s0;
-  for (size_t i = 0; i < rounds; ++i) {
-    s0 = hn::ReorderWidenMulAccumulate(ds, a, a, s0, unused), s1 = hn::ReorderWidenMulAccumulate(ds, a, a, s1, unused);
-    s2 = hn::ReorderWidenMulAccumulate(ds, a, a, s2, unused), s3 = hn::ReorderWidenMulAccumulate(ds, a, a, s3, unused);
-    s4 = hn::ReorderWidenMulAccumulate(ds, a, a, s4, unused), s5 = hn::ReorderWidenMulAccumulate(ds, a, a, s5, unused);
-    s6 = hn::ReorderWidenMulAccumulate(ds, a, a, s6, unused), s7 = hn::ReorderWidenMulAccumulate(ds, a, a, s7, unused);
-  }
-  const auto sum = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
-  hwy::PreventElision(hn::GetLane(hn::Add(sum, unused)));
-  return 8 * hn::Lanes(d);
+  return ten_chains<Sum>(rounds, hn::Lanes(d), start, [&](auto sum) HWY_ATTR {
+    auto unused = hn::Zero(ds);  // of this step alone: kept from step to step it is kept in memory
+    return hn::ReorderWidenMulAccumulate(ds, hn::BitCast(d, sum), a, sum, unused);
+  });
 }
 
 size_t chain_bf16(size_t rounds, float start) { return chain_pairs<float, hwy::bfloat16_t>(rounds, start); }
 size_t chain_int16(size_t rounds, float start) { return chain_pairs<int32_t, int16_t>(rounds, start); }
 
+// Bytes: four to a sum where the processor has that, else two to a sum of 16 bits, which a kernel widens now and then.
 size_t chain_int8(size_t rounds, float start) {
+#if HWY_TARGET == HWY_AVX2
+  const hn::ScalableTag<int16_t> ds;
+#else
   const hn::ScalableTag<int32_t> ds;
+#endif
   const hn::Repartition<int8_t, decltype(ds)> d;
   const hn::Repartition<uint8_t, decltype(ds)> du;
-  const auto a = hn::Set(du, static_cast<uint8_t>(start));
   const auto b = hn::Set(d, static_cast<int8_t>(start));
-  const auto from = [&](float k) HWY_ATTR { return hn::Set(ds, static_cast<int32_t>(start * k)); };
-  auto s0 = from(0), s1 = from(2), s2 = from(4), s3 = from(6), s4 = from(8), s5 = from(10), s6 = from(12), s7 = from(14);
-  for (size_t i = 0; i < rounds; ++i) {
-    s0 = hn::SumOfMulQuadAccumulate(ds, a, b, s0), s1 = hn::SumOfMulQuadAccumulate(ds, a, b, s1);
-    s2 = hn::SumOfMulQuadAccumulate(ds, a, b, s2), s3 = hn::SumOfMulQuadAccumulate(ds, a, b, s3);
-    s4 = hn::SumOfMulQuadAccumulate(ds, a, b, s4), s5 = hn::SumOfMulQuadAccumulate(ds, a, b, s5);
-    s6 = hn::SumOfMulQuadAccumulate(ds, a, b, s6), s7 = hn::SumOfMulQuadAccumulate(ds, a, b, s7);
-  }
-  const auto sum = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
-  hwy::PreventElision(hn::GetLane(sum));
-  return 8 * hn::Lanes(d);
+  return ten_chains<hn::TFromD<decltype(ds)>>(rounds, hn::Lanes(d), start, [&](auto sum) HWY_ATTR {
+#if HWY_TARGET == HWY_AVX2
+    return hn::Add(sum, hn::SatWidenMulPairwiseAdd(ds, hn::BitCast(du, sum), b));
+#else
+    return hn::SumOfMulQuadAccumulate(ds, hn::BitCast(du, sum), b, sum);
+#endif
+  });
 }
 
 // Reads `bytes` bytes once, asking for them 16 KB ahead.
@@ -148,7 +157,8 @@ machine_limits measure_limits(std::size_t count) {
   std::vector<std::vector<std::uint8_t>> memory(count);
   threads.run(count, [&](std::size_t task, std::size_t) { memory[task].assign(bytes, 1); });
   const double seconds =
-      best_seconds(threads, [&](std::size_t task) { HWY_DYNAMIC_DISPATCH(stream)(memory[task].data(), bytes); });
+      best_seconds(threads, [&](std::size_t task) { HWY_DYNAMIC_DISPATCH(stream)
+                                                    (memory[task].data(), bytes); });
   out.read = static_cast<double>(bytes * count) / seconds * 1e-9;
   out.f32 = giga_operations(threads, HWY_DYNAMIC_POINTER(chain_f32));
   out.bf16 = giga_operations(threads, HWY_DYNAMIC_POINTER(chain_bf16));

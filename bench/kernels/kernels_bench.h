@@ -37,6 +37,12 @@ inline constexpr real_shape real_shapes[] = {
     {"gemma4_e2b.wide_gate_q4_k", storage::q4_k, 12288, 1536},
     {"gemma4_e2b.wide_down_q4_k", storage::q4_k, 1536, 12288},
     {"gemma4_e2b.gate_bf16", storage::bf16, 6144, 1536},
+    {"gemma4_e2b.gate_q4_k", storage::q4_k, 6144, 1536},
+    {"gemma4_e2b.gate_q2_k", storage::q2_k, 6144, 1536},
+    {"gemma4_e2b.gate_q3_k", storage::q3_k, 6144, 1536},
+    {"gemma4_e2b.gate_iq4_nl", storage::iq4_nl, 6144, 1536},
+    {"gemma4_e2b.gate_iq4_xs", storage::iq4_xs, 6144, 1536},
+    {"gemma4_e2b.gate_mxfp4", storage::mxfp4, 6144, 1536},
 };
 
 inline std::vector<float> random_floats(std::size_t n) {
@@ -56,10 +62,14 @@ inline std::vector<std::byte> random_weights(storage s, std::size_t rows, std::s
   const storage_facts f = facts_of(s);
   const std::uint16_t d = s == storage::bf16 ? bf16_from_float(0.01f) : f16_from_float(0.01f);
   for (std::size_t at = 0; at < out.size(); at += f.block_bytes) {
-    const std::size_t where = s == storage::q6_k ? 208 : 0;
-    if (s != storage::f32) std::memcpy(out.data() + at + where, &d, 2);
-    if (s == storage::q4_k || s == storage::q5_k || s == storage::q4_1 || s == storage::q5_1) {
-      std::memcpy(out.data() + at + 2, &d, 2);
+    const std::size_t where = s == storage::q6_k ? 208 : s == storage::q3_k ? 108 : s == storage::q2_k ? 80 : 0;
+    if (s == storage::mxfp4) {
+      out[at] = std::byte{121};  // 2^-6
+    } else if (s != storage::f32) {
+      std::memcpy(out.data() + at + where, &d, 2);
+    }
+    if (s == storage::q4_k || s == storage::q5_k || s == storage::q4_1 || s == storage::q5_1 || s == storage::q2_k) {
+      std::memcpy(out.data() + at + where + 2, &d, 2);
     }
   }
   return out;

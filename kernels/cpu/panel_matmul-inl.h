@@ -373,11 +373,11 @@ inline void panel_matmul_k(const cpu::product_call& call) {
   return call.origin == storage::q4_k ? panel_matmul_of<storage::q4_k>(call) : panel_matmul_of<storage::q5_k>(call);
 }
 
-inline void panel_matmul_q6_k(const cpu::product_call& call) { panel_matmul_of<storage::q6_k>(call); }
-
-inline void panel_matmul_q2_k(const cpu::product_call& call) {
-  return call.origin == storage::q2_k ? panel_matmul_of<storage::q2_k>(call) : panel_matmul_of<storage::q3_k>(call);
+inline void panel_matmul_q6_k(const cpu::product_call& call) {
+  return call.origin == storage::q6_k ? panel_matmul_of<storage::q6_k>(call) : panel_matmul_of<storage::q3_k>(call);
 }
+
+inline void panel_matmul_q2_k(const cpu::product_call& call) { panel_matmul_of<storage::q2_k>(call); }
 
 inline void panel_matmul_iq4(const cpu::product_call& call) {
   switch (call.origin) {

@@ -47,30 +47,61 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
   }
 }
 
+// Without a dot product of four bytes (AVX2), one of two bytes is nearest: its sum saturates at 16 bits, and small levels
+// leave room to add several before they are widened. With it, or another way to it, four are summed at once.
+inline constexpr bool in_pairs = HWY_TARGET == HWY_AVX2;
+
 // A piece of a panel with a byte for each level.
 struct byte_panel {
-  std::byte* levels;  // [blocks of 32, 8 words, 16 rows, 4], unsigned: `offset` still added
-  float* scale;       // [blocks, 16 rows]
-  float* minimum;     // [blocks, minima, 16 rows]; of Q6_K the signed scales of both halves, int32 [blocks, 2, 16 rows]
+  std::byte* levels;    // [blocks of 32, 8 words, 16 rows, 4], unsigned: `byte_offset` still added
+  float* scale;         // [blocks, 16 rows]
+  float* minimum;       // [blocks, minima, 16 rows]
+  int32_t* half_scale;  // [blocks, 2, 16 rows]; in pairs each is twice in 16 bits
+  int32_t* correction;  // [blocks, 16 rows]; in pairs: both halves' scales times `byte_offset`, in 16 bits each
 };
 
-inline constexpr size_t byte_panel_bytes = cpu::wide_blocks * (512 + 3 * 64);
+inline constexpr size_t byte_panel_bytes = cpu::wide_blocks * (512 + 6 * 64);
 static_assert(2 * byte_panel_bytes <= cpu::product_scratch);
 
 HWY_INLINE byte_panel byte_panel_in(std::byte* scratch) {
+  constexpr size_t numbers = cpu::wide_blocks * cpu::panel_rows;
   auto* scale = reinterpret_cast<float*>(scratch + cpu::wide_blocks * 512);
-  return {scratch, scale, scale + cpu::wide_blocks * cpu::panel_rows};
+  auto* half_scale = reinterpret_cast<int32_t*>(scale + 3 * numbers);
+  return {scratch, scale, scale + numbers, half_scale, half_scale + 2 * numbers};
 }
 
-// Levels of Q2_K and Q3_K times their half's scale still fit a byte; Q6_K's do not, and are scaled after they are summed.
+// Levels of Q2_K and Q3_K times their half's scale still fit a byte; Q6_K's do not, and are scaled after they are summed. In
+// pairs all are, since that costs nothing there.
 template <storage S>
-inline constexpr bool scaled_bytes = panel_facts<S>::halves&& S != storage::q6_k;
+inline constexpr bool scaled_bytes = panel_facts<S>::halves&& S != storage::q6_k && !in_pairs;
+template <storage S>
+inline constexpr bool scaled_sums = panel_facts<S>::halves && !scaled_bytes<S>;
+
+// In pairs, levels that reach far from nought are signed: the sign goes to the activation.
+template <storage S>
+inline constexpr bool signed_bytes = in_pairs && (S == storage::q8_0 || S == storage::iq4_nl || S == storage::iq4_xs);
 
 // What is added to a level (times its scale, where that is in it) for it to be unsigned.
 template <storage S>
-inline constexpr int byte_offset = S == storage::q8_0   ? 128
-                                   : S == storage::q3_k ? 124
-                                                        : panel_facts<S>::offset;
+inline constexpr int byte_offset = signed_bytes<S>                        ? 0
+                                   : S == storage::q8_0                   ? 128
+                                   : S == storage::q3_k&& scaled_bytes<S> ? 124
+                                                                          : panel_facts<S>::offset;
+
+// What a tile has to know of a storage at compile time; storages of a kind share its code.
+struct byte_kind {
+  size_t minima;
+  bool scaled_sums;
+  bool signed_bytes;
+  size_t together;  // in pairs: words whose sums fit 16 bits, two products of the largest level and 127 each
+};
+
+template <storage S>
+inline constexpr byte_kind kind_of{panel_facts<S>::minima, scaled_sums<S>, signed_bytes<S>,
+                                   !in_pairs || signed_bytes<S>                                     ? size_t{1}
+                                   : S == storage::q6_k                                             ? size_t{2}
+                                   : S == storage::q4_0 || S == storage::q4_1 || S == storage::q4_k ? size_t{8}
+                                                                                                    : size_t{4}};
 
 template <storage S, size_t Sub, size_t... Word>
 HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scales, std::index_sequence<Word...>,
@@ -90,7 +121,8 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
         return hn::Add(v, hn::Set(dl, static_cast<int16_t>(byte_offset<S> - panel_facts<S>::offset)));
       }
     };
-    ((hn::StoreU(hn::Or(byte(level<S, Sub, 2 * Word>(block, part), Word / 4),
+    const levels16 lower = hn::Set(dl, int16_t{255});  // a signed level's upper bits are not the other's
+    ((hn::StoreU(hn::Or(hn::And(byte(level<S, Sub, 2 * Word>(block, part), Word / 4), lower),
                         hn::ShiftLeft<8>(byte(level<S, Sub, 2 * Word + 1>(block, part), Word / 4))),
                  dl, to + 32 * Word)),
      ...);
@@ -99,10 +131,19 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
       hn::StoreU(minimum<S, Sub>(scales, part, n), df,
                  out.minimum + 16 * (panel_facts<S>::minima * b + n) + part * lanes);
     }
-    if constexpr (S == storage::q6_k) {
-      auto* signed_scales = reinterpret_cast<int32_t*>(out.minimum) + 32 * b + part * lanes;
-      hn::StoreU(signed_scale(scales, 2 * Sub, part), int_lanes(), signed_scales);
-      hn::StoreU(signed_scale(scales, 2 * Sub + 1, part), int_lanes(), signed_scales + 16);
+    if constexpr (scaled_sums<S>) {
+      const int_lanes di;
+      const sums32 first = half_scale<S>(scales, 2 * Sub, part);
+      const sums32 second = half_scale<S>(scales, 2 * Sub + 1, part);
+      const auto two = [&](sums32 low, sums32 high)
+                           HWY_ATTR { return hn::Or(hn::And(low, hn::Set(di, 0xffff)), hn::ShiftLeft<16>(high)); };
+      int32_t* const to_scale = out.half_scale + 32 * b + part * lanes;
+      hn::StoreU(in_pairs ? two(first, first) : first, di, to_scale);
+      hn::StoreU(in_pairs ? two(second, second) : second, di, to_scale + 16);
+      if constexpr (in_pairs) {
+        const auto offset = hn::Set(di, byte_offset<S>);
+        hn::StoreU(two(hn::Mul(first, offset), hn::Mul(second, offset)), di, out.correction + 16 * b + part * lanes);
+      }
     }
   }
 }
@@ -147,10 +188,10 @@ HWY_INLINE void dot_words(const std::byte* const (&levels)[Vectors], const int8_
 }
 
 // y[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over blocks [first, first + count).
-template <storage S, size_t Tokens, size_t Vectors>
-HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[Vectors], const size_t (&part)[Vectors],
-                          size_t token, size_t first, size_t count, float* y, size_t y_stride,
-                          const size_t (&y_at)[Vectors]) {
+template <byte_kind Kind, size_t Tokens, size_t Vectors>
+HWY_INLINE void byte_tile(const cpu::product_call& call, int offset, const byte_panel (&w)[Vectors],
+                          const size_t (&part)[Vectors], size_t token, size_t first, size_t count, float* y,
+                          size_t y_stride, const size_t (&y_at)[Vectors]) {
   const float_lanes df;
   const int_lanes di;
   const size_t row = call.bytes.blocks;
@@ -170,17 +211,16 @@ HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[V
     const auto begin_at = [&](auto of_token) HWY_ATTR {
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
         G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
-          sums[t][v] = hn::Set(di, -byte_offset<S> * of_token(sum + 2 * row * t));
+          sums[t][v] = hn::Set(di, -offset * of_token(sum + 2 * row * t));
         }
       }
     };
-    if constexpr (S == storage::q6_k) {  // each half has a scale of its own
+    if constexpr (Kind.scaled_sums) {  // each half has a scale of its own
       sums32 halves_sum[Tokens][Vectors];
       begin_at([](const int32_t* of) { return of[0]; });
       dot_words<0>(levels, x, row * 32, sums);
       const auto scaled = [&](size_t t, size_t v, size_t half) HWY_ATTR {
-        const auto* at = reinterpret_cast<const int32_t*>(w[v].minimum) + 32 * b + 16 * half + part[v] * lanes;
-        return hn::Mul(sums[t][v], hn::LoadU(di, at));
+        return hn::Mul(sums[t][v], hn::LoadU(di, w[v].half_scale + 32 * b + 16 * half + part[v] * lanes));
       };
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
         G4_UNROLL for (size_t v = 0; v < Vectors; ++v) halves_sum[t][v] = scaled(t, v, 0);
@@ -200,7 +240,7 @@ HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[V
       G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
         const floats factor = hn::Mul(scale, hn::Set(df, call.bytes.step[begin + t * row + b]));
         total[t][v] = hn::MulAdd(hn::ConvertTo(df, sums[t][v]), factor, total[t][v]);
-        constexpr size_t minima = panel_facts<S>::minima;
+        constexpr size_t minima = Kind.minima;
         for (size_t n = 0; n < minima; ++n) {
           const floats of_half = hn::LoadU(df, w[v].minimum + 16 * (minima * b + n) + part[v] * lanes);
           const size_t at = begin + t * row + b;
@@ -215,10 +255,99 @@ HWY_INLINE void byte_tile(const cpu::product_call& call, const byte_panel (&w)[V
   }
 }
 
+// ---- In pairs (AVX2) -----------------------------------------------------------------------------------------------------
+
+template <bool Signed>
+HWY_INLINE levels16 two_products(hn::Vec<hn::Repartition<uint8_t, int_lanes>> w,
+                                 hn::Vec<hn::Repartition<int8_t, int_lanes>> x) {
+  if constexpr (Signed) {
+    const hn::Repartition<int8_t, int_lanes> d8;
+    const auto levels = hn::BitCast(d8, w);
+    const auto size = hn::BitCast(hn::Repartition<uint8_t, int_lanes>(), hn::Abs(levels));  // of −128 the byte 128
+    return hn::SatWidenMulPairwiseAdd(level_lanes(), size, hn::IfNegativeThenNegOrUndefIfZero(levels, x));
+  } else {
+    return hn::SatWidenMulPairwiseAdd(level_lanes(), w, x);
+  }
+}
+
+// As byte_tile; the float sums wait in y.
+template <byte_kind Kind, size_t Tokens, size_t Vectors>
+HWY_INLINE void byte_tile_in_pairs(const cpu::product_call& call, int offset, const byte_panel (&w)[Vectors],
+                                   const size_t (&part)[Vectors], size_t token, size_t first, size_t count, float* y,
+                                   size_t y_stride, const size_t (&y_at)[Vectors]) {
+  const float_lanes df;
+  const int_lanes di;
+  const level_lanes dl;
+  const hn::Repartition<uint8_t, int_lanes> du8;
+  const hn::Repartition<int8_t, int_lanes> d8;
+  constexpr size_t together = Kind.together;
+  const size_t row = call.bytes.blocks;
+  const size_t begin = token * row + first;
+  for (size_t b = 0; b < count; ++b) {
+    const int8_t* x = call.bytes.levels + (begin + b) * 32;
+    const int32_t* sum = call.bytes.sum + 2 * (begin + b);
+    sums32 sums[Tokens][Vectors];
+    G4_UNROLL for (size_t group = 0; group < 8; group += together) {
+      levels16 pairs[Tokens][Vectors];
+      G4_UNROLL for (size_t word = group; word < group + together; ++word) {
+        hn::Vec<decltype(du8)> weights[Vectors];
+        G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+          weights[v] = hn::LoadU(du8, as_bytes(w[v].levels + 512 * b + 64 * word + part[v] * (64 / parts)));
+        }
+        G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+          int32_t four;
+          std::memcpy(&four, x + t * row * 32 + 4 * word, sizeof four);
+          const auto columns = hn::BitCast(d8, hn::Set(di, four));
+          G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+            const levels16 two = two_products<Kind.signed_bytes>(weights[v], columns);
+            pairs[t][v] = word == group ? two : hn::Add(pairs[t][v], two);
+          }
+        }
+      }
+      G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+        levels16 factor = hn::Set(dl, int16_t{1});
+        if constexpr (Kind.scaled_sums) {
+          factor = hn::BitCast(dl, hn::LoadU(di, w[v].half_scale + 32 * b + 16 * (group / 4) + part[v] * lanes));
+        }
+        G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+          sums[t][v] = dot(group == 0 ? hn::Zero(di) : sums[t][v], pairs[t][v], factor);
+        }
+      }
+    }
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
+      const floats scale = hn::LoadU(df, w[v].scale + 16 * b + part[v] * lanes);
+      G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+        const size_t at = begin + t * row + b;
+        const int32_t* of = sum + 2 * row * t;
+        sums32 all = sums[t][v];
+        if constexpr (Kind.scaled_sums) {  // sixteen bytes sum to no more than 16 bits hold
+          const auto both =
+              static_cast<int32_t>((static_cast<uint32_t>(of[0]) & 0xffffu) | (static_cast<uint32_t>(of[1]) << 16));
+          const auto correction = hn::BitCast(dl, hn::LoadU(di, w[v].correction + 16 * b + part[v] * lanes));
+          all = hn::Sub(all, hn::WidenMulPairwiseAdd(di, correction, hn::BitCast(dl, hn::Set(di, both))));
+        } else if constexpr (!Kind.signed_bytes) {
+          all = hn::Sub(all, hn::Set(di, offset * (of[0] + of[1])));
+        }
+        float* const to = y + t * y_stride + y_at[v];
+        floats total = first + b == 0 ? hn::Zero(df) : hn::LoadU(df, to);
+        const floats factor = hn::Mul(scale, hn::Set(df, call.bytes.step[at]));
+        total = hn::MulAdd(hn::ConvertTo(df, all), factor, total);
+        constexpr size_t minima = Kind.minima;
+        for (size_t n = 0; n < minima; ++n) {
+          const floats of_half = hn::LoadU(df, w[v].minimum + 16 * (minima * b + n) + part[v] * lanes);
+          const float x_sum = minima == 1 ? call.bytes.total[at] : half_total(call.bytes.step, call.bytes.sum, at, n);
+          total = hn::MulAdd(of_half, hn::Set(df, x_sum), total);
+        }
+        hn::StoreU(total, df, to);
+      }
+    }
+  }
+}
+
 // Tokens [token, token + Tokens) times one or two panels; the last panel's missing rows have no place in y.
-template <storage S, size_t Tokens>
-inline void bytes_times_tokens(const cpu::product_call& call, const byte_panel (&w)[2], size_t panel, size_t panels,
-                               size_t token, size_t first, size_t count) {
+template <byte_kind Kind, size_t Tokens>
+inline void bytes_times_tokens(const cpu::product_call& call, int offset, const byte_panel (&w)[2], size_t panel,
+                               size_t panels, size_t token, size_t first, size_t count) {
   constexpr size_t room = 2 * cpu::panel_rows;
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
@@ -234,12 +363,18 @@ inline void bytes_times_tokens(const cpu::product_call& call, const byte_panel (
   size_t vector = 0;  // of lanes rows
   for (; vector + 2 <= panels * parts; vector += 2) {
     const size_t next = vector + 1;
-    byte_tile<S, Tokens, 2>(call, {w[vector / parts], w[next / parts]}, {vector % parts, next % parts}, token, first,
-                            count, to, stride, {vector * lanes, next * lanes});
+    if constexpr (in_pairs) {
+      byte_tile_in_pairs<Kind, Tokens, 2>(call, offset, {w[vector / parts], w[next / parts]},
+                                          {vector % parts, next % parts}, token, first, count, to, stride,
+                                          {vector * lanes, next * lanes});
+    } else {
+      byte_tile<Kind, Tokens, 2>(call, offset, {w[vector / parts], w[next / parts]}, {vector % parts, next % parts},
+                                 token, first, count, to, stride, {vector * lanes, next * lanes});
+    }
   }
-  if (vector < panels * parts) {
-    byte_tile<S, Tokens, 1>(call, {w[vector / parts]}, {vector % parts}, token, first, count, to, stride,
-                            {vector * lanes});
+  if (parts == 1 && vector < panels) {
+    byte_tile<Kind, Tokens, 1>(call, offset, {w[vector / parts]}, {vector % parts}, token, first, count, to, stride,
+                               {vector * lanes});
   }
   for (size_t t = 0; t < Tokens && !whole; ++t) {
     std::copy(all + t * room, all + t * room + there, y + t * call.rows);
@@ -248,7 +383,9 @@ inline void bytes_times_tokens(const cpu::product_call& call, const byte_panel (
 
 template <storage S>
 inline void bytes_matmul_of(const cpu::product_call& call) {
-  constexpr size_t most = lanes == 16 ? 6 : 2;  // 12 sums in integers and 12 in floats; with 16 registers 4 of each
+  constexpr byte_kind kind = kind_of<S>;
+  // 12 sums in integers and 12 in floats; with 16 registers 4 of each; in pairs 12 in 16 bits, or 6 and 6 in 32.
+  constexpr size_t most = in_pairs ? (kind.together == 8 ? 6 : 3) : lanes == 16 ? 6 : 2;
   const size_t blocks = call.bytes.blocks;
   // As in panel_matmul-inl.h: activations of a batch and two panels' pieces share a second-level cache.
   const size_t batch = std::max<size_t>(most, 640 * 1024 / (32 * std::min(cpu::wide_blocks, blocks)) / most * most);
@@ -261,21 +398,19 @@ inline void bytes_matmul_of(const cpu::product_call& call) {
         byte_panel w[2] = {byte_panel_in(call.scratch), byte_panel_in(call.scratch + byte_panel_bytes)};
         for (size_t i = 0; i < panels; ++i) bytes_of_panel<S>(call, p + i, first, count, w[i]);
         size_t t = token;
-        for (; t + most <= end; t += most) bytes_times_tokens<S, most>(call, w, p, panels, t, first, count);
-        for (; t < end; ++t) bytes_times_tokens<S, 1>(call, w, p, panels, t, first, count);
+        for (; t + most <= end; t += most)
+          bytes_times_tokens<kind, most>(call, byte_offset<S>, w, p, panels, t, first, count);
+        for (; t < end; ++t) bytes_times_tokens<kind, 1>(call, byte_offset<S>, w, p, panels, t, first, count);
       }
     }
   }
 }
 
-// In two files, as in panel_matmul-inl.h.
+// In two files, as in panel_matmul-inl.h: sixteen columns with a scale of their own, and the rest, which shares much.
 inline void panel_matmul_bytes_k(const cpu::product_call& call) {
   switch (call.origin) {
-    case storage::q4_k: return bytes_matmul_of<storage::q4_k>(call);
-    case storage::q5_k: return bytes_matmul_of<storage::q5_k>(call);
     case storage::q2_k: return bytes_matmul_of<storage::q2_k>(call);
     case storage::q3_k: return bytes_matmul_of<storage::q3_k>(call);
-    case storage::iq4_xs: return bytes_matmul_of<storage::iq4_xs>(call);
     default: return bytes_matmul_of<storage::q6_k>(call);
   }
 }
@@ -286,7 +421,10 @@ inline void panel_matmul_bytes(const cpu::product_call& call) {
     case storage::q4_1: return bytes_matmul_of<storage::q4_1>(call);
     case storage::q5_0: return bytes_matmul_of<storage::q5_0>(call);
     case storage::q5_1: return bytes_matmul_of<storage::q5_1>(call);
+    case storage::q4_k: return bytes_matmul_of<storage::q4_k>(call);
+    case storage::q5_k: return bytes_matmul_of<storage::q5_k>(call);
     case storage::iq4_nl: return bytes_matmul_of<storage::iq4_nl>(call);
+    case storage::iq4_xs: return bytes_matmul_of<storage::iq4_xs>(call);
     case storage::mxfp4: return bytes_matmul_of<storage::mxfp4>(call);
     default: return bytes_matmul_of<storage::q8_0>(call);
   }

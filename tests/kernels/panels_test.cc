@@ -332,6 +332,31 @@ TEST(fast8_mode, products_of_activations_in_8_bits_for_every_storage) {
   }
 }
 
+TEST(fast8_mode, the_largest_levels_times_the_largest_activations) {
+  for (const storage type : panel_storages) {
+    for (const unsigned fill : {0x00u, 0xffu, 0x80u, 0x7fu, 0x08u, 0xf0u}) {
+      SCOPED_TRACE(std::string(facts_of(type).name) + ", " + std::to_string(fill));
+      random_matrix w(type, 21, 256);
+      const cpu::block_words at = cpu::words_of(type);
+      const storage_facts facts = facts_of(type);
+      for (std::size_t b = 0; b < w.bytes.size(); b += facts.block_bytes) {
+        std::memset(w.bytes.data() + b + at.words_at, static_cast<int>(fill), 4 * at.words);
+        std::memset(w.bytes.data() + b + at.upper_at, static_cast<int>(fill), 4 * at.upper);
+      }
+      std::vector<float> x(17 * 256);  // whole steps of a block: nothing is rounded
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = i / 256 % 3 == 0 ? 1.0f : i / 256 % 3 == 1 ? -1.0f : 1 - 2.0f * (i % 2);
+      for_each_target([&] {
+        backend::cpu on({backend::numeric::fast8, nullptr});
+        panel_store store;
+        std::vector<float> y(17 * 21);
+        on.matmul(in_panels(on, w, store), x.data(), 17, y.data());
+        expect_products(w, x, y, 2e-6);
+      });
+    }
+  }
+}
+
 TEST(fast8_mode, few_tokens_as_in_fast_mode) {
   const random_matrix w(storage::q4_k, 40, 512);
   const std::vector<float> x = random_floats(15 * 512, 5);

@@ -238,12 +238,12 @@ struct kernels {
   static void rank(const rank_call& call);
   static void panel_matmul_32(const product_call& call);  ///< blocks of 32, and plain floats
   static void panel_matmul_k(const product_call& call);   ///< blocks of 256: Q4_K, Q5_K
-  static void panel_matmul_q6_k(const product_call& call);
-  static void panel_matmul_q2_k(const product_call& call);  ///< Q2_K, Q3_K
+  static void panel_matmul_q6_k(const product_call& call);  ///< Q6_K, Q3_K
+  static void panel_matmul_q2_k(const product_call& call);
   static void panel_matmul_iq4(const product_call& call);   ///< IQ4_NL, IQ4_XS, MXFP4
   static void quantise_bytes(const quantise_bytes_call& call);
-  static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations, blocks of 32
-  static void panel_matmul_bytes_k(const product_call& call);  ///< and of 256
+  static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations
+  static void panel_matmul_bytes_k(const product_call& call);  ///< the same, Q2_K, Q3_K and Q6_K
   static void rms_norm(const norm_call& call);
   static void rope(const rope_call& call);
   static void store(const store_call& call);
@@ -257,17 +257,21 @@ struct kernels {
 template <class Kernels>
 void panel_matmul(const product_call& call) {
   if (call.bytes.levels != nullptr) {
-    return facts_of(call.origin).block_elements == 256 ? Kernels::panel_matmul_bytes_k(call)
-                                                       : Kernels::panel_matmul_bytes(call);
+    switch (call.origin) {
+      case storage::q2_k:
+      case storage::q3_k:
+      case storage::q6_k: return Kernels::panel_matmul_bytes_k(call);
+      default: return Kernels::panel_matmul_bytes(call);
+    }
   }
   switch (call.origin) {
     case storage::q4_k:
     case storage::q5_k: return Kernels::panel_matmul_k(call);
-    case storage::q2_k:
-    case storage::q3_k: return Kernels::panel_matmul_q2_k(call);
+    case storage::q2_k: return Kernels::panel_matmul_q2_k(call);
     case storage::iq4_nl:
     case storage::iq4_xs:
     case storage::mxfp4: return Kernels::panel_matmul_iq4(call);
+    case storage::q3_k:
     case storage::q6_k: return Kernels::panel_matmul_q6_k(call);
     default: return Kernels::panel_matmul_32(call);
   }
