@@ -77,7 +77,7 @@ class Case:
     settings: dict
     seed: int
     like: str = ""
-    kind: str = "text"            # text, encoder, embedder, long, drafter, real
+    kind: str = "text"            # text, media, encoder, embedder, long, drafter, real
     family: str = "gemma4"
     spelling: str = "save_pretrained"
     dtype: str = "bfloat16"       # of the checkpoint; the arithmetic is float32 always
@@ -91,6 +91,7 @@ class Case:
     attention_soft_cap: float = 0
     note: str = ""
     drafter: dict = None
+    media: dict = None            # pictures (columns, rows) and clips (frames) in the prompt, and what embeds them
     offset: int = 0               # long cases: where the second run's positions start
     unseen: tuple = ()            # mistakes that the tensors kept here cannot show
 
@@ -179,6 +180,15 @@ CASES = {
                        num_key_value_heads=4, head_dim=8, global_head_dim=16, num_global_key_value_heads=1,
                        sliding_window=9, attention_k_eq_v=True, use_bidirectional_attention="vision"),
         403, like="gemma-4-12b", spelling="published"),
+    "gemma4-12b-media": Case(
+        "pictures and sounds that go straight in: patches with places, frames of samples", "Gemma4UnifiedForConditionalGeneration",
+        gemma4_unified(num_hidden_layers=6, hidden_size=32, intermediate_size=48, num_attention_heads=8,
+                       num_key_value_heads=4, head_dim=8, global_head_dim=16, num_global_key_value_heads=1,
+                       sliding_window=9, attention_k_eq_v=True, use_bidirectional_attention="vision"),
+        414, like="gemma-4-12b", kind="media", nested="gemma4_unified", prompt=20,
+        media=dict(vision=dict(patch_size=2, pooling_kernel_size=2, mm_embed_dim=20, mm_posemb_size=9, output_proj_dims=20),
+                   audio=dict(audio_embed_dim=12), pictures=((3, 2), (2, 4)), clips=(3, 2), padded_patches=9,
+                   padded_frames=4)),
     "gemma4-26b-a4b": Case(
         "mixture of experts beside the dense part, keys as values; taps inside the layers", G4,
         gemma4(num_hidden_layers=6, hidden_size=32, intermediate_size=40, num_attention_heads=8,

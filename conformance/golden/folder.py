@@ -36,10 +36,11 @@ def published(config):
     return config
 
 
-def write_config(folder, architecture, settings, *, spelling, dtype, nested=None, keep=()):
+def write_config(folder, architecture, settings, *, spelling, dtype, nested=None, keep=(), towers=None):
     """config.json of a text model; `nested` wraps it as the text part of a multimodal config of that model type.
 
-    `keep`: keys to write as given although the reference changes them when it reads them."""
+    `keep`: keys to write as given although the reference changes them when it reads them.
+    `towers`: what stands beside the text in place of nothing."""
     cls = getattr(transformers, architecture).config_class
     if nested:
         cls = transformers.CONFIG_MAPPING[f"{nested}_text"]
@@ -56,7 +57,7 @@ def write_config(folder, architecture, settings, *, spelling, dtype, nested=None
         config = {"model_type": nested, "text_config": text, "vision_config": None, "audio_config": None,
                   "tie_word_embeddings": text["tie_word_embeddings"],
                   "boi_token_id": 176, "eoi_token_id": 177, "image_token_id": 178, "video_token_id": 179,
-                  "boa_token_id": 180, "eoa_token_index": 181, "audio_token_id": 182}
+                  "boa_token_id": 180, "eoa_token_index": 181, "audio_token_id": 182, **(towers or {})}
     else:
         config = text
     config["architectures"] = [architecture]
@@ -98,9 +99,18 @@ def write_model(folder, architecture, seed, *, dtype="float32"):
     save_weights(folder, model, dtype)
 
 
+def published_name(name):
+    """A tensor of the unified Gemma 4 as released files call it: the reference nests its embedders otherwise."""
+    inside = "model.embed_vision."
+    if name.startswith(inside + "multimodal_embedder."):
+        return name.replace("multimodal_embedder.", "", 1)
+    return name.replace(inside, "model.vision_embedder.", 1)
+
+
 def save_weights(folder, model, dtype="float32"):
     tied = model.config.get_text_config().tie_word_embeddings
-    state = {k: v for k, v in model.state_dict().items() if not (tied and k == "lm_head.weight")}
+    unified = model.config.model_type == "gemma4_unified"
+    state = {published_name(k) if unified else k: v for k, v in model.state_dict().items() if not (tied and k == "lm_head.weight")}
     to = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
     state = {k: v.to(to).contiguous().clone() if v.dtype.is_floating_point else v.contiguous()
              for k, v in state.items()}
@@ -164,7 +174,7 @@ class Expected:
 
 _INSIDE = ("altup.predicted", "laurel.out", "attn.query", "attn.key", "attn.value", "attn.out", "mlp.out", "moe.dense",
            "router.weight", "router.index", "moe.experts", "altup.corrected", "ple.out", "hidden")
-_ENDS = ("embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
+_ENDS = ("vision.patch_dense", "vision.patch_ln2", "vision.pos_norm", "vision.soft_tokens", "audio.soft_tokens", "embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
 
 
 def _natural(name):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import transformers
 
-from . import folder, mistakes, reference, weights
+from . import folder, media, mistakes, reference, weights
 
 SMALLEST_MARGIN = 0.02   # between the two best logits of every greedy step
 SMALLEST_GAP = 2e-4      # between the last chosen and the first rejected expert, in probability
@@ -31,7 +31,8 @@ def case(name, row, out, gguf):
         from . import real_model
         return real_model.case(out, gguf)
     config = folder.write_config(out, row.architecture, row.settings, spelling=row.spelling, dtype=row.dtype,
-                                 nested=row.nested, keep=row.keep)
+                                 nested=row.nested, keep=row.keep,
+                                 towers=media.config_of(row) if row.media else None)
     folder.write_model(out, row.architecture, row.seed, dtype=row.dtype)
     about = {
         "content": row.content, "family": row.family, "architecture": row.architecture,
@@ -40,7 +41,8 @@ def case(name, row, out, gguf):
         "experts_implementation": "eager", "transformers": transformers.__version__, "torch": torch.__version__,
         "prompt_length": row.prompt, "new_tokens": row.new, "config_style": row.spelling,
         **({"note": row.note} if row.note else {})}
-    kind = {"text": text, "encoder": text, "long": long, "embedder": embedder, "drafter": drafter}[row.kind]
+    kind = {"text": text, "encoder": text, "long": long, "embedder": embedder, "drafter": drafter,
+            "media": with_media}[row.kind]
     for attempt in range(60):
         try:
             expected, checks = kind(row, out, prompt(row, attempt))
@@ -306,3 +308,7 @@ def embedder(row, out, ids):
 def drafter(row, out, ids):
     from . import drafting
     return drafting.case(row, out, ids, greedy_checks, caught, tight, Unsuitable)
+
+
+def with_media(row, out, ids):
+    return media.case(row, out, ids, top2, caught, tight, Unsuitable, SMALLEST_MARGIN)

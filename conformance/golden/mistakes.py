@@ -402,6 +402,58 @@ def image_mask_on_the_wrong_layers(model, stack):
     return _vision_masks(model, stack, change)
 
 
+# -- pictures and sounds that go straight in
+
+def _patches(model):
+    return getattr(getattr(model, "model", None), "embed_vision", None)
+
+
+def patch_axes_exchanged(model, stack):
+    """Columns look up the places of rows, and the other way round."""
+    if _patches(model) is None:
+        return False
+    _patches(model).pos_embedding.data = _patches(model).pos_embedding.data.flip(1)
+    return None
+
+
+def _unnormed(norm):
+    norm.register_forward_hook(lambda m, a, out: a[0])
+
+
+def patches_not_normed(model, stack):
+    return False if _patches(model) is None else _unnormed(_patches(model).patch_ln1)
+
+
+def embedded_patches_not_normed(model, stack):
+    return False if _patches(model) is None else _unnormed(_patches(model).patch_ln2)
+
+
+def placed_patches_not_normed(model, stack):
+    return False if _patches(model) is None else _unnormed(_patches(model).pos_norm)
+
+
+def patch_bias_dropped(model, stack):
+    if _patches(model) is None:
+        return False
+    _patches(model).patch_dense.bias.data.zero_()
+    return None
+
+
+def soft_rows_scaled(model, stack):
+    """Rows of pictures and sounds multiplied by the root of the width, as those of the table are."""
+    if _patches(model) is None:
+        return False
+    for embedder in (_patches(model).multimodal_embedder, model.model.embed_audio):
+        embedder.register_forward_hook(lambda m, a, out: out * out.shape[-1] ** 0.5)
+    return None
+
+
+def sounds_not_normed(model, stack):
+    if getattr(getattr(model, "model", None), "embed_audio", None) is None:
+        return False
+    return _unnormed(model.model.embed_audio.embedding_pre_projection_norm)
+
+
 ALL = [f for name, f in list(globals().items())
        if callable(f) and getattr(f, "__module__", "") == __name__ and not name.startswith("_")
        and name not in ("text_of", "code_of", "attentions", "patch")]

@@ -45,6 +45,8 @@ result<case_prompt> prompt_of(const case_folder& folder, const text_spec& spec) 
   if (T == 0) return fail(folder.name(), ": expected.safetensors has no input_ids");
   std::vector<std::int32_t> types = folder.integers("mm_token_type_ids");
   if (types.empty()) types = folder.integers("token_type_ids");
+  types.resize(T);
+  out.types = types;
   const bool towers = folder.has("vision.soft_tokens") || folder.has("audio.soft_tokens");
   const std::set<std::int32_t> places = towers ? placeholder_ids(folder.config()) : std::set<std::int32_t>{};
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "conformance/runner/case_folder.h"
 #include "conformance/runner/engine.h"
@@ -13,6 +14,7 @@ namespace g4::conformance {
 struct case_prompt {
   prompt what;
   bool has_media = false;
+  std::vector<std::int32_t> types;  ///< [T] 0 text, 1 picture, 2 video, 3 sound
   std::size_t longest_image = 0;  ///< most tokens of one image that see each other
   /// Gemma 3n: ids from here on name rows of the image and sound embedders, not of the text table.
   std::int32_t first_tower_id = std::numeric_limits<std::int32_t>::max();

@@ -76,10 +76,19 @@ struct text_vector {
   std::vector<double> unit;
 };
 
+/// What a tower is given (`model/tower/run.h`).
+struct medium {
+  std::vector<float> rows;           ///< [n, input width]
+  std::vector<std::int32_t> places;  ///< [n, 2] column and row; of pictures
+};
+
 class loaded_model {
  public:
   virtual ~loaded_model() = default;
   virtual result<std::unique_ptr<running_text>> start(const session_options& options) = 0;
+  /// The rows [n, D] that the model's picture tower, or its sound tower, makes; `who` is shown what each stage leaves.
+  virtual result<std::vector<double>> see(const medium& what, observer* who) = 0;
+  virtual result<std::vector<double>> hear(const medium& what, observer* who) = 0;
   /// The drafter of this program's model, if it has one. `text` must be of this model and outlive the drafter.
   virtual result<void> load_drafter(const io::tensor_file& file, load::format format) = 0;
   virtual result<std::unique_ptr<running_drafter>> start_drafter(running_text& text) = 0;
@@ -91,6 +100,8 @@ class loaded_model {
 struct engine {
   std::string_view backend;
   result<std::unique_ptr<loaded_model>> (*load)(const io::tensor_file& file, load::format format, bool fast) = nullptr;
+  bool sees = false;  ///< whether the model has a picture tower
+  bool hears = false;
 };
 
 /// The model of this program; `spec` is null where it has none.

@@ -9,9 +9,13 @@
 #include <vector>
 
 #include "conformance/runner/engine.h"
+#include "g4/load/tower.h"
 #include "g4/load/weights.h"
+#include "g4/model/multimodal.h"
+#include "g4/model/text_of.h"
 #include "g4/model/text/encoder.h"
 #include "g4/model/text/session.h"
+#include "g4/model/tower/run.h"
 #ifdef G4_CASE_DRAFTER
 #include "g4/model/text/draft.h"
 #endif
@@ -156,9 +160,63 @@ class running_drafter_of final : public running_drafter {
 };
 #endif
 
-template <class V, class D, class B>
-class loaded_model_of final : public loaded_model {
+/// A tower of a model, or nothing where it has none.
+template <class Sense, int Width, class B>
+class case_tower {
  public:
+  static constexpr bool there = true;
+  using tower = typename Sense::tower;
+  using scalar = typename B::scalar;
+
+  result<void> load(const io::tensor_file& file, load::format format, B& on) {
+    auto made = load::make_tower<tower, Width>(file, format, on);
+    if (!made) return unexpected(made.error());
+    weights_ = *made;
+    return {};
+  }
+  result<std::vector<double>> run(const medium& what, observer* who, B& on) {
+    std::vector<place> places;
+    for (std::size_t i = 0; i + 1 < what.places.size(); i += 2) places.push_back({what.places[i], what.places[i + 1]});
+    shown_as_doubles<scalar> shown(0);
+    const auto made = run_tower(on, *weights_, {what.rows, places}, shown.to(who));
+    if (!made) return unexpected(made.error());
+    const auto rows = made->view();
+    std::vector<scalar> room(rows.count * Width);
+    const scalar* const seen = on.host(rows.data, room.size(), room.data());
+    return std::vector<double>(seen, seen + room.size());
+  }
+
+ private:
+  std::shared_ptr<const tower_weights<tower, Width>> weights_;
+};
+template <int Width, class B>
+class case_tower<no_sense, Width, B> {
+ public:
+  static constexpr bool there = false;
+  result<void> load(const io::tensor_file&, load::format, B&) { return {}; }
+  result<std::vector<double>> run(const medium&, observer*, B&) { return fail("this model has no such tower"); }
+};
+
+template <class M>
+struct senses_of {
+  using sees = no_sense;
+  using hears = no_sense;
+};
+template <Multimodal M>
+struct senses_of<M> {
+  using sees = typename M::seeing;
+  using hears = typename M::hearing;
+};
+
+/// M is a variant or a model with towers, D its drafter.
+template <class M, class D, class B>
+class loaded_model_of final : public loaded_model {
+  using V = text_of<M>;
+
+ public:
+  using sees = case_tower<typename senses_of<M>::sees, V::width, B>;
+  using hears = case_tower<typename senses_of<M>::hears, V::width, B>;
+
   explicit loaded_model_of(bool fast) : on_(make_backend(fast)) {}
 
   [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
@@ -167,6 +225,8 @@ class loaded_model_of final : public loaded_model {
     auto weights = load::make_weights<V>(file, format, model->on_);
     if (!weights) return unexpected(weights.error());
     model->weights_ = *weights;
+    if (auto done = model->sees_.load(file, format, model->on_); !done) return unexpected(done.error());
+    if (auto done = model->hears_.load(file, format, model->on_); !done) return unexpected(done.error());
     return std::unique_ptr<loaded_model>(std::move(model));
   }
 
@@ -181,6 +241,9 @@ class loaded_model_of final : public loaded_model {
     if (!text) return unexpected(text.error());
     return std::unique_ptr<running_text>(std::make_unique<running_text_of<V, B>>(std::move(*text)));
   }
+
+  result<std::vector<double>> see(const medium& what, observer* who) override { return sees_.run(what, who, on_); }
+  result<std::vector<double>> hear(const medium& what, observer* who) override { return hears_.run(what, who, on_); }
 
 #ifdef G4_CASE_DRAFTER
   result<void> load_drafter(const io::tensor_file& file, load::format format) override {
@@ -231,14 +294,17 @@ class loaded_model_of final : public loaded_model {
 
   B on_;
   std::shared_ptr<const weights<V>> weights_;
+  sees sees_;
+  hears hears_;
 #ifdef G4_CASE_DRAFTER
   std::shared_ptr<const weights<D>> drafter_;
 #endif
 };
 
-template <class V, class D, class B>
+template <class M, class D, class B>
 [[nodiscard]] engine engine_of(std::string_view backend) {
-  return {backend, &loaded_model_of<V, D, B>::load};
+  using model = loaded_model_of<M, D, B>;
+  return {backend, &model::load, model::sees::there, model::hears::there};
 }
 
 }  // namespace g4::conformance

@@ -10,6 +10,7 @@
 #include "conformance/runner/checks.h"
 #include "conformance/runner/compare.h"
 #include "conformance/runner/greedy.h"
+#include "conformance/runner/media.h"
 #include "conformance/runner/recorder.h"
 #include "conformance/runner/tolerance.h"
 
@@ -29,8 +30,9 @@ bool belongs_elsewhere(const std::string& name) {
 
 class model_check {
  public:
-  model_check(const case_folder& folder, const running_on& on, report& out, loaded_model& model, case_prompt prompt)
-      : folder_(folder), on_(on), out_(out), model_(model), prompt_(std::move(prompt)) {}
+  model_check(const case_folder& folder, const running_on& on, report& out, loaded_model& model, case_prompt prompt,
+              tower_tensors made)
+      : folder_(folder), on_(on), out_(out), model_(model), prompt_(std::move(prompt)), made_(std::move(made)) {}
 
   result<void> run() {
     if (auto done = one_pass(); !done) return done;
@@ -81,6 +83,8 @@ class model_check {
       if (name == "logits") {
         compare(name, name, *logits, folder_.numbers(name));
         if (on_.fast) compare_distributions(name, *logits, folder_.numbers(name));
+      } else if (const auto made = made_.find(name); made != made_.end()) {
+        compare(name, name, made->second, folder_.numbers(name));
       } else if (starts_with_any(name, {"vision."})) {
         out_.skipped(name, "image tower: not in this build");
       } else if (starts_with_any(name, {"audio."})) {
@@ -146,6 +150,7 @@ class model_check {
   report& out_;
   loaded_model& model_;
   case_prompt prompt_;
+  tower_tensors made_;
 };
 
 }  // namespace
@@ -155,7 +160,11 @@ result<void> check_model(const case_folder& folder, const running_on& on, report
   if (!prompt) return unexpected(prompt.error());
   auto model = load_case_model(folder, on.how, on.fast);
   if (!model) return unexpected(model.error());
-  return model_check(folder, on, out, **model, std::move(*prompt)).run();
+  if (auto done = check_media(folder, on, out); !done) return done;
+  auto made = run_towers(folder, on, **model);
+  if (!made) return unexpected(made.error());
+  if (auto done = lay_in(folder, on, *made, *prompt); !done) return done;
+  return model_check(folder, on, out, **model, std::move(*prompt), std::move(*made)).run();
 }
 
 }  // namespace g4::conformance

@@ -20,6 +20,12 @@ class recorder final : public observer {
 
   void see(const sight& what) override;
 
+  /// What has been kept.
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const auto& [name, rows] : kept_) all.push_back(name);
+    return all;
+  }
   [[nodiscard]] bool has(const std::string& name) const { return kept_.count(name) != 0; }
   /// [T, streams, width]
   [[nodiscard]] std::span<const double> operator[](const std::string& name) const { return kept_.at(name); }

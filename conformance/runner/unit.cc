@@ -32,7 +32,7 @@ using case_drafter = no_drafter;
 #endif
 
 model_unit this_unit() {
-  static constexpr text_spec spec = g4_case_model::spec;
+  static constexpr text_spec spec = text_of<g4_case_model>::spec;
   model_unit unit{&spec, {}};
 #ifdef G4_CASE_REFERENCE
   unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::reference<float>>("reference"));

@@ -137,6 +137,7 @@ class faraway {
   G4_FAR_OPERATION(best)
   G4_FAR_OPERATION(matmul)
   G4_FAR_OPERATION(rms_norm)
+  G4_FAR_OPERATION(layer_norm)
   G4_FAR_OPERATION(add_norm)
   G4_FAR_OPERATION(begin)
   G4_FAR_OPERATION(rope)

@@ -17,6 +17,8 @@
 #include "g4/load/config.h"
 #include "g4/load/gguf_config.h"
 #include "g4/load/match.h"
+#include "g4/load/model_source.h"
+#include "g4/load/tower_config.h"
 #include "g4/load/variant_source.h"
 #include "g4/variants/all.h"
 
@@ -42,6 +44,14 @@ g4::result<g4::text_spec> read(const std::string& path) {
   const auto file = g4::io::map_file(path);
   if (!file) return g4::unexpected(file.error());
   return g4::load::read_config(g4::io::text_of((*file)->bytes()), path);
+}
+
+/// The towers that a config.json describes; a GGUF file has a text alone.
+g4::result<g4::load::tower_specs> read_towers(const std::string& path) {
+  if (path.ends_with(".gguf")) return g4::load::tower_specs{};
+  const auto file = g4::io::map_file(path);
+  if (!file) return g4::unexpected(file.error());
+  return g4::load::read_towers(g4::io::text_of((*file)->bytes()), path);
 }
 
 template <class... V>
@@ -134,11 +144,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   const auto spec = read(config);
-  if (!spec) {
-    std::cerr << "error: " << g4::printable(spec.error().message) << '\n';
+  const auto towers = read_towers(config);
+  if (!spec || !towers) {
+    std::cerr << "error: " << g4::printable(spec ? towers.error().message : spec.error().message) << '\n';
     return 1;
   }
-  const std::string text = g4::load::variant_source(*spec, name, target, target_header);
+  const std::string text = towers->any() ? g4::load::model_source(*spec, *towers, name)
+                                         : g4::load::variant_source(*spec, name, target, target_header);
   if (output.empty()) {
     std::cout << text;
     return 0;

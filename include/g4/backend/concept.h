@@ -102,6 +102,14 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
   on.match_magnitude(x, n, n, y);
 };
 
+/// What only towers use.
+template <class B>
+concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
+                          float eps) {
+  /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x.
+  on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
+};
+
 }  // namespace words
 
 /// A machine for text models: all of the vocabularies.
@@ -117,5 +125,10 @@ concept RanksProducts = Backend<B> && requires(B& on, typename B::scalar* y, con
                                                std::vector<std::int32_t>& guess) {
   on.best_products(w, x, k, cap, y, guess);
 };
+
+/// A machine for towers: nothing of attention or of streams is asked of it.
+template <class B>
+concept TowerBackend =
+    words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> && words::Towers<B>;
 
 }  // namespace g4

@@ -10,6 +10,7 @@
 #include "g4/backend/definitions/memory.h"
 #include "g4/backend/definitions/rows.h"
 #include "g4/backend/definitions/streams.h"
+#include "g4/backend/definitions/tower.h"
 #include "g4/ops/attend.h"
 #include "g4/ops/begin.h"
 #include "g4/ops/matmul.h"
@@ -21,7 +22,10 @@ namespace g4::backend {
 /// Runs every operation as `ops/` defines it, in `Scalar` arithmetic: float as the published models run, double to
 /// know what float's rounding costs. One object serves one thread at a time; it owns its working memory.
 template <class Scalar>
-class reference : public memory_definitions, public row_definitions<Scalar>, public stream_definitions<Scalar> {
+class reference : public memory_definitions,
+                  public row_definitions<Scalar>,
+                  public stream_definitions<Scalar>,
+                  public tower_definitions<Scalar> {
   static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>,
                 "g4: the reference backend computes in float or double.");
 
@@ -67,5 +71,6 @@ class reference : public memory_definitions, public row_definitions<Scalar>, pub
 };
 
 static_assert(Backend<reference<float>> && Backend<reference<double>>);
+static_assert(TowerBackend<reference<float>> && TowerBackend<reference<double>>);
 
 }  // namespace g4::backend

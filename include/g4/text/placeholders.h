@@ -28,14 +28,14 @@ struct gemma4_image {
   std::size_t soft_tokens = 0;
 };
 
-/// The largest size of nearly the same shape whose sides are multiples of 48 pixels (3 × 3 patches of 16) and whose
-/// soft tokens (one per 48 × 48) stay within `budget`.
+/// The largest size of nearly the same shape whose sides are multiples of `side` pixels (48: 3 × 3 patches of 16) and
+/// whose soft tokens (one per side × side) stay within `budget`.
 ///
-///     f = √(budget·48² / (height·width));   side ↦ ⌊f·side / 48⌋·48
+///     f = √(budget·side² / (height·width));   h ↦ ⌊f·h / side⌋·side, and w alike
 ///
 /// budget   70, 140, 280, 560 or 1120
 [[nodiscard]] G4_INLINE result<gemma4_image> gemma4_image_size(std::size_t height, std::size_t width,
-                                                               std::size_t budget = 280);
+                                                               std::size_t budget = 280, std::size_t side = 48);
 
 /// A sound as Gemma 4 hears it.
 struct gemma4_audio {

@@ -14,8 +14,8 @@
 
 namespace g4::text {
 
-G4_INLINE result<gemma4_image> gemma4_image_size(std::size_t height, std::size_t width, std::size_t budget) {
-  constexpr std::size_t side = 48;
+G4_INLINE result<gemma4_image> gemma4_image_size(std::size_t height, std::size_t width, std::size_t budget,
+                                                 std::size_t side) {
   if (budget != 70 && budget != 140 && budget != 280 && budget != 560 && budget != 1120) {
     return fail("image: a budget of ", budget, " soft tokens; Gemma 4 knows 70, 140, 280, 560 and 1120");
   }
@@ -26,7 +26,9 @@ G4_INLINE result<gemma4_image> gemma4_image_size(std::size_t height, std::size_t
   const double h = static_cast<double>(height);
   const double w = static_cast<double>(width);
   const double factor = std::sqrt(static_cast<double>(budget * side * side) / (h * w));
-  const auto fit = [](double pixels) { return static_cast<std::size_t>(std::floor(pixels / 48.0)) * side; };
+  const auto fit = [side](double pixels) {
+    return static_cast<std::size_t>(std::floor(pixels / static_cast<double>(side))) * side;
+  };
   gemma4_image out{fit(factor * h), fit(factor * w), 0};
   if (out.height == 0 && out.width == 0) return fail("image: ", height, " x ", width, " pixels leave nothing to see");
   const std::size_t longest = budget * side;

@@ -1,0 +1,357 @@
+/// From a checkpoint to a model that sees and hears, and from a conversation with pictures and sounds to its prompt.
+///
+///     auto model = g4::open<g4::gemma4_12b>(folder, on);       // open<gemma4_12b::text>: the text alone
+///     auto cat = model->see({pixels, height, width});          // rows of the text, [n, D]
+///     auto prompt = model->prompt({{.from = g4::text::role::user, .said = {"What is this? ", *cat}}});
+///     g4::generate(*session, model->tokenizer(), *prompt, …);
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "g4/backend/concept.h"
+#include "g4/core/result.h"
+#include "g4/generate/checkpoint.h"
+#include "g4/generate/generate.h"
+#include "g4/generate/open.h"
+#include "g4/io/gguf.h"
+#include "g4/io/mapped_file.h"
+#include "g4/load/tower.h"
+#include "g4/load/tower_config.h"
+#include "g4/load/tower_text.h"
+#include "g4/media/patches.h"
+#include "g4/media/picture.h"
+#include "g4/media/resize.h"
+#include "g4/media/sound.h"
+#include "g4/model/multimodal.h"
+#include "g4/model/text/inlay.h"
+#include "g4/model/tower/run.h"
+#include "g4/text/chat.h"
+#include "g4/text/chat_gemma4.h"
+#include "g4/text/placeholders.h"
+#include "g4/text/tokenizer.h"
+
+namespace g4 {
+
+/// A picture or a sound as rows of a text. It must outlive the prompts it appears in.
+template <class B, int D>
+struct shown {
+  bool is_picture = false;
+  soft_rows<B, D> rows;  ///< [n, D]
+};
+
+/// What somebody said: text, or something shown. `"What is this? "` and `*cat` are both pieces.
+template <class B, int D>
+class piece {
+ public:
+  template <class Text>
+    requires std::convertible_to<const Text&, std::string_view>
+  piece(const Text& text) : said_(std::string(std::string_view(text))) {}    // NOLINT(google-explicit-constructor)
+  piece(const g4::shown<B, D>& what) : said_(&what) {}                       // NOLINT(google-explicit-constructor)
+
+  [[nodiscard]] const std::string* text() const { return std::get_if<std::string>(&said_); }
+  [[nodiscard]] const g4::shown<B, D>* shown() const {
+    const auto* const what = std::get_if<const g4::shown<B, D>*>(&said_);
+    return what == nullptr ? nullptr : *what;
+  }
+
+ private:
+  std::variant<std::string, const g4::shown<B, D>*> said_;
+};
+
+/// Tokens, and the rows that are laid into them: what a session runs.
+template <class Scalar>
+struct laid_prompt {
+  std::vector<token_id> ids;
+  std::vector<inlay<Scalar>> inlays;
+
+  [[nodiscard]] prompt_view<Scalar> view() const { return {ids, inlays}; }
+};
+
+/// How a picture is looked at.
+struct see_options {
+  std::size_t soft_tokens = 0;  ///< rows it may take at most: 70, 140, 280, 560 or 1120; 0 is the model's own choice
+};
+
+/// Weights, towers and vocabulary of one checkpoint: constant, and shared by copies and by any number of sessions.
+template <Multimodal M, Backend B>
+  requires TowerBackend<B>
+class multimodal_model {
+  template <class Sense, int D>
+  struct tower_of {
+    using type = std::shared_ptr<const tower_weights<typename Sense::tower, D>>;
+  };
+  template <int D>
+  struct tower_of<no_sense, D> {
+    using type = no_sense;
+  };
+
+ public:
+  using variant = M;
+  using text_variant = typename M::text;
+  using backend = B;
+  using scalar = typename B::scalar;
+  static constexpr int width = text_variant::width;
+  using seeing = typename tower_of<typename M::seeing, width>::type;
+  using hearing = typename tower_of<typename M::hearing, width>::type;
+  using shown = g4::shown<B, width>;
+
+  /// What one side of a conversation said.
+  struct turn {
+    text::role from = text::role::user;
+    std::vector<piece<B, width>> said;
+  };
+
+  multimodal_model(model<text_variant, B> text, seeing sees, hearing hears, B& on)
+      : text_(std::move(text)), sees_(std::move(sees)), hears_(std::move(hears)), on_(&on) {}
+
+  /// A new, empty text. The model (or a copy of it) and the backend must outlive it.
+  [[nodiscard]] result<g4::session<text_variant, B>> session(session_options options = {}) const {
+    return text_.session(options);
+  }
+  [[nodiscard]] const text::tokenizer& tokenizer() const { return text_.tokenizer(); }
+  [[nodiscard]] const model<text_variant, B>& text() const { return text_; }
+
+  /// A picture as rows of the text: resized to nearly its own shape, cut into patches, and through the tower.
+  /// Fails when it has no pixels, is too thin to see, or the budget is none of those the model knows.
+  [[nodiscard]] result<shown> see(const media::picture& picture, const see_options& options = {}) const
+    requires(M::can_see)
+  {
+    using tower = typename M::seeing::tower;
+    constexpr auto side = static_cast<std::size_t>(tower::spec.template find<stage::any_aspect>()->side);
+    constexpr auto patch = static_cast<std::size_t>(tower::spec.template find<stage::patches>()->side);
+    if (!picture.is_whole()) {
+      return fail("picture: ", picture.rgb.size(), " bytes are no picture of ", picture.height, " x ", picture.width,
+                  " pixels of 3");
+    }
+    const std::size_t budget = options.soft_tokens != 0 ? options.soft_tokens : M::seeing::budget.most;
+    const auto size = text::gemma4_image_size(picture.height, picture.width, budget, side);
+    if (!size) return unexpected(size.error());
+    const media::pixels fitting = media::resized(picture, size->height, size->width);
+    const std::vector<float> rows = media::cut(fitting.view(), patch, sees_->colours_apart);
+    std::vector<place> places;
+    for (std::size_t i = 0; i < fitting.height / patch; ++i) {
+      for (std::size_t j = 0; j < fitting.width / patch; ++j) {
+        places.push_back({static_cast<std::int32_t>(j), static_cast<std::int32_t>(i)});
+      }
+    }
+    return through<tower>(*sees_, {rows, places}, true);
+  }
+
+  /// A sound as rows of the text.
+  /// Fails when it is empty, longer than the model hears at once, or of another rate.
+  [[nodiscard]] result<shown> hear(const media::sound& sound) const
+    requires(M::can_hear)
+  {
+    using tower = typename M::hearing::tower;
+    constexpr auto rate = static_cast<std::size_t>(tower::spec.template find<stage::waveform>()->rate);
+    constexpr auto length = static_cast<std::size_t>(tower::spec.template find<stage::frames>()->samples);
+    constexpr auto most = static_cast<std::size_t>(M::hearing::budget.most);
+    if (sound.rate != rate) return fail("sound: ", sound.rate, " samples a second; the model hears ", rate);
+    if (sound.samples.empty()) return fail("sound: there is nothing to hear");
+    if (sound.samples.size() > most * length) {
+      return fail("sound: ", sound.samples.size(), " samples; the model hears ", most * length, " at once");
+    }
+    return through<tower>(*hears_, {media::framed(sound, length)}, false);
+  }
+
+  /// The conversation as the model reads it, ending where its answer begins. What is shown must outlive the prompt.
+  /// Fails when the vocabulary lacks a mark that is needed.
+  [[nodiscard]] result<laid_prompt<scalar>> prompt(const std::vector<turn>& turns) const {
+    std::vector<text::message> messages;
+    std::vector<const shown*> media;
+    for (const turn& t : turns) {
+      std::vector<text::content_part> parts;
+      for (const auto& said : t.said) {
+        using kind = text::content_part::kind;
+        if (const shown* what = said.shown(); what != nullptr) {
+          parts.push_back({what->is_picture ? kind::image : kind::audio});
+          media.push_back(what);
+        } else {
+          parts.push_back({kind::text, *said.text()});
+        }
+      }
+      text::message m;
+      m.from = t.from;
+      m.said = std::move(parts);
+      messages.push_back(std::move(m));
+    }
+    const auto written = text::gemma4_prompt(messages, {.empty_thought = M::conversing::form.empty_thought});
+    if (!written) return unexpected(written.error());
+    const auto ids = tokenizer().encode(written->text, {.parse_special = true, .plain = written->said});
+    if (!ids) return unexpected(ids.error());
+    return laid_out(*ids, media);
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] result<shown> through(const tower_weights<T, width>& w, const tower_input& in, bool is_picture) const {
+    auto rows = run_tower(*on_, w, in);
+    if (!rows) return unexpected(std::move(rows.error()));
+    return shown{is_picture, std::move(*rows)};
+  }
+
+  /// The ids of a sense's three marks; `no_token` three times for a sense that is not there.
+  struct mark_ids {
+    text::token before = text::no_token, each = text::no_token, behind = text::no_token;
+  };
+  template <class Sense>
+  [[nodiscard]] mark_ids marks() const {
+    if constexpr (std::is_same_v<Sense, no_sense>) {
+      return {};
+    } else {
+      const auto id = [this](const mark& m) { return tokenizer().find(m.view()); };
+      return {id(Sense::marks.before), id(Sense::marks.each), id(Sense::marks.behind)};
+    }
+  }
+
+  /// Each mark of a medium becomes its opening, a place for each of its rows, and its closing.
+  [[nodiscard]] result<laid_prompt<scalar>> laid_out(const std::vector<token_id>& ids,
+                                                     const std::vector<const shown*>& media) const {
+    const mark_ids pictures = marks<typename M::seeing>();
+    const mark_ids sounds = marks<typename M::hearing>();
+    laid_prompt<scalar> out;
+    std::size_t next = 0;
+    for (const token_id id : ids) {
+      const bool is_mark = id != text::no_token && (id == pictures.each || id == sounds.each);
+      if (!is_mark || next == media.size()) {
+        out.ids.push_back(id);
+        continue;
+      }
+      const shown& what = *media[next++];
+      const mark_ids& m = what.is_picture ? pictures : sounds;
+      out.ids.push_back(m.before);
+      out.inlays.push_back({out.ids.size(), what.rows.count(), what.rows.view().data, what.is_picture});
+      out.ids.insert(out.ids.end(), what.rows.count(), m.each);
+      out.ids.push_back(m.behind);
+    }
+    for (const shown* what : media) {
+      const mark_ids& m = what->is_picture ? pictures : sounds;
+      if (m.before == text::no_token || m.each == text::no_token || m.behind == text::no_token) {
+        return fail("prompt: the vocabulary has no marks for ", what->is_picture ? "pictures" : "sounds",
+                    "; it is another model's, or of a model of text alone");
+      }
+    }
+    if (next != media.size()) {
+      return fail("prompt: ", media.size(), " pictures and sounds were shown, and there are places for ", next);
+    }
+    return out;
+  }
+
+  model<text_variant, B> text_;
+  seeing sees_;
+  hearing hears_;
+  B* on_;
+};
+
+namespace detail {
+
+/// A sense's tower from `file`, or the stand-in where the model has no such sense.
+template <class Sense, int D, class B>
+[[nodiscard]] auto open_sense(const io::tensor_file& file, load::format format, B& on, const open_options& options) {
+  if constexpr (std::is_same_v<Sense, no_sense>) {
+    return result<no_sense>(no_sense{});
+  } else {
+    return load::make_tower<typename Sense::tower, D>(file, format, on, options.checks);
+  }
+}
+
+template <class Sense>
+void compare_sense(const std::optional<tower_spec>& file, std::string_view what, std::string_view name,
+                   std::vector<std::string>& lines) {
+  if constexpr (!std::is_same_v<Sense, no_sense>) {
+    const auto found = load::differences(file.value_or(tower_spec{}), Sense::tower::spec, what, name);
+    lines.insert(lines.end(), found.begin(), found.end());
+  }
+}
+
+}  // namespace detail
+
+/// Opens a checkpoint that is expected to be an M, with its towers.
+///
+/// path     a folder with config.json, tokenizer.json and safetensors; or a GGUF file, with
+/// towers   the mmproj file that belongs to it
+/// on       the backend that will run it; must outlive the model
+/// Fails with one sentence when a file is damaged, is another model (the differences are listed), or lacks a tensor.
+template <Multimodal M, Backend B>
+  requires TowerBackend<B>
+[[nodiscard]] result<multimodal_model<M, B>> open(const std::string& path, B& on, const open_options& options = {},
+                                                  const std::string& towers = {}) {
+  constexpr std::string_view name = load::variant_name<M>();
+  constexpr int width = M::text::width;
+  auto from = open_checkpoint(path);
+  if (!from) return unexpected(std::move(from.error()));
+  io::tensor_file second;
+  const bool apart = from->format == load::format::gguf;
+  if (apart) {
+    if (towers.empty()) {
+      return fail(path, ": a GGUF file holds the text of ", std::string(name),
+                  " alone; give the mmproj file that holds its towers as well, or open the text: open<",
+                  std::string(name), "::text>");
+    }
+    auto file = io::open_gguf(towers);
+    if (!file) return unexpected(std::move(file.error()));
+    second = std::move(file->tensors);
+  } else {
+    const std::string config = from->path + "/config.json";
+    auto file = io::map_file(config);
+    if (!file) return unexpected(std::move(file.error()));
+    const auto said = load::read_towers(io::text_of((*file)->bytes()), config);
+    if (!said) return unexpected(said.error());
+    std::vector<std::string> lines;
+    detail::compare_sense<typename M::seeing>(said->sees, "picture", name, lines);
+    detail::compare_sense<typename M::hearing>(said->hears, "sound", name, lines);
+    if (!lines.empty()) return unexpected(not_the_variant(*from, name, lines));
+  }
+  auto text = open<typename M::text>(*from, on, options);
+  if (!text) return unexpected(std::move(text.error()));
+  const io::tensor_file& file = apart ? second : from->tensors;
+  auto sees = detail::open_sense<typename M::seeing, width>(file, from->format, on, options);
+  if (!sees) return unexpected(std::move(sees.error()));
+  auto hears = detail::open_sense<typename M::hearing, width>(file, from->format, on, options);
+  if (!hears) return unexpected(std::move(hears.error()));
+  return multimodal_model<M, B>(std::move(*text), std::move(*sees), std::move(*hears), on);
+}
+
+namespace detail {
+
+/// A session as `generate` takes it, whose prompt has rows laid in: what is run first is that, and not its ids alone.
+template <class Session>
+class session_of_laid_prompt {
+ public:
+  using scalar = typename Session::scalar;
+
+  session_of_laid_prompt(Session& session, const laid_prompt<scalar>& prompt) : session_(session), prompt_(prompt) {}
+  auto run(std::span<const token_id>) { return session_.run(prompt_.view()); }
+  auto run(token_id id) { return session_.run(id); }
+  [[nodiscard]] std::size_t size() const { return session_.size(); }
+  [[nodiscard]] const auto& options() const { return session_.options(); }
+  [[nodiscard]] static constexpr std::size_t vocabulary() { return Session::vocabulary(); }
+
+ private:
+  Session& session_;
+  const laid_prompt<scalar>& prompt_;
+};
+
+}  // namespace detail
+
+/// Runs a prompt with pictures and sounds, and continues it: as `generate` does for a prompt of text.
+template <class Session, class OnText>
+[[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary,
+                                         const laid_prompt<typename Session::scalar>& prompt,
+                                         const generate_options& options, OnText&& on_text) {
+  detail::session_of_laid_prompt<Session> laid(session, prompt);
+  return generate(laid, vocabulary, std::span<const text::token>(prompt.ids), options, on_text);
+}
+
+}  // namespace g4

@@ -1,0 +1,172 @@
+/// From a checkpoint's tensors to a tower's weights: every name, extent and storage checked once, here.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "g4/core/result.h"
+#include "g4/io/finite.h"
+#include "g4/io/tensor_file.h"
+#include "g4/load/names.h"
+#include "g4/load/weights.h"
+#include "g4/model/tower/weights.h"
+#include "g4/ops/dequantise.h"
+
+namespace g4::load {
+
+namespace detail {
+
+template <class T, int Text, class B>
+class tower_filler {
+ public:
+  tower_filler(const io::tensor_file& file, format f, B& on, checks look)
+      : file_(file), format_(f), on_(on), look_(look) {}
+
+  [[nodiscard]] result<std::shared_ptr<const tower_weights<T, Text>>> run() {
+    auto w = std::make_shared<tower_weights<T, Text>>();
+    if (format_ == format::safetensors) {
+      const std::string inside = "model." + std::string(names_of(T::spec, T::first_on_rows).safetensors);
+      const auto& all = file_.tensors();
+      const bool nested = std::any_of(all.begin(), all.end(), [&](const auto& t) { return t.name.starts_with(inside); });
+      prefix_ = nested ? "model." : "";
+    }
+    w->each([&](const stage_names& names, auto& stage) {
+      stage.each([&](const stage_tensor& t, auto& member) {
+        if (!failed_) fill(names, t, member);
+      });
+      if constexpr (requires { stage.by_axis; }) stage.by_axis = format_ == format::gguf;
+    });
+    if (!failed_) refuse_unknown();
+    if (failed_) return unexpected(std::move(*failed_));
+    w->colours_apart = format_ == format::gguf;
+    w->keep.push_back(small_);
+    w->keep.push_back(std::make_shared<io::tensor_file>(file_));
+    w->keep.push_back(store_);
+    return std::shared_ptr<const tower_weights<T, Text>>(std::move(w));
+  }
+
+ private:
+  void refuse(error why) { failed_ = std::make_unique<error>(std::move(why)); }
+  template <class... Pieces>
+  void refuse_saying(const Pieces&... pieces) {
+    result<void> why = fail(pieces...);
+    refuse(std::move(why.error()));
+  }
+
+  [[nodiscard]] std::string name(const stage_names& names, const stage_tensor& t) const {
+    if (format_ == format::gguf) return std::string(names.gguf) + std::string(t.gguf);
+    return prefix_ + std::string(names.safetensors) + std::string(t.safetensors);
+  }
+
+  template <int N>
+  void fill(const stage_names& names, const stage_tensor& t, vector<N>& v) {
+    const io::tensor_entry* found = checked(names, t);
+    if (found == nullptr) return;
+    float* const numbers = small_->take(N);
+    dequantise(*found->type.weights, found->bytes.data(), N, numbers);
+    v.data = numbers;
+  }
+  template <int Out, int In>
+  void fill(const stage_names& names, const stage_tensor& t, matrix<Out, In>& m) {
+    const io::tensor_entry* found = checked(names, t);
+    if (found == nullptr) return;
+    const matrix_view raw{found->bytes.data(), Out, In, *found->type.weights};
+    m = t.as == stage_role::table ? weight_view{raw} : prepared(raw, *found);
+  }
+
+  /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.
+  const io::tensor_entry* checked(const stage_names& names, const stage_tensor& t) {
+    const std::string tensor = name(names, t);
+    const bool turned = format_ == format::gguf && t.gguf_extents[0] != 0;
+    tensor_entry wanted{};
+    wanted.rank = t.rank;
+    wanted.extents = turned ? t.gguf_extents : t.extents;
+    const io::tensor_entry* found = file_.find(tensor);
+    if (found == nullptr) {
+      refuse_saying(file_.name(), ": the tensor ", tensor, " ", extents_text(wanted), " is missing");
+      return nullptr;
+    }
+    known_.push_back(found);
+    // An mmproj file may give a patch's colours, rows and columns as three extents.
+    const bool unfolded = format_ == format::gguf && t.as == stage_role::matrix && found->dims.rank() > 2 &&
+                          found->dims[0] == static_cast<std::size_t>(t.extents[0]) &&
+                          found->dims.elements() == static_cast<std::size_t>(wanted.elements()) &&
+                          io::element_of(*found->type.weights).block_elements == 1;
+    if (!same_extents(*found, wanted) && !unfolded) {
+      refuse_saying(file_.file_name(*found), ": ", tensor, " is ", io::to_string(found->dims), "; the tower needs ",
+                    extents_text(wanted));
+      return nullptr;
+    }
+    if (auto type = io::storage_of(file_, *found); !type) {
+      refuse(std::move(type.error()));
+      return nullptr;
+    }
+    if (look_.contents) {
+      if (auto sound = io::check_finite(file_, *found); !sound) {
+        refuse(std::move(sound.error()));
+        return nullptr;
+      }
+      // Biases may be zero; nothing else can be meant so.
+      if (auto filled = t.as != stage_role::bias ? io::check_not_all_zero(file_, *found) : result<void>{}; !filled) {
+        refuse(std::move(filled.error()));
+        return nullptr;
+      }
+    }
+    return found;
+  }
+
+  [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::tensor_entry& from) {
+    if constexpr (prepares_weights<B>) {
+      auto made = on_.prepare(raw, *store_, file_.pages_of(from), weight_use::layer);
+      if (made) return *made;
+      refuse(std::move(made.error()));
+    }
+    return raw;
+  }
+
+  /// Refuses a tensor that would be this tower's if it had such a part.
+  void refuse_unknown() {
+    if (format_ == format::gguf) return;
+    for (const io::tensor_entry& t : file_.tensors()) {
+      for (const std::string_view room : safetensors_rooms(T::spec)) {
+        if (!t.name.starts_with(prefix_ + std::string(room))) continue;
+        if (std::find(known_.begin(), known_.end(), &t) != known_.end()) continue;
+        refuse_saying(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims),
+                      " is no part of this tower");
+        return;
+      }
+    }
+  }
+
+  const io::tensor_file& file_;
+  format format_;
+  B& on_;
+  checks look_;
+  std::string prefix_;
+  std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
+  std::shared_ptr<float_store> small_ = std::make_shared<float_store>();
+  std::vector<const io::tensor_entry*> known_;
+  std::unique_ptr<error> failed_;
+};
+
+}  // namespace detail
+
+/// Makes the weights of tower T, which ends in rows of `Text` numbers, from a checkpoint: the model's own safetensors, or
+/// an mmproj GGUF file beside it. Views point into the mapped file, or into a backend's own layout where `on` prepares
+/// weights; the result keeps both alive.
+///
+/// Fails, naming file and tensor, when a tensor is missing, has other extents, is stored in a way g4 does not read, holds
+/// numbers that cannot be meant (see `checks`), or has a name of this tower without being part of it.
+template <Tower T, int Text, class B>
+[[nodiscard]] result<std::shared_ptr<const tower_weights<T, Text>>> make_tower(const io::tensor_file& file, format f,
+                                                                               B& on, checks look = {}) {
+  return detail::tower_filler<T, Text, B>(file, f, on, look).run();
+}
+
+}  // namespace g4::load

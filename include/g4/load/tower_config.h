@@ -1,0 +1,126 @@
+/// config.json → what the model sees and hears with.
+///
+/// Reads the vision_config and audio_config of a unified Gemma 4 (the 12B). As in `load/config.h`, an absent key has the
+/// reference's default, and every other key is used, is known not to touch the arithmetic, or is an error that names it.
+/// The towers of other models are not read yet: those models are their text.
+///
+/// Source: transformers 5.23.0, configuration_gemma4_unified.py.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "g4/core/result.h"
+#include "g4/io/json.h"
+#include "g4/load/config.h"
+#include "g4/spec/tower.h"
+
+namespace g4::load {
+
+/// The towers of a model; nothing where it has none.
+struct tower_specs {
+  std::optional<tower_spec> sees;
+  std::optional<tower_spec> hears;
+  /// Rows of a prompt that one picture may take: the most that the reference allows unasked and that find a place.
+  int soft_tokens = 0;
+
+  [[nodiscard]] bool any() const { return sees || hears; }
+};
+
+namespace detail {
+
+[[nodiscard]] inline tower_spec read_patches(config_object& keys, int& soft_tokens) {
+  constexpr int most_side = 1 << 10;
+  const std::string_view type = keys.text("model_type", "gemma4_unified_vision");
+  if (type != "gemma4_unified_vision") {
+    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_unified_vision\"");
+  }
+  const int patch = keys.whole("patch_size", 16, 1, most_side);
+  const int merged = keys.whole("pooling_kernel_size", 3, 1, 16);
+  const int side = patch * merged;
+  const int width = keys.whole("mm_embed_dim", 3840, 1, most_width);
+  const int places = keys.whole("mm_posemb_size", 1120, 1, most_width);
+  const float eps = keys.positive("rms_norm_eps", 1e-6f);
+  if (keys.whole("output_proj_dims", 3840, 1, most_width) != width) {
+    keys.refuse("output_proj_dims", " is not mm_embed_dim, " + std::to_string(width) +
+                                        "; the rows that are projected are those that were embedded");
+  }
+  if (keys.whole("model_patch_size", side, 1, most_side * 16) != side) {
+    keys.refuse("model_patch_size", " is not patch_size times pooling_kernel_size, " + std::to_string(side));
+  }
+  keys.ignore(harmless_keys);
+  keys.only("is_encoder_decoder", false);
+  keys.finish();
+
+  for (const int budget : {70, 140, 280}) {
+    if (budget <= places) soft_tokens = budget;
+  }
+  if (soft_tokens == 0) soft_tokens = places;
+  tower_spec t;
+  t.then(stage::any_aspect{side});
+  t.then(stage::patches{side});
+  t.then(stage::layer_norm{});
+  t.then(stage::linear{width, true});
+  t.then(stage::layer_norm{});
+  t.then(stage::per_axis{places});
+  t.then(stage::layer_norm{});
+  t.then(stage::into_text{eps});
+  return t;
+}
+
+[[nodiscard]] inline tower_spec read_frames(config_object& keys) {
+  const std::string_view type = keys.text("model_type", "gemma4_unified_audio");
+  if (type != "gemma4_unified_audio") {
+    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_unified_audio\"");
+  }
+  const int samples = keys.whole("audio_embed_dim", 640, 1, most_width);
+  for (const std::string_view other : {"hidden_size", "output_proj_dims", "audio_samples_per_token"}) {
+    if (keys.whole(other, samples, 1, most_width) != samples) {
+      keys.refuse(other, " is not audio_embed_dim, " + std::to_string(samples) + ", which it is another name of");
+    }
+  }
+  const float eps = keys.positive("rms_norm_eps", 1e-6f);
+  keys.ignore(harmless_keys);
+  keys.only("is_encoder_decoder", false);
+  keys.finish();
+
+  tower_spec t;
+  t.then(stage::waveform{16'000});
+  t.then(stage::frames{samples});
+  t.then(stage::into_text{eps});
+  return t;
+}
+
+}  // namespace detail
+
+/// Reads the towers that a config.json describes. `read_config` reads its text.
+///
+/// name   what errors call it: a path
+[[nodiscard]] inline result<tower_specs> read_towers(std::string_view json_text, std::string_view name) {
+  const std::string file(name);
+  const auto document = io::parse_json(json_text, name);
+  if (!document) return unexpected(document.error());
+  tower_specs out;
+  if (!document->is_object()) return fail(file, ": is ", detail::shown_json(*document), "; expected an object");
+  const io::json* type = document->find("model_type");
+  const std::string* said = type == nullptr ? nullptr : type->as<std::string>();
+  if (said == nullptr || *said != "gemma4_unified") return out;
+
+  std::string problem;
+  detail::config_object outer(*document, file + ": ", problem);
+  if (const io::json* vision = outer.object("vision_config")) {
+    detail::config_object keys(*vision, outer.path("vision_config."), problem);
+    out.sees = detail::read_patches(keys, out.soft_tokens);
+  }
+  if (const io::json* audio = outer.object("audio_config")) {
+    detail::config_object keys(*audio, outer.path("audio_config."), problem);
+    out.hears = detail::read_frames(keys);
+  }
+  if (!problem.empty()) return fail(problem);
+  return out;
+}
+
+}  // namespace g4::load

@@ -1,0 +1,77 @@
+/// Towers in words: as a variant's author writes them, and where two of them differ.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "g4/load/variant_source.h"
+#include "g4/spec/tower.h"
+
+namespace g4::load {
+
+namespace detail {
+
+[[nodiscard]] inline std::string field_text(int value) { return count_text(value); }
+[[nodiscard]] inline std::string field_text(bool value) { return value ? "true" : "false"; }
+[[nodiscard]] inline std::string field_text(float value) { return literal(value); }
+
+/// `patches{.side = 48}`: a stage's word with the fields that differ from their defaults.
+template <class Stage>
+[[nodiscard]] std::string stage_text(const Stage& stage) {
+  std::string fields;
+  Stage::each_field([&](const auto& f) {
+    if (stage.*f.member == Stage{}.*f.member) return;
+    fields += (fields.empty() ? "." : ", .") + std::string(f.name) + " = " + field_text(stage.*f.member);
+  });
+  return std::string(Stage::word) + (fields.empty() ? "" : "{" + fields + "}");
+}
+[[nodiscard]] inline std::string stage_text(const std::monostate&) { return "nothing"; }
+// Constants stand for these as long as nothing of them is unusual.
+[[nodiscard]] inline std::string stage_text(const stage::layer_norm& stage) {
+  return stage == stage::layer_norm{} ? "norm::layer" : "norm::layer_t{" + literal(stage.eps) + "}";
+}
+[[nodiscard]] inline std::string stage_text(const stage::linear& stage) {
+  return "embed::linear<width{" + count_text(stage.width) + "}" + (stage.biased ? ", biased>" : ">");
+}
+[[nodiscard]] inline std::string stage_text(const stage::per_axis& stage) {
+  return "positions::per_axis{" + count_text(stage.places) + "}";
+}
+[[nodiscard]] inline std::string stage_text(const stage::into_text& stage) {
+  return stage == stage::into_text{} ? "into_text<norm::unweighted>"
+                                     : "into_text<norm::unweighted_t{" + literal(stage.eps) + "}>";
+}
+
+}  // namespace detail
+
+/// A stage as it is written in a list.
+[[nodiscard]] inline std::string stage_text(const stage_spec& stage) {
+  return std::visit([](const auto& s) { return detail::stage_text(s); }, stage);
+}
+
+/// `struct name : tower<…> {};`
+[[nodiscard]] inline std::string tower_source(const tower_spec& t, std::string_view name) {
+  std::string text = "struct " + std::string(name) + " : tower<";
+  for (std::size_t i = 0; i < t.count; ++i) text += (i > 0 ? ",\n    " : "\n    ") + stage_text(t.stages[i]);
+  return text + "> {};\n";
+}
+
+/// One line for each stage in which a file's tower is another than the variant's.
+///
+/// what   "picture" or "sound"
+[[nodiscard]] inline std::vector<std::string> differences(const tower_spec& file, const tower_spec& variant,
+                                                          std::string_view what, std::string_view name) {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < file.count || i < variant.count; ++i) {
+    const stage_spec a = i < file.count ? file.stages[i] : stage_spec{};
+    const stage_spec b = i < variant.count ? variant.stages[i] : stage_spec{};
+    if (a == b) continue;
+    lines.push_back("stage " + std::to_string(i + 1) + " of the " + std::string(what) + " tower: the file has " +
+                    stage_text(a) + ", " + std::string(name) + " has " + stage_text(b));
+  }
+  return lines;
+}
+
+}  // namespace g4::load

@@ -1,0 +1,60 @@
+/// What each file format calls a stage of a tower, and what a tap shows it as.
+///
+/// Where a stage stands says what it is called: of three equal norms the one in front of the linear map is another
+/// tensor than the one behind it.
+/// Source: the checkpoints of transformers 5.23.0 and the tensor names of mmproj GGUF files (docs/formats.md).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <variant>
+
+#include "g4/spec/tower.h"
+
+namespace g4 {
+
+/// Names of a stage; those of its tensors go on behind them.
+struct stage_names {
+  const char* shown = "";
+  std::string_view safetensors;
+  std::string_view gguf;
+};
+
+namespace detail {
+
+/// The patches of the 12B, which go straight into the text.
+[[nodiscard]] constexpr stage_names patch_names(const tower_spec& t, std::size_t i) {
+  const auto is_before = [&]<class Stage>(std::in_place_type_t<Stage>) {
+    return i + 1 < t.count && std::holds_alternative<Stage>(t.stages[i + 1]);
+  };
+  if (std::holds_alternative<stage::layer_norm>(t.stages[i])) {
+    if (is_before(std::in_place_type<stage::linear>))
+      return {"vision.patch_ln1", "vision_embedder.patch_ln1", "v.patch_norm.1"};
+    if (is_before(std::in_place_type<stage::per_axis>))
+      return {"vision.patch_ln2", "vision_embedder.patch_ln2", "v.patch_norm.2"};
+    return {"vision.pos_norm", "vision_embedder.pos_norm", "v.patch_norm.3"};
+  }
+  if (std::holds_alternative<stage::linear>(t.stages[i]))
+    return {"vision.patch_dense", "vision_embedder.patch_dense", "v.patch_embd"};
+  if (std::holds_alternative<stage::per_axis>(t.stages[i]))
+    return {"vision.pos_embedding", "vision_embedder.pos_embedding", "v.position_embd"};
+  return {"vision.soft_tokens", "embed_vision.embedding_projection", "mm.input_projection"};
+}
+
+}  // namespace detail
+
+/// The names of stage `i`.
+[[nodiscard]] constexpr stage_names names_of(const tower_spec& t, std::size_t i) {
+  if (t.find<stage::patches>() != nullptr) return detail::patch_names(t, i);
+  return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
+}
+
+/// What a tower's tensors begin with in a format: nothing else of a file may begin so.
+[[nodiscard]] constexpr std::array<std::string_view, 2> safetensors_rooms(const tower_spec& t) {
+  if (t.find<stage::patches>() != nullptr) return {"vision_embedder.", "embed_vision."};
+  return {"embed_audio.", "audio_embedder."};
+}
+
+}  // namespace g4

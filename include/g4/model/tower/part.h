@@ -1,0 +1,53 @@
+/// A tensor of a stage: its name behind the stage's, its extents, and how it is read.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "g4/spec/tower.h"
+#include "g4/tensor/matrix.h"
+#include "g4/tensor/pass_row.h"
+
+namespace g4 {
+
+/// How a stage's tensor is read: a matrix in any storage, a table read row by row, or numbers in float32.
+enum class stage_role : std::uint8_t { matrix, table, numbers, bias };
+
+struct stage_tensor {
+  std::string_view safetensors;  ///< behind the stage's name
+  std::string_view gguf;
+  stage_role as = stage_role::matrix;
+  int rank = 1;
+  std::array<int, 3> extents{};       ///< outermost first
+  std::array<int, 3> gguf_extents{};  ///< where that format has another order
+};
+
+/// The place of a patch in its picture, in patches.
+struct place {
+  std::int32_t column = 0;
+  std::int32_t row = 0;
+};
+
+/// What a stage runs on: n rows, and memory to work in. All pointers but `places` are of the backend's memory.
+template <class Scalar>
+struct stage_pass {
+  std::size_t rows = 0;            ///< n
+  Scalar* x = nullptr;             ///< what the stage is given, and where it leaves what it makes of it
+  Scalar* y = nullptr;             ///< as large as x: a stage that cannot work in place writes here and exchanges the two
+  Scalar* room = nullptr;          ///< one row
+  token_id* ids = nullptr;         ///< [n]
+  Scalar* out = nullptr;           ///< [n, D of the text]: where the last stage writes
+  const place* places = nullptr;   ///< [n] on the host; of pictures
+  token_id* host_ids = nullptr;    ///< [n] on the host
+};
+
+/// The weights of a stage and what they do: specialised for each stage that has any, in a header of its name.
+///
+///     In     how wide the rows are that it is given
+///     Text   how wide the rows of the text are
+template <auto Stage, int In, int Text>
+struct stage_weights;
+
+}  // namespace g4

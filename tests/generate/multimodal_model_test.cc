@@ -1,0 +1,233 @@
+// A model that sees and hears, from its folder to what it says.
+#include "g4/multimodal.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "g4/backend/reference.h"
+#include "g4/g4.h"
+#include "g4/io/safetensors_writer.h"
+#include "tests/support/random_checkpoint.h"
+#include "tests/support/random_tower.h"
+
+namespace g4 {
+namespace {
+
+struct tiny_text : transformer<
+    shape{.layers = 2, .width = 24, .vocab = 120},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 2, .key_value = 1}, qk_norm, v_norm, unscaled>,
+    repeat<times<1, local<head{8}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{8}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    feed::gated<gelu_tanh, hidden{32}>,
+    layer_scalar,
+    image_mask::bidirectional_on_local,
+    logits::soft_cap{30}> {};
+struct tiny_patches : tower<picture::any_aspect{.side = 6}, patches{.side = 6}, norm::layer,
+                            embed::linear<width{16}, biased>, norm::layer, positions::per_axis{70}, norm::layer,
+                            into_text<norm::unweighted>> {};
+struct tiny_frames : tower<sound::waveform{.rate = 16'000}, frames{.samples = 10}, into_text<norm::unweighted>> {};
+struct tiny : multimodal<tiny_text,
+                         sees<tiny_patches, soft_tokens{.most = 70}, marked{"<|image>", "<|image|>", "<image|>"}>,
+                         hears<tiny_frames, soft_tokens{.most = 8}, marked{"<|audio>", "<|audio|>", "<audio|>"}>,
+                         turns::gemma4<>> {};
+
+constexpr const char* config = R"({"model_type": "gemma4_unified",
+  "text_config": {"num_hidden_layers": 2, "hidden_size": 24, "vocab_size": 120, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 8, "global_head_dim": 8, "sliding_window": 8, "intermediate_size": 32,
+    "layer_types": ["sliding_attention", "full_attention"], "final_logit_softcapping": 30.0},
+  "vision_config": {"patch_size": 2, "pooling_kernel_size": 3, "mm_embed_dim": 16, "mm_posemb_size": 70,
+    "output_proj_dims": 16},
+  "audio_config": {"audio_embed_dim": 10}})";
+
+/// Letters, a blank and the marks; every other id has a name that nothing is written with.
+std::string vocabulary() {
+  std::vector<std::string> pieces{"<pad>", "<eos>", "<bos>", "<unk>"};
+  const std::vector<std::string> marks{"<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|image>", "<|image|>",
+                                       "<image|>", "<|audio>", "<|audio|>", "<audio|>", "<|tool_response>"};
+  pieces.insert(pieces.end(), marks.begin(), marks.end());
+  for (char c = 'a'; c <= 'z'; ++c) pieces.emplace_back(1, c);
+  pieces.emplace_back("W");
+  pieces.emplace_back("?");
+  pieces.emplace_back("\\n");
+  pieces.emplace_back("▁");
+  for (const char c : {'<', '|', '>'}) pieces.emplace_back(1, c);
+  while (pieces.size() < 120) pieces.push_back("unused" + std::to_string(pieces.size()));
+  std::string vocab, added;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    vocab += (i > 0 ? ", \"" : "\"") + pieces[i] + "\": " + std::to_string(i);
+    if (i < 4 + marks.size()) {
+      added += std::string(i > 0 ? ", " : "") + "{\"id\": " + std::to_string(i) + ", \"content\": \"" + pieces[i] +
+               "\", \"special\": true, \"single_word\": false, \"lstrip\": false, \"rstrip\": false, " +
+               "\"normalized\": false}";
+    }
+  }
+  return R"({"version": "1.0", "added_tokens": [)" + added +
+         R"(], "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+  "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false},
+  "post_processor": null,
+  "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+    {"type": "ByteFallback"}, {"type": "Fuse"}]},
+  "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": false,
+    "vocab": {)" +
+         vocab + R"(}, "merges": []}})";
+}
+
+void write_file(const std::filesystem::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+
+/// A folder as released models have it.
+class folder {
+ public:
+  explicit folder(const std::string& said = config) : path_(std::filesystem::path(testing::TempDir()) / "g4_multimodal") {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+    write_file(path_ / "config.json", said);
+    write_file(path_ / "tokenizer.json", vocabulary());
+    const test::random_checkpoint text(tiny_text::spec);
+    const test::random_tower<tiny_patches, 24> patches(2);
+    const test::random_tower<tiny_frames, 24> frames(3);
+    const io::tensor_file files[] = {text.file(), patches.file(), frames.file()};
+    std::vector<io::tensor_plan> plan;
+    for (const auto& file : files) {
+      for (const auto& t : file.tensors()) plan.push_back({t.name, t.type, t.dims});
+    }
+    auto out = io::write_safetensors((path_ / "model.safetensors").string(), plan);
+    EXPECT_TRUE(out);
+    for (const auto& file : files) {
+      for (const auto& t : file.tensors()) EXPECT_TRUE(out->write(t.name, t.bytes));
+    }
+    EXPECT_TRUE(out->finish());
+  }
+  ~folder() { std::filesystem::remove_all(path_); }
+  folder(const folder&) = delete;
+  folder& operator=(const folder&) = delete;
+  [[nodiscard]] std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+const std::vector<std::uint8_t>& some_pixels() {
+  static const std::vector<std::uint8_t> rgb = [] {
+    std::vector<std::uint8_t> made(20 * 30 * 3);
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = static_cast<std::uint8_t>(i * 7);
+    return made;
+  }();
+  return rgb;
+}
+const media::picture picture{some_pixels(), 20, 30};
+const std::vector<float> samples(27, 0.25f);
+
+TEST(multimodal, sees_hears_and_answers) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+
+  const auto cat = model->see(picture);  // √(70·36/600)·(20, 30) = (40.9, 61.4) → 36 x 60 pixels, 6 x 10 patches
+  ASSERT_TRUE(cat) << cat.error().message;
+  EXPECT_EQ(cat->rows.count(), 60u);
+  const auto purr = model->hear({samples});
+  ASSERT_TRUE(purr) << purr.error().message;
+  EXPECT_EQ(purr->rows.count(), 3u);
+
+  const auto prompt = model->prompt({{.from = text::role::user, .said = {"What is this? ", *cat, *purr}}});
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  const text::tokenizer& names = model->tokenizer();
+  ASSERT_EQ(prompt->inlays.size(), 2u);
+  EXPECT_TRUE(prompt->inlays[0].is_picture);
+  EXPECT_FALSE(prompt->inlays[1].is_picture);
+  for (const auto& [inlay, before, each, behind] :
+       {std::tuple{prompt->inlays[0], "<|image>", "<|image|>", "<image|>"},
+        std::tuple{prompt->inlays[1], "<|audio>", "<|audio|>", "<audio|>"}}) {
+    EXPECT_EQ(names.piece(prompt->ids[inlay.first - 1]), before);
+    EXPECT_EQ(names.piece(prompt->ids[inlay.first]), each);
+    EXPECT_EQ(names.piece(prompt->ids[inlay.first + inlay.count - 1]), each);
+    EXPECT_EQ(names.piece(prompt->ids[inlay.first + inlay.count]), behind);
+  }
+
+  auto session = model->session({.context = 256, .batch = 64});
+  ASSERT_TRUE(session) << session.error().message;
+  const auto said = generate(*session, names, *prompt, {.max_tokens = 5, .stop_at_end = false}, [](std::string_view) {});
+  ASSERT_TRUE(said) << said.error().message;
+  EXPECT_EQ(said->tokens.size(), 5u);
+
+  // The picture is looked at: another one, another answer's first logits.
+  auto again = model->session({.context = 256, .batch = 64});
+  auto other = model->session({.context = 256, .batch = 64});
+  const std::vector<std::uint8_t> black(some_pixels().size());
+  const auto night = model->see({black, 20, 30});
+  ASSERT_TRUE(again && other && night);
+  const auto darker = model->prompt({{.said = {"What is this? ", *night, *purr}}});
+  ASSERT_TRUE(darker);
+  const auto a = again->run(prompt->view());
+  const auto b = other->run(darker->view());
+  ASSERT_TRUE(a && b);
+  EXPECT_NE(std::vector<float>(a->begin(), a->end()), std::vector<float>(b->begin(), b->end()));
+}
+
+TEST(multimodal, a_mark_that_somebody_writes_is_text) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto purr = model->hear({samples});
+  ASSERT_TRUE(purr);
+  const auto prompt = model->prompt({{.said = {"is <|image|> this", *purr}}});
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  EXPECT_EQ(prompt->inlays.size(), 1u);
+  EXPECT_EQ(std::count(prompt->ids.begin(), prompt->ids.end(), model->tokenizer().find("<|image|>")), 0);
+}
+
+TEST(multimodal, text_alone_of_the_same_folder) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny::text>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+}
+
+TEST(multimodal, what_cannot_be_seen_or_heard_refused) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto why = [](const auto& made) { return made ? std::string("it is fine") : made.error().message; };
+  EXPECT_EQ(why(model->see({some_pixels(), 20, 31})), "picture: 1800 bytes are no picture of 20 x 31 pixels of 3");
+  EXPECT_EQ(why(model->see(picture, {.soft_tokens = 100})),
+            "image: a budget of 100 soft tokens; Gemma 4 knows 70, 140, 280, 560 and 1120");
+  EXPECT_EQ(why(model->hear({samples, 44'100})), "sound: 44100 samples a second; the model hears 16000");
+  EXPECT_EQ(why(model->hear({})), "sound: there is nothing to hear");
+  const std::vector<float> long_one(81);
+  EXPECT_EQ(why(model->hear({long_one})), "sound: 81 samples; the model hears 80 at once");
+}
+
+TEST(multimodal, another_tower_in_the_file_refused) {
+  std::string said = config;
+  const std::string width = "\"mm_posemb_size\": 70";
+  said.replace(said.find(width), width.size(), "\"mm_posemb_size\": 80");
+  const folder here(said);
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().message,
+            here.path() + ": is not tiny: stage 6 of the picture tower: the file has positions::per_axis{80}, tiny has "
+                          "positions::per_axis{70}");
+}
+
+TEST(multimodal, gguf_without_its_towers_refused) {
+  // A text in a GGUF file has its towers in another file; without that one there is a sentence and no guess.
+  backend::reference<float> on;
+  const auto model = open<tiny>("nowhere.gguf", on);
+  ASSERT_FALSE(model);
+}
+
+}  // namespace
+}  // namespace g4
