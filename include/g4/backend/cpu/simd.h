@@ -16,6 +16,7 @@
 #include "g4/backend/definitions/memory.h"
 #include "g4/backend/definitions/rows.h"
 #include "g4/backend/definitions/streams.h"
+#include "g4/backend/definitions/tower.h"
 #include "g4/backend/pool.h"
 #include "g4/core/result.h"
 #include "g4/ops/attend.h"
@@ -30,7 +31,10 @@ using projection = g4::cpu::projection;
 /// One object serves one thread at a time. Working memory grows with the largest call seen, so after the first tokens
 /// nothing is allocated. Results do not depend on the pool.
 template <class Kernels>
-class simd : public memory_definitions, public row_definitions<float>, public stream_definitions<float> {
+class simd : public memory_definitions,
+             public row_definitions<float>,
+             public stream_definitions<float>,
+             public tower_definitions<float> {
  public:
   using scalar = float;
   using options = simd_options;
