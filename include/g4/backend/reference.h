@@ -55,13 +55,13 @@ class reference : public memory_definitions,
   void begin(const begin_call<Scalar>& call) { ops::begin(call); }
   /// Keys and values of rows of several texts, or of one.
   void store(const cached_rows<Scalar>& call) {
-    store_by_text(call, [this](const auto&... one) { store(one...); });
+    store_by_text(call, [this](const auto&... one) { this->store(one...); });
   }
   void store(const cache_view& cache, const Scalar* keys, const Scalar* values, std::size_t tokens, position at) {
     ops::store(cache, keys, values, tokens, at);
   }
   void attend(const row_attention<Scalar>& call) {
-    attend_by_text(call, [this](const auto&... one) { attend(one...); });
+    attend_by_text(call, [this](const auto&... one) { this->attend(one...); });
   }
   void attend(const cache_view& cache, const attention_call<Scalar>& call) { ops::attend(cache, call, scores_); }
 

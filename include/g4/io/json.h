@@ -27,16 +27,16 @@ class json {
   using array_t = std::vector<json>;
   using object_t = std::vector<member>;  ///< by the order of their names, each once
 
-  json() : json(nullptr) {}
-  json(std::nullptr_t) {}                                                 // NOLINT: a literal reads as the value it is
-  json(bool b) : kind_(kind::boolean) { number_.truth = b; }              // NOLINT
-  json(int n);                                                            // NOLINT
-  json(std::uint64_t n) : kind_(kind::natural) { number_.natural = n; }   // NOLINT
-  json(std::int64_t n) : kind_(kind::negative) { number_.negative = n; }  // NOLINT
-  json(double d) : kind_(kind::real) { number_.real = d; }                // NOLINT
-  json(std::string s);                                                    // NOLINT
-  json(const char* s);                                                    // NOLINT
-  json(array_t elements);                                                 // NOLINT
+  json();
+  json(std::nullptr_t);     // NOLINT: a literal reads as the value it is
+  json(bool b);             // NOLINT
+  json(int n);              // NOLINT
+  json(std::uint64_t n);    // NOLINT
+  json(std::int64_t n);     // NOLINT
+  json(double d);           // NOLINT
+  json(std::string s);      // NOLINT
+  json(const char* s);      // NOLINT
+  json(array_t elements);   // NOLINT
   json(object_t members);  // NOLINT: in any order; of equal names the first counts
   json(const json&);
   json(json&&) noexcept;
@@ -110,6 +110,14 @@ struct json::member {
   json value;
   [[nodiscard]] bool operator==(const member& other) const { return name == other.name && value == other.value; }
 };
+
+// Here, where the members of a value are complete: clang asks for them where a value is made.
+inline json::json() : json(nullptr) {}
+inline json::json(std::nullptr_t) {}
+inline json::json(bool b) : kind_(kind::boolean) { number_.truth = b; }
+inline json::json(std::uint64_t n) : kind_(kind::natural) { number_.natural = n; }
+inline json::json(std::int64_t n) : kind_(kind::negative) { number_.negative = n; }
+inline json::json(double d) : kind_(kind::real) { number_.real = d; }
 
 /// What a text may ask for before it is refused. A parsed document takes some tens of bytes per byte of text, so `bytes`
 /// bounds the memory of `parse_json`; `token`, the longest string or number, bounds the buffers of a reader of events.

@@ -114,7 +114,7 @@ class simd : public memory_definitions,
   void begin(const begin_call<float>& call) { ops::begin(call); }
 
   void store(const cached_rows<float>& call) {
-    store_by_text(call, [this](const auto&... one) { store(one...); });
+    store_by_text(call, [this](const auto&... one) { this->store(one...); });
   }
   void store(const cache_view& cache, const float* keys, const float* values, std::size_t tokens, position at) {
     const std::size_t width = cache.heads * cache.head_size;
@@ -128,7 +128,7 @@ class simd : public memory_definitions,
     });
   }
   void attend(const row_attention<float>& call) {
-    attend_by_text(call, [this](const auto&... one) { attend(one...); });
+    attend_by_text(call, [this](const auto&... one) { this->attend(one...); });
   }
   void attend(const cache_view& cache, const attention_call<float>& call) { attention_.attend(cache, call); }
 
