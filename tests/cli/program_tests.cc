@@ -566,7 +566,9 @@ TEST(which_variant, a_named_one_or_one_made_for_the_file) {
   EXPECT_NE(header.str().find("struct " + name + " : transformer<"), std::string::npos) << header.str();
   EXPECT_EQ(which(model()).out, made.out);
   expect_refused(which(tiny() + "/nothing"), "nothing");
-  if (const char* real = std::getenv("G4_MODEL_270M"); real != nullptr) EXPECT_EQ(which(real).out, "gemma3_270m\n");
+  if (const char* real = std::getenv("G4_MODEL_270M"); real != nullptr) {
+    EXPECT_EQ(which(real).out, "gemma3_270m\n");
+  }
 }
 
 const char* real_model() { return std::getenv("G4_MODEL_270M"); }
