@@ -22,7 +22,11 @@ g4::result<int> logits(const settings& s) {
 
   if (auto fine = is_no_input(s.out, {s.model, s.ids}); !fine) return g4::unexpected(std::move(fine.error()));
   // Whether it can be written is known before a model is loaded, and no unfinished file lies there meanwhile.
-  if (auto probe = g4::io::file_writer::create(s.out); !probe) return g4::unexpected(std::move(probe.error()));
+  {
+    const interrupt_guard guard(interrupt_guard::always);
+    if (auto probe = g4::io::file_writer::create(s.out); !probe) return g4::unexpected(std::move(probe.error()));
+    if (interrupt_guard::pressed()) return interrupt_guard::status();
+  }
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
   auto session = e->model->session(options_of(s, s.context != 0 ? s.context : ids.size()));

@@ -506,8 +506,8 @@ TEST(files, none_half_done_after_a_signal_or_a_limit) {
   const std::string logits = "'" G4_PROGRAM "' logits -m '" + model() + "' --ids '" + tiny() + "/many.i32' --out '" +
                              tiny() + "/many.f32'";
   // The shell waits for the unfinished file, and then asks the program to end.
-  const std::string asked = logits + " & p=$!; until ls '" + tiny() +
-                            "'/*.partial* >/dev/null 2>&1; do kill -0 $p || exit 99; done; kill -TERM $p; wait $p";
+  const std::string asked = logits + " & p=$!; until [ -n \"$(find '" + tiny() +
+                            "' -name '*.partial*' -size +0)\" ]; do kill -0 $p || exit 99; done; kill -TERM $p; wait $p";
   EXPECT_EQ(shell(asked), 128 + SIGTERM);
   expect_nothing_half_done();
   EXPECT_EQ(shell("ulimit -f 8; " + logits + " 2> '" + tiny() + "/why'"), 1);
@@ -566,7 +566,9 @@ TEST(which_variant, a_named_one_or_one_made_for_the_file) {
   EXPECT_NE(header.str().find("struct " + name + " : transformer<"), std::string::npos) << header.str();
   EXPECT_EQ(which(model()).out, made.out);
   expect_refused(which(tiny() + "/nothing"), "nothing");
-  if (const char* real = std::getenv("G4_MODEL_270M"); real != nullptr) EXPECT_EQ(which(real).out, "gemma3_270m\n");
+  if (const char* real = std::getenv("G4_MODEL_270M"); real != nullptr) {
+    EXPECT_EQ(which(real).out, "gemma3_270m\n");
+  }
 }
 
 const char* real_model() { return std::getenv("G4_MODEL_270M"); }
