@@ -11,13 +11,13 @@
 #include <utility>
 
 #include "g4/core/printable.h"
-#include "g4/generate/checkpoint.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
 #include "g4/load/config.h"
 #include "g4/load/gguf_config.h"
 #include "g4/load/match.h"
 #include "g4/load/variant_source.h"
+#include "g4/open/checkpoint.h"
 #include "g4/variants/all.h"
 
 namespace {
