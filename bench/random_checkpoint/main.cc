@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "bench/random_checkpoint/write.h"
-#include "g4/generate/checkpoint.h"
 #include "g4/load/match.h"
+#include "g4/open/checkpoint.h"
 #include "g4/variants/all.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // The lists of the program `g4`.
 #pragma once
 
-#include "g4/generate/prebuilt.h"
+#include "g4/open/prebuilt.h"
 
 using compiled_variants = g4::all_variants;
 using compiled_drafters = g4::all_drafters;

@@ -10,8 +10,8 @@
 
 #include "console.h"
 #include "g4/backend/pool.h"
-#include "g4/generate/any_model.h"
 #include "g4/generate/generate.h"
+#include "g4/open/any_model.h"
 #include "program.h"
 
 namespace program {

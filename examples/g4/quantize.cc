@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "engine.h"
+#include "g4/convert/quantise.h"
 #include "g4/core/printable.h"
-#include "g4/generate/quantise.h"
 #include "g4/ops/kl_divergence.h"
 #include "json_text.h"
 

@@ -3,9 +3,9 @@
 
 #include "backends.h"
 #include "engine.h"
-#include "g4/generate/any_drafter.h"
 #include "g4/generate/lookup.h"
 #include "g4/generate/speculate.h"
+#include "g4/open/any_drafter.h"
 
 namespace program {
 

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "console.h"
-#include "g4/generate/checkpoint.h"
+#include "g4/open/checkpoint.h"
 #include "json_text.h"
 #include "program.h"
 

@@ -3,9 +3,9 @@
 #include <array>
 
 #include "backends.h"
-#include "g4/generate/any_drafter.h"
-#include "g4/generate/any_model.h"
 #include "g4/model/drafter.h"
+#include "g4/open/any_drafter.h"
+#include "g4/open/any_model.h"
 
 #include "program_variants.h"  // made by g4_add_program: compiled_variants, compiled_drafters, shown_variants, …
 

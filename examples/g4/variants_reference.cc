@@ -1,6 +1,6 @@
 // Apart from variants.cc, so that the two compile at the same time.
 #include "backends.h"
-#include "g4/generate/any_model.h"
+#include "g4/open/any_model.h"
 
 #include "program_variants.h"
 

@@ -1,11 +1,11 @@
-// What a file of this folder compiles ahead of time for its variant; g4/generate/prebuilt.h promises it to hosts.
+// What a file of this folder compiles ahead of time for its variant; g4/open/prebuilt.h promises it to hosts.
 #pragma once
 
 #include <memory>
 
 #include "g4/backend/cpu.h"
-#include "g4/generate/any_drafter.h"
-#include "g4/generate/any_model.h"
+#include "g4/open/any_drafter.h"
+#include "g4/open/any_model.h"
 
 #define G4_INSTANTIATE(VARIANT)                                                 \
   template g4::result<std::unique_ptr<g4::any_model>> g4::open_as<g4::VARIANT>( \

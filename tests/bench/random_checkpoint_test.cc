@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "g4/backend/reference.h"
-#include "g4/generate/open.h"
 #include "g4/model/transformer.h"
+#include "g4/open/open.h"
 #include "g4/ops/dequantise.h"
 #include "g4/variants/all.h"
 #include "tests/support/small_mixed.h"

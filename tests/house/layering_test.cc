@@ -295,7 +295,7 @@ TEST(house, every_line_naming_only_lines_further_up) {
 
 TEST(imports, a_lawful_tree_without_findings) {
   const planted_tree tree{
-      {"include/g4/g4.h", "#pragma once\n#include \"g4/generate/open.h\"\n"},
+      {"include/g4/g4.h", "#pragma once\n#include \"g4/open/open.h\"\n"},
       {"include/g4/core/result.h", "#pragma once\n#include <string>\n// never throw, never printf(\"x\")\n"},
       {"include/g4/policy/gate.h", "#pragma once\n#include \"g4/backend/concept.h\"\n"},
       {"include/g4/variants/small.h",

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "g4/core/printable.h"
-#include "g4/generate/checkpoint.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
 #include "g4/load/config.h"
@@ -20,6 +19,7 @@
 #include "g4/load/model_source.h"
 #include "g4/load/tower_config.h"
 #include "g4/load/variant_source.h"
+#include "g4/open/checkpoint.h"
 #include "g4/variants/all.h"
 
 namespace {

@@ -11,10 +11,10 @@
 
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
-#include "g4/generate/checkpoint.h"
-#include "g4/generate/open.h"
 #include "g4/load/embedding_heads.h"
 #include "g4/model/text/encoder.h"
+#include "g4/open/checkpoint.h"
+#include "g4/open/open.h"
 
 namespace g4 {
 

@@ -14,7 +14,6 @@
 
 #include "g4/backend/pool.h"
 #include "g4/core/result.h"
-#include "g4/generate/checkpoint.h"
 #include "g4/io/finite.h"
 #include "g4/io/gguf_writer.h"
 #include "g4/io/json.h"
@@ -28,6 +27,7 @@
 #include "g4/load/names.h"
 #include "g4/load/weights.h"
 #include "g4/model/schema.h"
+#include "g4/open/checkpoint.h"
 #include "g4/ops/dequantise.h"
 #include "g4/ops/quantise.h"
 

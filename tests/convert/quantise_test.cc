@@ -1,5 +1,5 @@
 // Whole checkpoints quantised: the file opens as the same model, its logits are near, and nothing half-done stays behind.
-#include "g4/generate/quantise.h"
+#include "g4/convert/quantise.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -15,8 +15,8 @@
 
 #include "bench/random_checkpoint/write.h"
 #include "g4/backend/reference.h"
-#include "g4/generate/open.h"
 #include "g4/model/transformer.h"
+#include "g4/open/open.h"
 #include "tests/io/files.h"
 #include "tests/support/small_mixed.h"
 

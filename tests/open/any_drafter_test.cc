@@ -1,4 +1,4 @@
-#include "g4/generate/any_drafter.h"
+#include "g4/open/any_drafter.h"
 
 #include <gtest/gtest.h>
 

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "g4/core/result.h"
-#include "g4/generate/open.h"
 #include "g4/load/match.h"
 #include "g4/model/one_of.h"
+#include "g4/open/open.h"
 
 namespace g4 {
 

@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "g4/core/result.h"
-#include "g4/generate/any_model.h"
-#include "g4/model/text/draft.h"
 #include "g4/model/drafter.h"
+#include "g4/model/text/draft.h"
+#include "g4/open/any_model.h"
 
 namespace g4 {
 

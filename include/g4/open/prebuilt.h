@@ -2,7 +2,7 @@
 ///
 /// It saves a host some twenty seconds of compiling per variant and changes nothing else:
 ///
-///     #include <g4/generate/prebuilt.h>
+///     #include <g4/open/prebuilt.h>
 ///     g4::backend::cpu on;
 ///     auto from = g4::open_checkpoint(path);
 ///     auto model = g4::open_any<g4::all_variants>(*from, on);
@@ -12,8 +12,8 @@
 
 #include "g4/backend/cpu.h"
 #include "g4/core/result.h"
-#include "g4/generate/any_drafter.h"
-#include "g4/generate/any_model.h"
+#include "g4/open/any_drafter.h"
+#include "g4/open/any_model.h"
 #include "g4/variants/all.h"
 
 namespace g4 {

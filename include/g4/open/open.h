@@ -9,10 +9,10 @@
 
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
-#include "g4/generate/checkpoint.h"
 #include "g4/load/match.h"
 #include "g4/load/weights.h"
 #include "g4/model/text/session.h"
+#include "g4/open/checkpoint.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4 {
