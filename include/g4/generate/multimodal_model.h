@@ -21,9 +21,9 @@
 
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
-#include "g4/generate/checkpoint.h"
+#include "g4/open/checkpoint.h"
 #include "g4/generate/generate.h"
-#include "g4/generate/open.h"
+#include "g4/open/open.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
 #include "g4/load/tower.h"
