@@ -48,7 +48,7 @@ TEST(tower, of_another_order_is_another_tower) {
   EXPECT_EQ(patches.count, 8u);
   EXPECT_FALSE(other == patches);
   EXPECT_EQ(other.find<stage::linear>()->width, 3840);
-  EXPECT_EQ(other.find<stage::frames>(), nullptr);
+  EXPECT_FALSE(other.find<stage::frames>().has_value());
 }
 
 TEST(mark, as_a_vocabulary_writes_it) {

@@ -57,10 +57,10 @@ constexpr void sense_keeps_its_rules() {
     static_assert(Tower<tower>);
     (void)rule::sees_pictures<tower::of_pictures>{};
     soft_tokens_keep_their_rules<Part>();
-    constexpr const auto* places = tower::spec.template find<stage::per_axis>();
-    constexpr const auto* cut = tower::spec.template find<stage::patches>();
-    constexpr const auto* shape = tower::spec.template find<stage::any_aspect>();
-    if constexpr (places != nullptr && cut != nullptr && shape != nullptr && cut->side > 0) {
+    constexpr auto places = tower::spec.template find<stage::per_axis>();
+    constexpr auto cut = tower::spec.template find<stage::patches>();
+    constexpr auto shape = tower::spec.template find<stage::any_aspect>();
+    if constexpr (places.has_value() && cut.has_value() && shape.has_value() && cut->side > 0) {
       (void)rule::positions_reach_every_patch<Part::budget.most*(shape->side / cut->side), places->places>{};
     }
   } else if constexpr (sense_of<Part> == sense::hears) {

@@ -71,13 +71,13 @@ struct tower_spec {
     if (count < most_stages) stages[count] = next;
     ++count;
   }
-  /// The first stage of a kind, or null.
+  /// The first stage of a kind, if there is one. By value: under UBSan g++ 12 takes no comparison of addresses for constant.
   template <class Stage>
-  [[nodiscard]] constexpr const Stage* find() const {
+  [[nodiscard]] constexpr maybe<Stage> find() const {
     for (std::size_t i = 0; i < count && i < most_stages; ++i) {
-      if (const auto* found = std::get_if<Stage>(&stages[i])) return found;
+      if (std::holds_alternative<Stage>(stages[i])) return std::get<Stage>(stages[i]);
     }
-    return nullptr;
+    return {};
   }
 };
 

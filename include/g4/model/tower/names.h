@@ -47,13 +47,13 @@ namespace detail {
 
 /// The names of stage `i`.
 [[nodiscard]] constexpr stage_names names_of(const tower_spec& t, std::size_t i) {
-  if (t.find<stage::patches>() != nullptr) return detail::patch_names(t, i);
+  if (t.find<stage::patches>().has_value()) return detail::patch_names(t, i);
   return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
 }
 
 /// What a tower's tensors begin with in a format: nothing else of a file may begin so.
 [[nodiscard]] constexpr std::array<std::string_view, 2> safetensors_rooms(const tower_spec& t) {
-  if (t.find<stage::patches>() != nullptr) return {"vision_embedder.", "embed_vision."};
+  if (t.find<stage::patches>().has_value()) return {"vision_embedder.", "embed_vision."};
   return {"embed_audio.", "audio_embedder."};
 }
 

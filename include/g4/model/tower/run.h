@@ -55,7 +55,7 @@ template <Tower T, int Text, TowerBackend B>
   }
   if constexpr (T::of_pictures) {
     if (in.places.size() != n) return fail("tower: ", n, " patches and ", in.places.size(), " places");
-    if constexpr (constexpr auto* table = T::spec.template find<stage::per_axis>(); table != nullptr) {
+    if constexpr (constexpr auto table = T::spec.template find<stage::per_axis>(); table.has_value()) {
       for (const place& p : in.places) {
         if (p.column < 0 || p.row < 0 || p.column >= table->places || p.row >= table->places) {
           return fail("tower: a patch at column ", p.column, " and row ", p.row, "; there are places for ",
