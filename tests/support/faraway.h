@@ -105,10 +105,6 @@ class faraway {
     const opened o(*pages_);
     here_.copy(x, n, y);
   }
-  template <class Body>
-  void replay(std::uint64_t key, Body&& body) {
-    here_.replay(key, std::forward<Body>(body));
-  }
 
 #define G4_FAR_OPERATION(name)            \
   template <class... Arguments>           \

@@ -35,7 +35,6 @@ concept Memory = requires(B& on, typename B::scalar* y, const typename B::scalar
   on.put(x, n, y);                                   // from the host
   { on.host(x, n, y /*room on the host*/) } -> std::same_as<const typename B::scalar*>;
   on.copy(x, n, y);
-  on.replay(std::uint64_t{}, [] {});
 };
 
 /// Rows of activations, number by number.

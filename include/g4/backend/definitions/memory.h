@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -63,12 +62,6 @@ struct memory_definitions {
   template <class T>
   void copy(const T* x, std::size_t n, T* y) {
     if (n != 0 && x != y) std::memcpy(y, x, n * sizeof(T));
-  }
-
-  /// A step whose operations and arguments are the same whenever `key` is: run, or replayed where one was recorded.
-  template <class Body>
-  void replay(std::uint64_t, Body&& body) {
-    std::forward<Body>(body)();
   }
 };
 

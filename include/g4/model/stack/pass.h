@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "g4/backend/concept.h"
+#include "g4/model/stack/frequencies.h"
 #include "g4/model/stack/scratch.h"
 #include "g4/model/stack/tables.h"
 #include "g4/model/stack/tap.h"
@@ -77,6 +79,17 @@ struct tables_of {
   static constexpr rope_table ropes = distinct_ropes(S::kinds);
   static constexpr mask_table masks = distinct_masks(S::kinds, S::spec.sees, keys_lie_elsewhere<S> ? 2 : 0);
 };
+
+/// Writes the frequencies of S's rotary tables, one after the other, to the backend's memory (`stack_scratch::frequencies`).
+template <class S, Backend B>
+void put_frequencies(B& on, double* to) {
+  constexpr rope_table ropes = tables_of<S>::ropes;
+  for (int r = 0; r < ropes.count; ++r) {
+    const std::vector<double> some = rope_frequencies(ropes.rope[r], ropes.head_size[r]);
+    on.put(some.data(), some.size(), to);
+    to += some.size();
+  }
+}
 
 /// Cosines and sines [T, d/2] for a kind of layer.
 template <class Scalar>

@@ -10,12 +10,10 @@
 #include <new>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "g4/backend/composed.h"
 #include "g4/core/result.h"
 #include "g4/model/stack/block.h"
-#include "g4/model/stack/frequencies.h"
 #include "g4/model/stack/linear.h"
 #include "g4/model/stack/pass.h"
 #include "g4/model/text/plan.h"
@@ -42,16 +40,8 @@ class draft_session {
   static constexpr text_spec spec = D::spec;
 
   /// `w` and `of` must outlive it. At most `of`'s batch of tokens is guessed at a time.
-  /// Fails when a layer sees further back than its target keeps, or the memory cannot be had.
+  /// Fails when the memory cannot be had.
   [[nodiscard]] static result<draft_session> make(const weights<D>& w, const session<target, B>& of) {
-    for (int l = 0; l < spec.layers; ++l) {
-      const layer_kind& own = spec.layer[l];
-      const layer_kind& read = target::spec.layer[D::producer(l)];
-      if (read.keys.back != key_span::unbounded && (own.keys.back == key_span::unbounded || own.keys.back > read.keys.back)) {
-        return fail("drafter: layer ", l, " sees further back than the ", read.keys.back + 1,
-                    " keys that its target's layer ", D::producer(l), " keeps");
-      }
-    }
     draft_session made(w, of);
     B& on = of.backend();
     arena bytes;
@@ -67,12 +57,7 @@ class draft_session {
     made.memory_ = std::move(*memory);
     made.guessed_.reset(new (std::nothrow) token_id[of.options().batch + 1]);
     if (made.guessed_ == nullptr) return fail("there is no memory for ", of.options().batch, " guesses");
-    double* frequencies = made.template in<double>(made.at_.stack.frequencies);
-    for (int r = 0; r < ropes.count; ++r) {
-      const std::vector<double> some = rope_frequencies(ropes.rope[r], ropes.head_size[r]);
-      on.put(some.data(), some.size(), frequencies);
-      frequencies += some.size();
-    }
+    put_frequencies<D>(on, made.template in<double>(made.at_.stack.frequencies));
     if constexpr (ordered) {
       on.put(w.token_ordering.data(), w.token_ordering.size(), made.template in<std::int32_t>(made.ordering_));
     }
@@ -101,7 +86,6 @@ class draft_session {
   void watch(tap<scalar> see) { see_ = watcher<B>(see); }
 
  private:
-  static constexpr rope_table ropes = tables_of<D>::ropes;
   static constexpr bool ordered = spec.clusters.has_value();
 
   draft_session(const weights<D>& w, const session<target, B>& of) : w_(&w), target_(&of) {}

@@ -14,7 +14,6 @@
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
 #include "g4/model/stack/block.h"
-#include "g4/model/stack/frequencies.h"
 #include "g4/model/stack/pass.h"
 #include "g4/model/text/embed.h"
 #include "g4/model/text/head.h"
@@ -151,12 +150,7 @@ class text_runner {
     made.memory_ = std::move(*memory);
     made.rows_.reset(new (std::nothrow) pass_row[most]);
     if (made.rows_ == nullptr) return fail("there is no memory for ", most, " rows");
-    double* frequencies = made.template in<double>(made.at_.stack.frequencies);
-    for (int r = 0; r < ropes.count; ++r) {
-      const std::vector<double> some = rope_frequencies(ropes.rope[r], ropes.head_size[r]);
-      on.put(some.data(), some.size(), frequencies);
-      frequencies += some.size();
-    }
+    put_frequencies<V>(on, made.template in<double>(made.at_.stack.frequencies));
     return made;
   }
 
@@ -232,8 +226,6 @@ class text_runner {
   void run_layer_of(pass<B>& p, int l) {
     with_kind_of_layer<V>(l, [&]<int Kind>() { run_layer<V, Kind>(p, l, layer_of<Kind>(*w_, l)); });
   }
-
-  static constexpr rope_table ropes = tables_of<V>::ropes;
 
   const weights<V>* w_;
   B* on_;

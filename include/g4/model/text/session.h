@@ -84,15 +84,6 @@ class session {
     });
   }
 
-  /// Runs `prompt` without computing any logits, and calls `sink(first, rows)` with the final norm's rows of each chunk,
-  /// which are in the backend's memory.
-  template <class Sink>
-  result<std::size_t> run_hidden(const prompt_view<scalar>& prompt, Sink&& sink) {
-    return run_chunks(prompt, true, [&](std::size_t first, std::size_t count) {
-      sink(first, rows<spec.width, scalar>{runner_.final_norm(), count});
-    });
-  }
-
   /// Forgets the tokens from `size` on, so that others can be run in their place. A local layer keeps its window and one
   /// batch behind the furthest token that was ever run, so no more than a batch behind that one can be taken back; to
   /// nought always.
@@ -108,12 +99,10 @@ class session {
 
   /// The final norm [D] of the last token run: what a drafter continues from. On the host, until the next call.
   [[nodiscard]] std::span<const scalar> hidden() const { return runner_.row_on_host(runner_.hidden()); }
-  /// The same of the t-th token of the last chunk of `run_all` or `run_hidden`.
+  /// The same of the t-th token of the last chunk of `run_all`.
   [[nodiscard]] std::span<const scalar> hidden_row(std::size_t t) const {
     return runner_.row_on_host(runner_.final_norm() + t * spec.width);
   }
-  /// Tokens in the last chunk of `run_all` or `run_hidden`.
-  [[nodiscard]] std::size_t hidden_rows() const { return last_chunk_; }
   /// The most rows of a pass that are all computed as one row alone would be, to the bit: guesses are checked in no more.
   [[nodiscard]] std::size_t rows_alike() const {
     if constexpr (requires(B& on) { on.rows_alike(); }) {
@@ -144,7 +133,6 @@ class session {
       run_chunk(prompt, first, length, all_wanted ? length : final ? 1 : 0);
       size_ += length;
       furthest_ = std::max(furthest_, size_);
-      last_chunk_ = length;
       done(first, length);
       first += length;
     }
@@ -221,7 +209,6 @@ class session {
   session_options options_;
   std::size_t size_ = 0;
   std::size_t furthest_ = 0;  ///< tokens that were ever in the cache at once, since it was last empty
-  std::size_t last_chunk_ = 0;
   std::unique_ptr<std::int32_t[]> wanted_;
   std::unique_ptr<inlay<scalar>[]> inlays_;
   std::vector<std::int32_t> guess_;  // which logits were the greatest last time
