@@ -101,7 +101,7 @@ HWY_INLINE void widen_sub_block(const std::byte* block, const std::byte* scales,
                                 int16_t* out, float* scale_out, float* minimum_out) {
   const level_lanes dl;
   const float_lanes df;
-  G4_UNROLL for (size_t part = 0; part < parts; ++part) {
+  for (size_t part = 0; part < parts; ++part) {
     const levels16 offset = hn::Set(dl, panel_facts<S>::offset);
     if constexpr (panel_facts<S>::halves) {
       const auto pairs_of = [](sums32 v) HWY_ATTR {  // every row's scale twice

@@ -23,6 +23,8 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
   const int_lanes di;
   const signed_byte_lanes d8;
   constexpr float top = 127;
+  const auto low = hn::Set(di, -127);
+  const auto high = hn::Set(di, 127);
   const size_t blocks = call.out.blocks;
   for (size_t t = call.first; t < call.first + call.count; ++t) {
     const float* x = call.x + t * call.columns;
@@ -33,7 +35,8 @@ inline void quantise_bytes(const cpu::quantise_bytes_call& call) {
       const floats scale = hn::Set(df, some ? top / maximum : 0.0f);
       int32_t sum[2] = {};
       for (size_t i = 0; i < 32; i += lanes) {
-        const auto level = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), scale));
+        // Only what is no number lies outside: its sums stay small, and its step makes every product none.
+        const auto level = hn::Min(hn::Max(hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), scale)), low), high);
         hn::StoreU(hn::DemoteTo(d8, level), d8, levels + i);
         sum[i / 16] += hn::ReduceSum(di, level);
       }
@@ -108,7 +111,7 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
                                    const byte_panel& out, size_t b) {
   const level_lanes dl;
   const float_lanes df;
-  G4_UNROLL for (size_t part = 0; part < parts; ++part) {
+  for (size_t part = 0; part < parts; ++part) {
     auto* to = reinterpret_cast<int16_t*>(out.levels + 512 * b + part * (64 / parts));
     const auto byte = [&](levels16 v, [[maybe_unused]] size_t half) HWY_ATTR {
       if constexpr (scaled_bytes<S>) {
