@@ -59,4 +59,12 @@ TEST(faraway_memory, cannot_be_read_by_the_host) {
   EXPECT_DEATH(static_cast<void>(*static_cast<volatile std::byte*>(memory.data())), "");
 }
 
+TEST(faraway_memory, holds_the_weights_too) {
+  using V = test::tiny_e2b;
+  test::faraway<float> far;
+  const auto w = test::random_checkpoint(V::spec).load<V>(far);
+  EXPECT_DEATH(static_cast<void>(*static_cast<const volatile float*>(w->final_norm.data)), "");
+  EXPECT_DEATH(static_cast<void>(*static_cast<const volatile std::byte*>(w->per_layer_model_projection.data)), "");
+}
+
 }  // namespace

@@ -76,11 +76,35 @@ class far_memory {
   std::size_t bytes_ = 0;
 };
 
+/// Weights beside each other in a few stretches of far memory.
+struct far_weights {
+  std::vector<far_memory> blocks;
+  std::size_t used = 0;  ///< of the last block
+};
+
 template <class Scalar>
 class faraway {
  public:
   using scalar = Scalar;
   using owned_memory = far_memory;
+  using weight_store = far_weights;
+
+  /// The same bytes, where the host cannot read them.
+  template <class Told>
+  [[nodiscard]] result<weight_view> prepare(const matrix_view& w, far_weights& store, const Told&,
+                                            weight_use = weight_use::layer) {
+    const std::size_t bytes = w.rows * w.stride();
+    if (store.blocks.empty() || store.used + bytes > store.blocks.back().size()) {
+      auto taken = take(std::max<std::size_t>(bytes, 1 << 22));
+      if (!taken) return unexpected(std::move(taken.error()));
+      store.blocks.push_back(std::move(*taken));
+      store.used = 0;
+    }
+    std::byte* const to = store.blocks.back().data() + store.used;
+    store.used += (bytes + 63) / 64 * 64;
+    put(w.data, bytes, to);
+    return weight_view{matrix_view{to, w.rows, w.columns, w.type}};
+  }
 
   [[nodiscard]] result<far_memory> take(std::size_t bytes) {
     const std::size_t whole = std::max<std::size_t>(bytes, 1);

@@ -68,9 +68,11 @@ class tower_filler {
   void fill(const stage_names& names, const stage_tensor& t, vector<N>& v) {
     const io::tensor_entry* found = checked(names, t);
     if (found == nullptr) return;
-    float* const numbers = small_->take(N);
-    dequantise(*found->type.weights, found->bytes.data(), N, numbers);
-    v.data = numbers;
+    std::vector<float> numbers(N);
+    dequantise(*found->type.weights, found->bytes.data(), N, numbers.data());
+    auto placed = small_->place(on_, numbers);
+    if (!placed) return refuse(std::move(placed.error()));
+    v.data = *placed;
   }
   template <int Out, int In>
   void fill(const stage_names& names, const stage_tensor& t, matrix<Out, In>& m) {
@@ -150,7 +152,7 @@ class tower_filler {
   checks look_;
   std::string prefix_;
   std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
-  std::shared_ptr<float_store> small_ = std::make_shared<float_store>();
+  std::shared_ptr<small_vectors<B>> small_ = std::make_shared<small_vectors<B>>();
   std::vector<const io::tensor_entry*> known_;
   std::unique_ptr<error> failed_;
 };

@@ -37,23 +37,28 @@ struct progress {
 
 namespace detail {
 
-/// Small vectors in float32, in blocks that stay where they are.
-class float_store {
+/// Small vectors in float32, gathered in blocks of the backend's memory, which stay where they are.
+template <class B>
+class small_vectors {
  public:
-  [[nodiscard]] float* take(std::size_t n) {
-    if (n > left_) {
-      left_ = std::max<std::size_t>(n, 1 << 16);
-      blocks_.emplace_back(new float[left_]);
-      next_ = blocks_.back().get();
+  /// Where the numbers now lie, for the backend's operations to read.
+  [[nodiscard]] result<const float*> place(B& on, std::span<const float> numbers) {
+    if (numbers.size() > left_) {
+      left_ = std::max<std::size_t>(numbers.size(), 1 << 16);
+      auto taken = on.take(left_ * sizeof(float));
+      if (!taken) return unexpected(std::move(taken.error()));
+      blocks_.push_back(std::move(*taken));
+      next_ = reinterpret_cast<float*>(blocks_.back().data());
     }
     float* const at = next_;
-    next_ += n;
-    left_ -= n;
+    on.put(numbers.data(), numbers.size(), at);
+    next_ += numbers.size();
+    left_ -= numbers.size();
     return at;
   }
 
  private:
-  std::vector<std::unique_ptr<float[]>> blocks_;
+  std::vector<typename B::owned_memory> blocks_;
   float* next_ = nullptr;
   std::size_t left_ = 0;
 };
@@ -123,12 +128,14 @@ class filler {
   void fill(const tensor_entry& t, vector<N>& v) {
     const io::tensor_entry* found = checked(t);
     if (found == nullptr) return;
-    float* const numbers = small_->take(N);
-    dequantise(*found->type.weights, found->bytes.data(), N, numbers);
+    std::vector<float> numbers(N);
+    dequantise(*found->type.weights, found->bytes.data(), N, numbers.data());
     if (t.as == role::norm_weight && norms_add_one<Module> && format_ == format::safetensors) {
-      for (int i = 0; i < N; ++i) numbers[i] += 1.0f;  // GGUF files hold 1 + w already
+      for (float& number : numbers) number += 1.0f;  // GGUF files hold 1 + w already
     }
-    v.data = numbers;
+    auto placed = small_->place(on_, numbers);
+    if (!placed) return refuse(std::move(placed.error()));
+    v.data = *placed;
     advance(*found);
   }
 
@@ -237,7 +244,7 @@ class filler {
   progress told_;
   std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
   const io::tensor_entry* table_ = nullptr;
-  std::shared_ptr<float_store> small_ = std::make_shared<float_store>();
+  std::shared_ptr<small_vectors<B>> small_ = std::make_shared<small_vectors<B>>();
   std::unique_ptr<error> failed_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;
