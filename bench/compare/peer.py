@@ -1,25 +1,83 @@
-"""llama.cpp through the low-level calls of llama-cpp-python, measured as `g4 bench` measures g4. One JSON object on stdout.
+"""A peer through the low-level calls of its Python package, measured as `g4 bench` measures g4. One JSON object on stdout.
 
-  peer.py bench MODEL THREADS PROMPT GENERATE DEPTH    one run after one to warm up; tokens per second
-  peer.py first MODEL THREADS IDS                      seconds from nothing loaded to the first token's logits
-  peer.py logits MODEL THREADS IDS OUT                 raw float32 [tokens, vocabulary]
+  peer.py PEER bench MODEL THREADS PROMPT GENERATE DEPTH    one run after one to warm up; tokens per second
+  peer.py PEER first MODEL THREADS IDS                      seconds from nothing loaded to the first token's logits
+  peer.py PEER logits MODEL THREADS IDS OUT                 raw float32 [tokens, vocabulary]
 
-The interpreter and its imports are not in any time, and what they hold is given apart from the peak memory.
+PEER is llama.cpp (llama-cpp-python) or ik_llama.cpp (ik-llama-cpp-python; flash attention, weights repacked as they are
+loaded). The interpreter and its imports are not in any time, and what they hold is given apart from the peak memory.
 """
 
 import ctypes
+import importlib
+import importlib.metadata
 import json
+import os
 import resource
 import sys
 import time
 
-import llama_cpp as l
 import numpy as np
 
 
-@l.llama_log_callback
-def quiet(level, text, data):
-    del level, text, data
+class llama_cpp_calls:
+    """What differs between the two packages, in terms of llama.cpp's."""
+
+    package = "llama-cpp-python"
+
+    def __init__(self):
+        self.l = importlib.import_module("llama_cpp")
+        self.quiet = self.l.llama_log_callback(lambda level, text, data: None)
+        self.l.llama_log_set(self.quiet, ctypes.c_void_p(0))
+
+    def fast(self, model=None, context=None):
+        """Its defaults are its best."""
+
+    def batch(self, ids, at):
+        del at
+        return self.l.llama_batch_get_one((self.l.llama_token * len(ids))(*ids), len(ids))
+
+    def finish(self, context):
+        self.l.llama_synchronize(context)
+
+    def forget(self, context):
+        self.l.llama_memory_clear(self.l.llama_get_memory(context), True)
+
+    def all_logits(self, context, rows, vocabulary):
+        first = ctypes.cast(self.l.llama_get_logits(context), ctypes.POINTER(ctypes.c_float))
+        return np.ctypeslib.as_array(first, (rows, vocabulary))
+
+
+class ik_llama_cpp_calls(llama_cpp_calls):
+    package = "ik-llama-cpp-python"
+
+    def __init__(self):
+        self.l = importlib.import_module("ik_llama_cpp._ctypes_api")
+        self.l.llama_token = ctypes.c_int32
+        # It has no call to quiet it: what it reports goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+    def fast(self, model=None, context=None):
+        if model is not None:
+            model.repack_tensors = model.flash_attn = True
+        if context is not None:
+            context.flash_attn = True
+
+    def batch(self, ids, at):
+        array = (ctypes.c_int32 * len(ids))(*ids)
+        return self.l.llama_batch(n_tokens=len(ids), token=array, all_pos_0=at, all_pos_1=1, all_seq_id=0)
+
+    def finish(self, context):
+        """Its decode has waited already."""
+
+    def forget(self, context):
+        self.l.llama_kv_cache_clear(context)
+
+    def all_logits(self, context, rows, vocabulary):
+        return np.stack([np.ctypeslib.as_array(self.l.llama_get_logits_ith(context, i), (vocabulary,)) for i in range(rows)])
+
+
+PEERS = {"llama.cpp": llama_cpp_calls, "ik_llama.cpp": ik_llama_cpp_calls}
 
 
 def resident():
@@ -37,62 +95,61 @@ def some_ids(count, vocabulary):
 
 
 class session:
-    def __init__(self, path, threads, context):
-        params = l.llama_model_default_params()
+    def __init__(self, calls, path, threads, context):
+        self.calls, self.l, self.size = calls, calls.l, 0
+        params = self.l.llama_model_default_params()
         params.n_gpu_layers = 0
-        self.model = l.llama_model_load_from_file(path.encode(), params)
+        calls.fast(model=params)
+        self.model = self.l.llama_model_load_from_file(path.encode(), params)
         if not self.model:
-            sys.exit(f"peer.py: llama.cpp cannot load {path}")
-        params = l.llama_context_default_params()
+            sys.exit(f"peer.py: the peer cannot load {path}")
+        params = self.l.llama_context_default_params()
         params.n_ctx = context
         params.n_threads = params.n_threads_batch = threads
-        self.context = l.llama_init_from_model(self.model, params)
-        self.vocabulary = l.llama_vocab_n_tokens(l.llama_model_get_vocab(self.model))
+        calls.fast(context=params)
+        self.context = self.l.llama_init_from_model(self.model, params)
+        self.vocabulary = self.l.llama_vocab_n_tokens(self.l.llama_model_get_vocab(self.model))
 
     def run(self, ids):
         """The logits of the last of at most n_batch ids."""
-        for at in range(0, len(ids), 512):
-            part = ids[at : at + 512]
-            array = (l.llama_token * len(part))(*part)
-            if l.llama_decode(self.context, l.llama_batch_get_one(array, len(part))) != 0:
+        for first in range(0, len(ids), 512):
+            part = ids[first : first + 512]
+            if self.l.llama_decode(self.context, self.calls.batch(part, self.size)) != 0:
                 sys.exit("peer.py: llama_decode refused")
-        l.llama_synchronize(self.context)
-        return np.ctypeslib.as_array(l.llama_get_logits_ith(self.context, -1), (self.vocabulary,))
+            self.size += len(part)
+        self.calls.finish(self.context)
+        return np.ctypeslib.as_array(self.l.llama_get_logits_ith(self.context, -1), (self.vocabulary,))
 
-    def rewind(self, size):
-        memory = l.llama_get_memory(self.context)
-        if size == 0:
-            l.llama_memory_clear(memory, True)
-        elif not l.llama_memory_seq_rm(memory, 0, size, -1):
-            sys.exit("peer.py: llama.cpp cannot rewind")
+    def forget(self):
+        self.calls.forget(self.context)
+        self.size = 0
 
     def logits(self, ids, write):
-        batch = l.llama_batch_init(64, 0, 1)
+        batch = self.l.llama_batch_init(64, 0, 1)
         for at in range(0, len(ids), 64):
             part = ids[at : at + 64]
             batch.n_tokens = len(part)
             for i, token in enumerate(part):
                 batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = token, at + i, 1, 0, True
-            if l.llama_decode(self.context, batch) != 0:
+            if self.l.llama_decode(self.context, batch) != 0:
                 sys.exit("peer.py: llama_decode refused")
-            l.llama_synchronize(self.context)
-            rows = ctypes.cast(l.llama_get_logits(self.context), ctypes.POINTER(ctypes.c_float))
-            write(np.ctypeslib.as_array(rows, (len(part), self.vocabulary)))
-        l.llama_batch_free(batch)
+            self.calls.finish(self.context)
+            write(self.calls.all_logits(self.context, len(part), self.vocabulary))
+        self.l.llama_batch_free(batch)
 
 
 def main():
-    what, path, threads, *rest = sys.argv[1:]
-    l.llama_log_set(quiet, ctypes.c_void_p(0))
-    l.llama_backend_init()
+    peer, what, path, threads, *rest = sys.argv[1:]
+    calls = PEERS[peer]()
+    calls.l.llama_backend_init()
     held = resident()
-    out = {"peer": "llama.cpp", "package": f"llama-cpp-python {l.__version__}", "held_before_mib": held}
+    out = {"peer": peer, "package": f"{calls.package} {importlib.metadata.version(calls.package)}", "held_before_mib": held}
     if what == "bench":
         prompt, generate, depth = map(int, rest)
-        s = session(path, int(threads), depth + max(prompt, generate))
+        s = session(calls, path, int(threads), depth + max(prompt, generate))
         ids = some_ids(depth + max(prompt, generate), s.vocabulary)
         for _ in range(2):
-            s.rewind(0)
+            s.forget()
             if depth > 0:
                 s.run(ids[:depth])
             begun = time.perf_counter()
@@ -105,12 +162,12 @@ def main():
     elif what == "first":
         ids = np.fromfile(rest[0], np.int32).tolist()
         begun = time.perf_counter()
-        s = session(path, int(threads), max(256, len(ids)))
+        s = session(calls, path, int(threads), max(256, len(ids)))
         int(s.run(ids).argmax())
         out["seconds"] = time.perf_counter() - begun
     else:
         ids = np.fromfile(rest[0], np.int32).tolist()
-        s = session(path, int(threads), len(ids))
+        s = session(calls, path, int(threads), len(ids))
         with open(rest[1], "wb") as file:
             s.logits(ids, lambda rows: file.write(rows.tobytes()))
     out["peak_mib"] = resident()
