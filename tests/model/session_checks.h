@@ -75,6 +75,10 @@ void expect_cutting_does_not_matter(B& on, float limit, const cache_choice& cach
   }
 }
 
+/// The logits of a model with the weights of its `random_checkpoint` in double; compiled in double_session_test.cc alone.
+template <class V>
+std::vector<std::vector<float>> logits_in_double(const std::vector<token_id>& ids);
+
 using decoders = testing::Types<tiny_gemma3, tiny_e2b, tiny_a4b, tiny_3n, tiny_odd>;
 
 }  // namespace g4::test
