@@ -77,7 +77,7 @@ class Case:
     settings: dict
     seed: int
     like: str = ""
-    kind: str = "text"            # text, media, encoder, embedder, long, drafter, real
+    kind: str = "text"            # text, media, eyes, encoder, embedder, long, drafter, real
     family: str = "gemma4"
     spelling: str = "save_pretrained"
     dtype: str = "bfloat16"       # of the checkpoint; the arithmetic is float32 always
@@ -189,6 +189,18 @@ CASES = {
         media=dict(vision=dict(patch_size=2, pooling_kernel_size=2, mm_embed_dim=20, mm_posemb_size=9, output_proj_dims=20),
                    audio=dict(audio_embed_dim=12), pictures=((3, 2), (2, 4)), clips=(3, 2), padded_patches=9,
                    padded_frames=4)),
+    "gemma4-eyes": Case(
+        "a picture tower with all that Gemma 4's two have between them: clipped maps, shared keys, standardised rows",
+        "Gemma4ForConditionalGeneration",
+        gemma4(num_hidden_layers=4, layer_types=[S, S, S, F], hidden_size=24, intermediate_size=36, num_attention_heads=4,
+               num_key_value_heads=2, head_dim=8, global_head_dim=16, sliding_window=9,
+               use_bidirectional_attention="vision"),
+        415, like="gemma-4-31b", kind="eyes", nested="gemma4", prompt=18,
+        media=dict(vision=dict(hidden_size=20, intermediate_size=28, num_hidden_layers=2, num_attention_heads=4,
+                               num_key_value_heads=2, head_dim=12, patch_size=2, pooling_kernel_size=2,
+                               position_embedding_size=9, standardize=True, use_clipped_linears=True,
+                               rope_parameters={"rope_theta": 50.0, "rope_type": "axial"}),
+                   pictures=((6, 4), (4, 8)), padded_patches=36)),
     "gemma4-26b-a4b": Case(
         "mixture of experts beside the dense part, keys as values; taps inside the layers", G4,
         gemma4(num_hidden_layers=6, hidden_size=32, intermediate_size=40, num_attention_heads=8,

@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -86,7 +87,7 @@ def draw_weights(model, seed, *, one_plus_weight):
             value = weights.ple_table(name, tuple(tensor.shape), seed, text.hidden_size_per_layer_input)
         else:
             value = weights.draw(name, tuple(tensor.shape), seed, one_plus_weight=one_plus_weight)
-        tensor.copy_(torch.from_numpy(value))
+        tensor.copy_(torch.from_numpy(np.asarray(value)))
 
 
 def write_model(folder, architecture, seed, *, dtype="float32"):
@@ -174,7 +175,7 @@ class Expected:
 
 _INSIDE = ("altup.predicted", "laurel.out", "attn.query", "attn.key", "attn.value", "attn.out", "mlp.out", "moe.dense",
            "router.weight", "router.index", "moe.experts", "altup.corrected", "ple.out", "hidden")
-_ENDS = ("vision.patch_dense", "vision.patch_ln2", "vision.pos_norm", "vision.soft_tokens", "audio.soft_tokens", "embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
+_ENDS = ("vision.patch_embed", "TOWER", "vision.tower_out", "vision.patch_dense", "vision.patch_ln2", "vision.pos_norm", "vision.soft_tokens", "audio.soft_tokens", "embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
 
 
 def _natural(name):
@@ -182,6 +183,8 @@ def _natural(name):
     parts = name.split(".")
     if name in _ENDS:
         return _ENDS.index(name), 0, 0
+    if parts[1] == "layer":
+        return _ENDS.index("TOWER"), int(parts[2]), 0
     layer = int(parts[1])
     return _ENDS.index("LAYERS"), layer, _INSIDE.index(".".join(parts[:1] + parts[2:]))
 

@@ -405,7 +405,8 @@ def image_mask_on_the_wrong_layers(model, stack):
 # -- pictures and sounds that go straight in
 
 def _patches(model):
-    return getattr(getattr(model, "model", None), "embed_vision", None)
+    found = getattr(getattr(model, "model", None), "embed_vision", None)
+    return found if hasattr(found, "patch_dense") else None
 
 
 def patch_axes_exchanged(model, stack):
@@ -452,6 +453,54 @@ def sounds_not_normed(model, stack):
     if getattr(getattr(model, "model", None), "embed_audio", None) is None:
         return False
     return _unnormed(model.model.embed_audio.embedding_pre_projection_norm)
+
+
+def _tower(model):
+    found = getattr(getattr(model, "model", None), "vision_tower", None)
+    return found if hasattr(found, "patch_embedder") else None
+
+
+def tower_axes_exchanged(model, stack):
+    """Columns look up the places of rows, and the other way round; both are turned rightly."""
+    if _tower(model) is None:
+        return False
+    table = _tower(model).patch_embedder.position_embedding_table
+    table.data = table.data.flip(0)
+    return None
+
+
+def tower_clips_nothing(model, stack):
+    if _tower(model) is None or not _tower(model).config.use_clipped_linears:
+        return False
+    for name, bound in _tower(model).named_buffers():
+        if name.endswith(("put_min", "put_max")):
+            bound.fill_(float("-inf") if name.endswith("min") else float("inf"))
+    return None
+
+
+def tower_rope_of_another_base(model, stack):
+    if _tower(model) is None:
+        return False
+    for name, frequencies in _tower(model).named_buffers():
+        if name.endswith("inv_freq"):
+            frequencies.pow_(2)
+    return None
+
+
+def tower_not_standardised(model, stack):
+    if _tower(model) is None or not _tower(model).config.standardize:
+        return False
+    _tower(model).std_bias.fill_(0)
+    _tower(model).std_scale.fill_(1)
+    return None
+
+
+def tower_values_not_normed(model, stack):
+    if _tower(model) is None:
+        return False
+    for layer in _tower(model).encoder.layers:
+        _unnormed(layer.self_attn.v_norm)
+    return None
 
 
 ALL = [f for name, f in list(globals().items())

@@ -43,13 +43,17 @@ def draw(name, shape, seed, *, one_plus_weight):
         value = normal(0, 0.3)
     elif leaf == "prediction_coefs":
         value = normal(0, 0.22)
-    elif leaf == "bias":
+    elif leaf in ("input_min", "output_min", "input_max", "output_max"):  # near enough to clip what a map often meets
+        value = (-1 if leaf.endswith("min") else 1) * rng.uniform(1.0, 2.0, shape)
+    elif leaf == "std_scale":
+        value = normal(1.0, 0.3)
+    elif leaf in ("bias", "std_bias"):
         value = normal(0, 0.3)
     elif leaf in ("gate_proj", "v_proj"):
         value = normal(0, 1.3 / np.sqrt(shape[-1]))
     else:  # embeddings and every other matrix: [out, in], or [experts, out, in]
         value = normal(0, 1 / np.sqrt(shape[-1]))
-    return value.astype(np.float32)
+    return np.asarray(value).astype(np.float32)
 
 
 def ple_table(name, shape, seed, width):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <tuple>
@@ -22,7 +23,13 @@ std::tuple<int, int, int, std::string> place_of(const std::string& name) {
   static constexpr std::array after{"final_norm", "pooled", "dense.0",       "dense.1",
                                     "embedding",  "logits", "greedy_logits", "greedy_ids"};
   const auto starts = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
-  if (starts("vision.") || starts("audio.")) return {0, 0, 0, name};
+  if (starts("vision.") || starts("audio.")) {  // a tower's beginning, its layers, what leaves it, the rest
+    const std::string_view inside = std::string_view(name).substr(name.find('.') + 1);
+    if (inside == "patch_embed" || inside == "subsample") return {0, -3, 0, name};
+    if (inside.starts_with("layer.")) return {0, -2, std::atoi(name.c_str() + name.rfind('.') + 1), name};
+    if (inside == "tower_out") return {0, -1, 0, name};
+    return {0, 0, 0, name};
+  }
   if (name == "per_layer_inputs") return {1, 0, 0, name};
   if (name == "embed") return {1, 0, 1, name};
   for (std::size_t i = 0; i < after.size(); ++i) {

@@ -35,6 +35,8 @@ result<void> check_real(const case_folder& folder, const running_on& on, const c
 
 /// Rotary tables (rope_case.cc).
 result<void> check_rope(const case_folder& folder, report& out);
+/// Pictures resized and cut (image_case.cc).
+result<void> check_images(const case_folder& folder, report& out);
 /// Conversations as text, and placeholders (prompt_case.cc).
 result<void> check_prompts(const case_folder& folder, const check_options& options, report& out);
 /// Strings and ids (tokenizer_case.cc).

@@ -113,10 +113,7 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     case kind::rope: return alone("-", [&](report& out) { return check_rope(folder, out); });
     case kind::prompts: return alone("-", [&](report& out) { return check_prompts(folder, args.options, out); });
     case kind::tokenizer: return alone("-", [&](report& out) { return check_tokenizer(folder, args.options, out); });
-    case kind::images:
-      return alone("-", [&](report& out) {
-        return out.skipped("(the case)", "image preprocessing: not in this build"), result<void>{};
-      });
+    case kind::images: return alone("-", [&](report& out) { return check_images(folder, out); });
     case kind::sound:
       return alone("-", [&](report& out) {
         return out.skipped("(the case)", "sound preprocessing: not in this build"), result<void>{};

@@ -38,6 +38,16 @@ std::size_t valid_rows(std::size_t most, Valid&& valid) {
 bool has_pictures(const case_folder& folder, const running_on& on) {
   return on.how.sees && folder.has("pixel_values") && folder.has("image_position_ids");
 }
+/// Patches on a side of one soft token, of patches as the case has them: 1 where it has them merged already.
+std::size_t pooled_side(const case_folder& folder, std::size_t side) {
+  const auto vision = folder.config().find("vision_config");
+  if (vision == folder.config().end() || !vision->is_object()) return 1;
+  const auto number = [&](const char* key, std::size_t fallback) {
+    const auto found = vision->find(key);
+    return found != vision->end() && found->is_number_integer() ? found->get<std::size_t>() : fallback;
+  };
+  return number("patch_size", 16) == side ? number("pooling_kernel_size", 3) : 1;
+}
 bool has_sounds(const case_folder& folder, const running_on& on) {
   return on.how.hears && folder.has("input_features") && folder.has("input_features_mask");
 }
@@ -53,7 +63,8 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
     for (const std::string& name : seen.names()) {
       if (name == soft) continue;
       append(made[name], seen[name]);
-      made[name].resize(made[name].size() + seen[name].size() / n * (padded - n));
+      const bool by_medium = folder.shape(name).size() == 3;  // and not the rows of all media, one after the other
+      if (by_medium) made[name].resize(made[name].size() + seen[name].size() / n * (padded - n));
     }
   };
   if (has_pictures(folder, on)) {
@@ -120,7 +131,8 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
       const std::vector<double> numbers = folder.numbers(name);
       const auto sides = folder.shape(name);
       const std::vector<std::uint8_t> rgb(numbers.begin(), numbers.end());
-      const auto size = text::gemma4_image_size(sides[0], sides[1], shape[1], side);
+      const std::size_t pooled = pooled_side(folder, side);
+      const auto size = text::gemma4_image_size(sides[0], sides[1], shape[1] / (pooled * pooled), side * pooled);
       if (!size) return unexpected(size.error());
       const media::pixels fitting = media::resized({rgb, sides[0], sides[1]}, size->height, size->width);
       const std::vector<float> rows = media::cut(fitting.view(), side);

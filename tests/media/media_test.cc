@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "g4/media/pan_and_scan.h"
 #include "g4/media/patches.h"
 #include "g4/media/picture.h"
 #include "g4/media/resize.h"
@@ -42,6 +43,44 @@ TEST(resized, as_image_libraries_do_it) {
   EXPECT_EQ(reds(resized(x, 1, 9)), (bytes{0, 26, 74, 114, 211, 231, 30, 96, 212}));
   const picture column{line, 6, 1};
   EXPECT_EQ(reds(resized(column, 4, 1)), (bytes{18, 125, 163, 124}));
+}
+
+// … and with BILINEAR.
+TEST(resized, with_triangles_too) {
+  const bytes line = grey({0, 64, 128, 255, 10, 200});
+  const picture x{line, 1, 6};
+  EXPECT_EQ(reds(resized(x, 1, 3, joined_by::triangle)), (bytes{46, 153, 126}));
+  EXPECT_EQ(reds(resized(x, 1, 9, joined_by::triangle)), (bytes{0, 32, 75, 117, 192, 214, 51, 105, 200}));
+  EXPECT_EQ(reds(resized({line, 6, 1}, 4, 1, joined_by::triangle)), (bytes{24, 121, 159, 129}));
+}
+
+TEST(pieces, along_the_longer_side) {
+  const bytes lying = grey(bytes(40 * 110, 7)), standing = grey(bytes(110 * 40, 7));
+  const pan_and_scan how{.shortest_side = 20, .most = 4};
+  const auto sizes = [](const std::vector<pixels>& pieces) {
+    std::vector<std::size_t> out;
+    for (const pixels& p : pieces) out.insert(out.end(), {p.height, p.width});
+    return out;
+  };
+  using list = std::vector<std::size_t>;
+  EXPECT_EQ(sizes(pieces_of({lying, 40, 110}, how)), (list{40, 37, 40, 37, 40, 36}));
+  EXPECT_EQ(sizes(pieces_of({standing, 110, 40}, how)), (list{37, 40, 37, 40, 36, 40}));
+  EXPECT_EQ(pieces_of({lying, 40, 110}, {.shortest_side = 20, .most = 2}).size(), 2u);
+}
+
+TEST(pieces, none_of_a_picture_that_is_not_long_or_too_small) {
+  const bytes rgb = grey(bytes(40 * 110, 7));
+  EXPECT_TRUE(pieces_of({std::span(rgb).first(3 * 40 * 47), 40, 47}, {.shortest_side = 20}).empty());  // 1.175 times
+  EXPECT_TRUE(pieces_of({rgb, 40, 110}, {.shortest_side = 41}).empty());
+  EXPECT_TRUE(pieces_of({rgb, 40, 110}).empty());
+  EXPECT_TRUE(pieces_of({}, {.shortest_side = 20}).empty());
+}
+
+TEST(places, in_the_order_of_the_patches) {
+  const bytes rgb(4 * 6 * 3);
+  std::vector<std::int32_t> found;
+  for (const place& p : places_of({rgb, 4, 6}, 2)) found.insert(found.end(), {p.column, p.row});
+  EXPECT_EQ(found, (std::vector<std::int32_t>{0, 0, 1, 0, 2, 0, 0, 1, 1, 1, 2, 1}));
 }
 
 TEST(resized, of_one_colour_stays_so) {

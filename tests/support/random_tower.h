@@ -33,15 +33,17 @@ class random_tower {
     std::mt19937 random(seed);
     tower_weights<T, Text> w;
     w.each([&](const stage_names& names, auto& stage) {
+      if constexpr (requires { stage.by_axis; }) stage.by_axis = places_by_axis(T::spec, false);
       stage.each([&](const stage_tensor& t, auto&) {
         random_tensor made;
         for (int i = 0; i < t.rank; ++i) made.dims.push_back(static_cast<std::size_t>(t.extents[i]));
         for (std::size_t i = 0; i < made.dims.elements(); ++i) {
           made.numbers.push_back(static_cast<float>(random() >> 8) * 0x1p-24f * 2 - (t.rank == 1 ? 0.5f : 1.0f));
         }
-        made.gguf = std::string(names.gguf) + std::string(t.gguf);
+        if (t.as == stage_role::bound) made.numbers = {t.safetensors.ends_with("_min") ? -0.6f : 0.7f};
+        made.gguf = std::string(names.gguf) + t.gguf;
         turn(t, made);
-        tensors[std::string(names.safetensors) + std::string(t.safetensors)] = std::move(made);
+        tensors[std::string(names.safetensors) + t.safetensors] = std::move(made);
       });
     });
   }
@@ -69,7 +71,7 @@ class random_tower {
     made.turned = made.numbers;
     made.turned_dims = made.dims;
     const std::size_t columns = made.dims.columns();
-    if (t.gguf_extents[0] != 0) {
+    if (t.gguf_extents[0] != 0 && t.gguf_extents != t.extents) {
       const std::size_t places = made.dims[0];
       for (std::size_t p = 0; p < places; ++p) {
         for (std::size_t axis = 0; axis < 2; ++axis) {

@@ -104,9 +104,15 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
 /// What only towers use.
 template <class B>
 concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
-                          float eps) {
+                          float eps, const token_id* of) {
   /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
+  on.centre(y, n);                                             // y = 2·(y − ½)
+  on.clamp(y, n, w /*low*/, w /*high*/);
+  on.standardise(y, w /*bias*/, w /*scale*/, n /*T*/, n /*width*/);
+  /// As `rope`, but in two halves of every head: cos, sin [T, 2, d/4].
+  on.rope_2d(y, n /*T*/, n /*heads*/, n /*d*/, x /*cos*/, x /*sin*/);
+  on.mean_groups(x, of /*[groups, size]*/, n /*groups*/, n /*size*/, n /*width*/, y);
 };
 
 }  // namespace words
@@ -125,9 +131,9 @@ concept RanksProducts = Backend<B> && requires(B& on, typename B::scalar* y, con
   on.best_products(w, x, k, cap, y, guess);
 };
 
-/// A machine for towers: nothing of attention or of streams is asked of it.
+/// A machine for towers: nothing of streams is asked of it.
 template <class B>
-concept TowerBackend =
-    words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> && words::Towers<B>;
+concept TowerBackend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
+                       words::Attention<B> && words::Towers<B>;
 
 }  // namespace g4

@@ -139,12 +139,7 @@ class multimodal_model {
     if (!size) return unexpected(size.error());
     const media::pixels fitting = media::resized(picture, size->height, size->width);
     const std::vector<float> rows = media::cut(fitting.view(), patch, sees_->colours_apart);
-    std::vector<place> places;
-    for (std::size_t i = 0; i < fitting.height / patch; ++i) {
-      for (std::size_t j = 0; j < fitting.width / patch; ++j) {
-        places.push_back({static_cast<std::int32_t>(j), static_cast<std::int32_t>(i)});
-      }
-    }
+    const std::vector<place> places = media::places_of(fitting.view(), patch);
     return through<tower>(*sees_, {rows, places}, true);
   }
 

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
+#include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,16 +34,16 @@ class tower_filler {
   [[nodiscard]] result<std::shared_ptr<const tower_weights<T, Text>>> run() {
     auto w = std::make_shared<tower_weights<T, Text>>();
     if (format_ == format::safetensors) {
-      const std::string inside = "model." + std::string(names_of(T::spec, T::first_on_rows).safetensors);
+      const std::string inside = "model." + std::string(safetensors_rooms(T::spec)[0]);
       const auto& all = file_.tensors();
       const bool nested = std::any_of(all.begin(), all.end(), [&](const auto& t) { return t.name.starts_with(inside); });
       prefix_ = nested ? "model." : "";
     }
     w->each([&](const stage_names& names, auto& stage) {
+      if constexpr (requires { stage.by_axis; }) stage.by_axis = places_by_axis(T::spec, format_ == format::gguf);
       stage.each([&](const stage_tensor& t, auto& member) {
         if (!failed_) fill(names, t, member);
       });
-      if constexpr (requires { stage.by_axis; }) stage.by_axis = format_ == format::gguf;
     });
     if (!failed_) refuse_unknown();
     if (failed_) return unexpected(std::move(*failed_));
@@ -60,17 +63,41 @@ class tower_filler {
   }
 
   [[nodiscard]] std::string name(const stage_names& names, const stage_tensor& t) const {
-    if (format_ == format::gguf) return std::string(names.gguf) + std::string(t.gguf);
-    return prefix_ + std::string(names.safetensors) + std::string(t.safetensors);
+    if (format_ == format::gguf) return std::string(names.gguf) + t.gguf;
+    return prefix_ + std::string(names.safetensors) + t.safetensors;
   }
 
   template <int N>
   void fill(const stage_names& names, const stage_tensor& t, vector<N>& v) {
+    if (t.as == stage_role::bound) return fill_bound(names, t, v);
     const io::tensor_entry* found = checked(names, t);
     if (found == nullptr) return;
     std::vector<float> numbers(N);
     dequantise(*found->type.weights, found->bytes.data(), N, numbers.data());
     auto placed = small_->place(on_, numbers);
+    if (!placed) return refuse(std::move(placed.error()));
+    v.data = *placed;
+  }
+  /// One number, in whatever rank a file gives it; none where the file has none, and infinite where it sets no bound.
+  template <int N>
+  void fill_bound(const stage_names& names, const stage_tensor& t, vector<N>& v) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const std::string tensor = name(names, t);
+    float number = tensor.ends_with("_min") ? -infinity : infinity;
+    if (const io::tensor_entry* const found = file_.find(tensor); found != nullptr) {
+      known_.push_back(found);
+      if (found->dims.elements() != 1) {
+        return refuse_saying(file_.file_name(*found), ": ", tensor, " is ", io::to_string(found->dims),
+                             "; the tower needs one number");
+      }
+      if (auto type = io::storage_of(file_, *found); !type) return refuse(std::move(type.error()));
+      if (io::element_of(*found->type.weights).block_elements != 1) {
+        return refuse_saying(file_.file_name(*found), ": ", tensor, " is no plain number");
+      }
+      dequantise(*found->type.weights, found->bytes.data(), 1, &number);
+      if (std::isnan(number)) return refuse_saying(file_.file_name(*found), ": ", tensor, " is not a number");
+    }
+    auto placed = small_->place(on_, std::span<const float>(&number, 1));
     if (!placed) return refuse(std::move(placed.error()));
     v.data = *placed;
   }

@@ -2,11 +2,13 @@
 ///
 /// Reads the vision_config and audio_config of a unified Gemma 4 (the 12B). As in `load/config.h`, an absent key has the
 /// reference's default, and every other key is used, is known not to touch the arithmetic, or is an error that names it.
-/// The towers of other models are not read yet: those models are their text.
+/// Of the other Gemma 4 it reads the vision_config. The towers of other models are not read yet: those models are their
+/// text.
 ///
-/// Source: transformers 5.23.0, configuration_gemma4_unified.py.
+/// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -31,6 +33,9 @@ struct tower_specs {
 };
 
 namespace detail {
+
+/// More layers than any tower has: what a damaged file may not ask for.
+inline constexpr int most_tower_layers = 256;
 
 [[nodiscard]] inline tower_spec read_patches(config_object& keys, int& soft_tokens) {
   constexpr int most_side = 1 << 10;
@@ -71,6 +76,78 @@ namespace detail {
   return t;
 }
 
+/// Rows of a prompt for a picture: as many of the reference's budgets as find a place, in rows of `side` patches.
+[[nodiscard]] inline int budget_within(int places, int side, int most) {
+  int budget = 0;
+  for (const int one : {70, 140, 280, 560, 1120}) {
+    if (one <= most && one * side <= places) budget = one;
+  }
+  return budget != 0 ? budget : std::max(1, places / side);
+}
+
+/// The vision_config of a Gemma 4 with a picture tower.
+///
+/// most   soft tokens of a picture at most
+[[nodiscard]] inline tower_spec read_gemma4_vision(config_object& keys, std::string& problem, int most, int& soft_tokens) {
+  constexpr int most_side = 1 << 10;
+  const std::string_view type = keys.text("model_type", "gemma4_vision");
+  if (type != "gemma4_vision") {
+    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_vision\"");
+  }
+  const int patch = keys.whole("patch_size", 16, 1, most_side);
+  const int pooled = keys.whole("pooling_kernel_size", 3, 1, 16);
+  const int width = keys.whole("hidden_size", 768, 1, most_width);
+  const int places = keys.whole("position_embedding_size", 10 * 1024, 1, 1 << 20);
+  stage::encoder e;
+  e.layers = keys.whole("num_hidden_layers", 16, 1, most_tower_layers);
+  e.query_heads = keys.whole("num_attention_heads", 12, 1, most_width);
+  e.key_value_heads = keys.whole("num_key_value_heads", 12, 1, most_width);
+  e.head_size = keys.whole("head_dim", 64, 1, most_width);
+  e.hidden = keys.whole("intermediate_size", 3072, 1, most_width);
+  e.norm_eps = keys.positive("rms_norm_eps", 1e-6f);
+  e.clipped = keys.truth("use_clipped_linears", false);
+  e.norms = encoder_norms::sandwich;
+  e.gated = e.qk_norm = e.v_norm = true;
+  e.rope_theta = 100.0f;
+  if (const io::json* rope = keys.object("rope_parameters")) {
+    config_object turning(*rope, keys.path("rope_parameters."), problem);
+    const std::string_view kind = turning.text("rope_type", "axial");
+    if (kind != "axial" && kind != "default") {
+      turning.refuse("rope_type", " is \"" + io::shown(kind) + "\"; expected \"axial\" or \"default\"");
+    }
+    e.rope_theta = turning.positive("rope_theta", 100.0f);
+    turning.finish();
+  }
+  if (e.query_heads % e.key_value_heads != 0) {
+    keys.refuse("num_key_value_heads", " does not divide num_attention_heads, " + std::to_string(e.query_heads));
+  }
+  if (e.head_size % 4 != 0) keys.refuse("head_dim", " is no multiple of 4, so that both axes could turn pairs of it");
+  const bool standardised = keys.truth("standardize", false);
+  const std::string_view activation = keys.text("hidden_activation", "gelu_pytorch_tanh");
+  if (activation != "gelu_pytorch_tanh") {
+    keys.refuse("hidden_activation", " is \"" + io::shown(activation) + "\"; expected \"gelu_pytorch_tanh\"");
+  }
+  keys.only("attention_bias", false);
+  keys.ignore(harmless_keys);
+  keys.ignore({"default_output_length"});
+  keys.only("is_encoder_decoder", false);
+  keys.finish();
+
+  soft_tokens = budget_within(places, pooled, most);
+  tower_spec t;
+  t.then(stage::any_aspect{patch * pooled});
+  t.then(stage::patches{patch});
+  t.then(stage::centred{});
+  t.then(stage::linear{width, false});
+  t.then(stage::per_axis{places});
+  t.then(e);
+  t.then(stage::mean_pooled{pooled});
+  t.then(stage::root_scaled{});
+  if (standardised) t.then(stage::standardised{});
+  t.then(stage::into_text{e.norm_eps});
+  return t;
+}
+
 [[nodiscard]] inline tower_spec read_frames(config_object& keys) {
   const std::string_view type = keys.text("model_type", "gemma4_unified_audio");
   if (type != "gemma4_unified_audio") {
@@ -94,6 +171,20 @@ namespace detail {
   return t;
 }
 
+/// The towers of a Gemma 4 E2B, E4B, 26B-A4B or 31B.
+[[nodiscard]] inline result<tower_specs> read_gemma4_towers(const io::json& document, const std::string& file) {
+  tower_specs out;
+  std::string problem;
+  config_object outer(document, file + ": ", problem);
+  const int most = outer.whole("vision_soft_tokens_per_image", 280, 1, 1 << 20);
+  if (const io::json* vision = outer.object("vision_config")) {
+    config_object keys(*vision, outer.path("vision_config."), problem);
+    out.sees = read_gemma4_vision(keys, problem, most, out.soft_tokens);
+  }
+  if (!problem.empty()) return fail(problem);
+  return out;
+}
+
 }  // namespace detail
 
 /// Reads the towers that a config.json describes. `read_config` reads its text.
@@ -107,6 +198,7 @@ namespace detail {
   if (!document->is_object()) return fail(file, ": is ", detail::shown_json(*document), "; expected an object");
   const io::json* type = document->find("model_type");
   const std::string* said = type == nullptr ? nullptr : type->as<std::string>();
+  if (said != nullptr && *said == "gemma4") return detail::read_gemma4_towers(*document, file);
   if (said == nullptr || *said != "gemma4_unified") return out;
 
   std::string problem;

@@ -44,6 +44,20 @@ template <class Stage>
                                      : "into_text<norm::unweighted_t{" + literal(stage.eps) + "}>";
 }
 
+[[nodiscard]] inline std::string stage_text(const stage::encoder& e) {
+  std::string text = "encoder<layers{" + count_text(e.layers);
+  if (e.norm_eps != 1e-6f) text += ", " + literal(e.norm_eps);
+  text += "}, norm::sandwich<plain_weight>,\n            attention<heads{.query = " + count_text(e.query_heads) +
+          ", .key_value = " + count_text(e.key_value_heads) + "}, head{" + count_text(e.head_size) + "}";
+  if (e.qk_norm) text += ", qk_norm";
+  if (e.v_norm) text += ", v_norm";
+  if (e.query_scale == 1) text += ", unscaled";
+  if (e.rope_theta > 0) text += ", rope_2d{.theta = " + literal(e.rope_theta) + "}";
+  text += ">,\n            feed::gated<gelu_tanh, hidden{" + count_text(e.hidden) + "}>";
+  if (e.clipped) text += ", clipped_linears";
+  return text + ">";
+}
+
 }  // namespace detail
 
 /// A stage as it is written in a list.

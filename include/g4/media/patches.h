@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "g4/media/picture.h"
+#include "g4/tensor/place.h"
 
 namespace g4::media {
 
@@ -31,6 +33,17 @@ namespace g4::media {
     }
   }
   return rows;
+}
+
+/// Where each square lies, in the order of `cut`, counted in squares.
+[[nodiscard]] inline std::vector<place> places_of(const picture& x, std::size_t side) {
+  std::vector<place> places;
+  for (std::size_t row = 0; row < x.height / side; ++row) {
+    for (std::size_t column = 0; column < x.width / side; ++column) {
+      places.push_back({static_cast<std::int32_t>(column), static_cast<std::int32_t>(row)});
+    }
+  }
+  return places;
 }
 
 }  // namespace g4::media

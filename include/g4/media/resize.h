@@ -1,4 +1,4 @@
-/// Another size of a picture, as image libraries make it when they are asked for a bicubic one without aliases.
+/// Another size of a picture, as image libraries make it when they are asked for a smooth one without aliases.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +10,9 @@
 #include "g4/media/picture.h"
 
 namespace g4::media {
+
+/// What pixels are joined by: Keys' cubic, or a triangle.
+enum class joined_by : std::uint8_t { cubic, triangle };
 
 namespace detail {
 
@@ -30,10 +33,10 @@ struct line_weights {
   };
   std::vector<taps> of;
 
-  line_weights(std::size_t from, std::size_t to) : of(to) {
+  line_weights(std::size_t from, std::size_t to, joined_by how = joined_by::cubic) : of(to) {
     const double scale = static_cast<double>(from) / static_cast<double>(to);
-    const double stretch = std::max(scale, 1.0);  // downwards the cubic is as wide as the pixels it joins
-    const double reach = 2 * stretch;
+    const double stretch = std::max(scale, 1.0);  // downwards it is as wide as the pixels it joins
+    const double reach = (how == joined_by::cubic ? 2 : 1) * stretch;
     for (std::size_t i = 0; i < to; ++i) {
       const double centre = (static_cast<double>(i) + 0.5) * scale;
       const auto bound = [&](double x) {
@@ -43,7 +46,8 @@ struct line_weights {
       std::vector<double> parts;
       double sum = 0;
       for (std::size_t p = first; p < end; ++p) {
-        parts.push_back(cubic((static_cast<double>(p) - centre + 0.5) / stretch));
+        const double at = (static_cast<double>(p) - centre + 0.5) / stretch;
+        parts.push_back(how == joined_by::cubic ? cubic(at) : std::max(0.0, 1 - std::abs(at)));
         sum += parts.back();
       }
       of[i].first = first;
@@ -65,16 +69,17 @@ struct line_weights {
 
 /// The picture in height × width pixels, neither nought: columns first, then rows, each rounded to 8 bits.
 ///
-///     y[i] = Σ_p w_i(p) x[p],   w_i(p) ∝ cubic((p + ½ − (i + ½)·s) / max(s, 1)),   s = old size / new size
+///     y[i] = Σ_p w_i(p) x[p],   w_i(p) ∝ f((p + ½ − (i + ½)·s) / max(s, 1)),   s = old size / new size, f what joins them
 ///
-/// Source: Pillow's Image.resize with BICUBIC, which torchvision's resize with antialias follows.
-[[nodiscard]] inline pixels resized(const picture& x, std::size_t height, std::size_t width) {
+/// Source: Pillow's Image.resize with BICUBIC or BILINEAR, which torchvision's resize with antialias follows.
+[[nodiscard]] inline pixels resized(const picture& x, std::size_t height, std::size_t width,
+                                    joined_by how = joined_by::cubic) {
   constexpr std::size_t colours = 3;
   pixels wide{std::vector<std::uint8_t>(x.height * width * colours), x.height, width};
   if (width == x.width) {
     wide.rgb.assign(x.rgb.begin(), x.rgb.end());
   } else {
-    const detail::line_weights across(x.width, width);
+    const detail::line_weights across(x.width, width, how);
     for (std::size_t row = 0; row < x.height; ++row) {
       for (std::size_t i = 0; i < width; ++i) {
         const auto& taps = across.of[i];
@@ -90,7 +95,7 @@ struct line_weights {
   }
   if (height == x.height) return wide;
   pixels out{std::vector<std::uint8_t>(height * width * colours), height, width};
-  const detail::line_weights down(x.height, height);
+  const detail::line_weights down(x.height, height, how);
   const std::size_t line = width * colours;
   std::vector<std::int64_t> sums(line);
   for (std::size_t i = 0; i < height; ++i) {

@@ -31,6 +31,23 @@ void rope(Scalar* x, std::size_t tokens, std::size_t heads, std::size_t d, const
   }
 }
 
+/// Rotates the halves of every head by two sets of angles: pairs (i, i + d/4) of the first half by those of a row's column,
+/// pairs of the second half by those of its row. Each half is turned as `rope` turns a head of d/2.
+///
+/// x          [rows, heads, d]   in place
+/// cos, sin   [rows, 2, d/4]
+/// Source: transformers 5.23.0, apply_multidimensional_rope of modeling_gemma4.py.
+template <class Scalar>
+void rope_2d(Scalar* x, std::size_t rows, std::size_t heads, std::size_t d, const Scalar* cos, const Scalar* sin) {
+  const std::size_t half = d / 2, pairs = d / 4;
+  for (std::size_t t = 0; t < rows; ++t, cos += 2 * pairs, sin += 2 * pairs) {
+    for (std::size_t h = 0; h < heads; ++h, x += d) {
+      rope(x, 1, 1, half, cos, sin);
+      rope(x + half, 1, 1, half, cos + pairs, sin + pairs);
+    }
+  }
+}
+
 /// Cosines and sines of one token's angles.
 ///
 ///     angle[i] = position · frequency[i]

@@ -40,6 +40,39 @@ struct patches {
   }
 };
 
+/// x ↦ 2·(x − ½): colours in 0 … 1 come to lie in −1 … 1.
+inline constexpr struct centred_t {
+  constexpr void describe(tower_spec& t) const { t.then(stage::centred{}); }
+  [[nodiscard]] constexpr flow::grid out(flow::grid in) const { return in; }
+} centred{};
+
+/// The mean of each square of `side` × `side` rows, by their places in the picture.
+struct mean_pooled {
+  int side = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::mean_pooled{side}); }
+  [[nodiscard]] constexpr flow::grid out(flow::grid in) const {  // [P / side², width]
+    return {in.width, side > 0 ? in.multiple / side : 0};
+  }
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.side>{};
+    if constexpr (Self.side > 0) (void)rule::squares_fill_the_grid<In.multiple, Self.side>{};
+  }
+};
+
+/// x ↦ x · √width
+inline constexpr struct scaled_by_root_of_width_t {
+  constexpr void describe(tower_spec& t) const { t.then(stage::root_scaled{}); }
+  [[nodiscard]] constexpr flow::grid out(flow::grid in) const { return in; }
+} scaled_by_root_of_width{};
+
+/// x ↦ (x − bias) · scale, number by number, both learned.
+inline constexpr struct standardised_t {
+  constexpr void describe(tower_spec& t) const { t.then(stage::standardised{}); }
+  [[nodiscard]] constexpr flow::grid out(flow::grid in) const { return in; }
+} standardised{};
+
 namespace positions {
 
 /// x[p] += table[column of p, 0] + table[row of p, 1], for columns and rows below `places`.

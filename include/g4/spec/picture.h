@@ -43,4 +43,39 @@ struct per_axis {
   friend constexpr bool operator==(const per_axis&, const per_axis&) = default;
 };
 
+/// x ↦ 2·(x − ½): what lies in 0 … 1 then lies in −1 … 1.
+struct centred {
+  static constexpr std::string_view word = "centred";
+  template <class Visit>
+  static constexpr void each_field(Visit&&) {}
+  friend constexpr bool operator==(const centred&, const centred&) = default;
+};
+
+/// The mean of each square of `side` × `side` rows.
+struct mean_pooled {
+  int side = 0;
+  static constexpr std::string_view word = "mean_pooled";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"side", &mean_pooled::side});
+  }
+  friend constexpr bool operator==(const mean_pooled&, const mean_pooled&) = default;
+};
+
+/// x ↦ x · √width
+struct root_scaled {
+  static constexpr std::string_view word = "scaled_by_root_of_width";
+  template <class Visit>
+  static constexpr void each_field(Visit&&) {}
+  friend constexpr bool operator==(const root_scaled&, const root_scaled&) = default;
+};
+
+/// x ↦ (x − bias) · scale, number by number, both learned.
+struct standardised {
+  static constexpr std::string_view word = "standardised";
+  template <class Visit>
+  static constexpr void each_field(Visit&&) {}
+  friend constexpr bool operator==(const standardised&, const standardised&) = default;
+};
+
 }  // namespace g4::stage

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <variant>
 
+#include "g4/spec/encoder.h"
 #include "g4/spec/field.h"
 #include "g4/spec/picture.h"
 #include "g4/spec/sound.h"
@@ -56,7 +57,8 @@ struct into_text {
 
 /// A stage of any kind. A new one is a struct like those above, and a name in this list.
 using stage_spec = std::variant<std::monostate, stage::any_aspect, stage::patches, stage::per_axis, stage::waveform,
-                                stage::frames, stage::layer_norm, stage::linear, stage::into_text>;
+                                stage::frames, stage::layer_norm, stage::linear, stage::into_text, stage::centred,
+                                stage::encoder, stage::mean_pooled, stage::root_scaled, stage::standardised>;
 
 /// A tower, complete.
 struct tower_spec {

@@ -94,6 +94,34 @@ class simd : public memory_definitions,
       Kernels::rope({x + first * heads * d, count, heads, d, cos + first * (d / 2), sin + first * (d / 2)});
     });
   }
+  void rope_2d(float* x, std::size_t rows, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
+    each(rows, 2 * heads * d, 1, [&](std::size_t first, std::size_t count) {
+      ops::rope_2d(x + first * heads * d, count, heads, d, cos + first * (d / 2), sin + first * (d / 2));
+    });
+  }
+  void layer_norm(const float* x, const float* weight, const float* bias, std::size_t rows, std::size_t width,
+                  float eps, float* y) {
+    each(rows, 4 * width, 1, [&](std::size_t first, std::size_t count) {
+      ops::layer_norm(x + first * width, weight, bias, count, width, eps, y + first * width);
+    });
+  }
+  void centre(float* x, std::size_t n) {
+    each(n, 1, 64, [&](std::size_t first, std::size_t count) { defined().centre(x + first, count); });
+  }
+  void clamp(float* x, std::size_t n, const float* low, const float* high) {
+    each(n, 1, 64, [&](std::size_t first, std::size_t count) { defined().clamp(x + first, count, low, high); });
+  }
+  void standardise(float* y, const float* bias, const float* scale, std::size_t rows, std::size_t width) {
+    each(rows, width, 1, [&](std::size_t first, std::size_t count) {
+      defined().standardise(y + first * width, bias, scale, count, width);
+    });
+  }
+  void mean_groups(const float* x, const token_id* of, std::size_t groups, std::size_t size, std::size_t width,
+                   float* y) {
+    each(groups, size * width, 1, [&](std::size_t first, std::size_t count) {
+      defined().mean_groups(x, of + first * size, count, size, width, y + first * width);
+    });
+  }
   void gelu_gate(float* gate, const float* up, std::size_t n) {
     each(n, 8, 64, [&](std::size_t first, std::size_t count) { Kernels::gelu_gate(gate + first, up + first, count); });
   }
@@ -139,6 +167,8 @@ class simd : public memory_definitions,
     tasks_.run(items, tasks_.split(items, cost, unit),
                [&](std::size_t first, std::size_t count, std::size_t) { body(first, count); });
   }
+
+  [[nodiscard]] tower_definitions<float>& defined() { return *this; }
 
   void normalise(const g4::cpu::norm_call& call) {
     each(call.tokens, 2 * call.width, 1, [&](std::size_t first, std::size_t count) {

@@ -43,18 +43,42 @@ namespace detail {
   return {"vision.soft_tokens", "embed_vision.embedding_projection", "mm.input_projection"};
 }
 
+/// The picture towers with layers.
+[[nodiscard]] constexpr stage_names encoder_names(const tower_spec& t, std::size_t i) {
+  const stage_spec& is = t.stages[i];
+  const bool ends = i + 1 < t.count && std::holds_alternative<stage::into_text>(t.stages[i + 1]);
+  const char* const shown = ends ? "vision.tower_out" : "";
+  if (std::holds_alternative<stage::linear>(is)) return {"", "vision_tower.patch_embedder.input_proj", "v.patch_embd"};
+  if (std::holds_alternative<stage::per_axis>(is)) {
+    return {"vision.patch_embed", "vision_tower.patch_embedder.position_embedding_table", "v.position_embd"};
+  }
+  if (std::holds_alternative<stage::encoder>(is)) return {"vision.layer", "vision_tower.encoder.", "v."};
+  if (std::holds_alternative<stage::standardised>(is)) return {shown, "vision_tower.", "v."};
+  if (std::holds_alternative<stage::into_text>(is)) {
+    return {"vision.soft_tokens", "embed_vision.embedding_projection", "mm.input_projection"};
+  }
+  return {shown, "", ""};
+}
+
 }  // namespace detail
 
 /// The names of stage `i`.
 [[nodiscard]] constexpr stage_names names_of(const tower_spec& t, std::size_t i) {
+  if (t.find<stage::encoder>().has_value()) return detail::encoder_names(t, i);
   if (t.find<stage::patches>().has_value()) return detail::patch_names(t, i);
   return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
 }
 
 /// What a tower's tensors begin with in a format: nothing else of a file may begin so.
 [[nodiscard]] constexpr std::array<std::string_view, 2> safetensors_rooms(const tower_spec& t) {
+  if (t.find<stage::encoder>().has_value()) return {"vision_tower.", "embed_vision."};
   if (t.find<stage::patches>().has_value()) return {"vision_embedder.", "embed_vision."};
   return {"embed_audio.", "audio_embedder."};
+}
+
+/// Whether a table of places has all columns first and all rows after them: [2, places, width], and not [places, 2, width].
+[[nodiscard]] constexpr bool places_by_axis(const tower_spec& t, bool gguf) {
+  return gguf || t.find<stage::encoder>().has_value();
 }
 
 }  // namespace g4

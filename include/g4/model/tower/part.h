@@ -4,30 +4,26 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+#include <string>
 
 #include "g4/spec/tower.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/pass_row.h"
+#include "g4/tensor/place.h"
 
 namespace g4 {
 
 /// How a stage's tensor is read: a matrix in any storage, a table read row by row, or numbers in float32.
-enum class stage_role : std::uint8_t { matrix, table, numbers, bias };
+/// A bound is one number that may be missing: there is no bound then.
+enum class stage_role : std::uint8_t { matrix, table, numbers, bias, bound };
 
 struct stage_tensor {
-  std::string_view safetensors;  ///< behind the stage's name
-  std::string_view gguf;
+  std::string safetensors;  ///< behind the stage's name
+  std::string gguf;
   stage_role as = stage_role::matrix;
   int rank = 1;
   std::array<int, 3> extents{};       ///< outermost first
   std::array<int, 3> gguf_extents{};  ///< where that format has another order
-};
-
-/// The place of a patch in its picture, in patches.
-struct place {
-  std::int32_t column = 0;
-  std::int32_t row = 0;
 };
 
 /// What a stage runs on: n rows, and memory to work in. All pointers but `places` are of the backend's memory.
@@ -36,6 +32,7 @@ struct stage_pass {
   std::size_t rows = 0;            ///< n
   Scalar* x = nullptr;             ///< what the stage is given, and where it leaves what it makes of it
   Scalar* y = nullptr;             ///< as large as x: a stage that cannot work in place writes here and exchanges the two
+  std::byte* memory = nullptr;     ///< what the stage's `room` asked for
   Scalar* room = nullptr;          ///< one row
   token_id* ids = nullptr;         ///< [n]
   Scalar* out = nullptr;           ///< [n, D of the text]: where the last stage writes

@@ -1,6 +1,7 @@
 /// The stage `positions::per_axis`.
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 #include "g4/model/tower/part.h"
@@ -17,7 +18,8 @@ struct stage_weights<S, In, Text> {
 
   template <class Visit>
   void each(Visit&& visit) {
-    visit(stage_tensor{"", ".weight", stage_role::table, 3, {S.places, 2, In}, {2, S.places, In}}, table);
+    const std::array<int, 3> by_place{S.places, 2, In}, by_axes{2, S.places, In};
+    visit(stage_tensor{"", ".weight", stage_role::table, 3, by_axis ? by_axes : by_place, by_axes}, table);
   }
 
   template <class B>

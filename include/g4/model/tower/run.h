@@ -39,12 +39,48 @@ class soft_rows {
   std::size_t count_ = 0;
 };
 
+namespace detail {
+
+/// Refuses places that are not those of a whole picture, each once, whose sides are multiples of `side`.
+template <int Side>
+[[nodiscard]] result<void> check_squares(std::span<const place> places) {
+  std::size_t across = 0, down = 0;
+  for (const place& p : places) {
+    if (p.column < 0 || p.row < 0) return fail("tower: a patch at column ", p.column, " and row ", p.row);
+    across = std::max(across, static_cast<std::size_t>(p.column) + 1);
+    down = std::max(down, static_cast<std::size_t>(p.row) + 1);
+  }
+  const auto refuse = [&]() -> result<void> {
+    return fail("tower: ", places.size(), " patches in ", across, " columns and ", down,
+                " rows; they must fill the picture, each once, and both sides be multiples of ", Side);
+  };
+  if (across > places.size() || down > places.size() || across * down != places.size()) return refuse();
+  if (across % Side != 0 || down % Side != 0) return refuse();
+  std::vector<bool> taken(places.size());
+  for (const place& p : places) {
+    const std::size_t at = static_cast<std::size_t>(p.row) * across + static_cast<std::size_t>(p.column);
+    if (taken[at]) return refuse();
+    taken[at] = true;
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// Rows that a tower makes of n patches or frames.
+template <Tower T>
+[[nodiscard]] constexpr std::size_t rows_made(std::size_t n) {
+  constexpr auto pooled = T::spec.template find<stage::mean_pooled>();
+  return pooled.has_value() ? n / static_cast<std::size_t>(pooled->side * pooled->side) : n;
+}
+
 /// Runs a tower.
 ///
-///     rows [n, input_width]  →  [n, D]
+///     rows [n, input_width]  →  [n, D], or fewer where the tower pools
 ///
-/// see   is shown what each stage leaves
-/// Fails when there are no rows, a patch has no place or one beyond the table, or the memory cannot be had.
+/// see   is shown what each stage leaves, and what each layer of a stack does
+/// Fails when there are no rows, a patch has no place or one beyond the table, patches that are to be pooled do not fill
+/// the picture, or the memory cannot be had.
 template <Tower T, int Text, TowerBackend B>
 [[nodiscard]] result<soft_rows<B, Text>> run_tower(B& on, const tower_weights<T, Text>& w, const tower_input& in,
                                                    tap<typename B::scalar> see = {}) {
@@ -63,6 +99,11 @@ template <Tower T, int Text, TowerBackend B>
         }
       }
     }
+    if constexpr (T::spec.template find<stage::mean_pooled>().has_value()) {
+      if (auto whole = detail::check_squares<T::spec.template find<stage::mean_pooled>()->side>(in.places); !whole) {
+        return unexpected(std::move(whole.error()));
+      }
+    }
   }
 
   constexpr auto widest = static_cast<std::size_t>(*std::max_element(T::widths.begin(), T::widths.end()));
@@ -71,9 +112,17 @@ template <Tower T, int Text, TowerBackend B>
   const std::size_t y = needed.take(n, widest, sizeof(scalar));
   const std::size_t room = needed.take(widest, sizeof(scalar));
   const std::size_t ids = needed.take(n, sizeof(token_id));
+  std::size_t largest = 0;
+  w.each([&](const stage_names&, const auto& weights) {
+    if constexpr (requires { weights.room(n, sizeof(scalar), on.cache_storage()); }) {
+      largest = std::max(largest, weights.room(n, sizeof(scalar), on.cache_storage()));
+    }
+  });
+  const std::size_t memory = needed.take(largest, 1);
+  const std::size_t made = rows_made<T>(n);
   auto scratch = on.take(needed.total());
   if (!scratch) return unexpected(std::move(scratch.error()));
-  auto out = on.take(n * Text * sizeof(scalar));
+  auto out = on.take(made * Text * sizeof(scalar));
   if (!out) return unexpected(std::move(out.error()));
 
   std::byte* const block = scratch->data();
@@ -81,6 +130,7 @@ template <Tower T, int Text, TowerBackend B>
   stage_pass<scalar> p{n,
                        reinterpret_cast<scalar*>(block + x),
                        reinterpret_cast<scalar*>(block + y),
+                       block + memory,
                        reinterpret_cast<scalar*>(block + room),
                        reinterpret_cast<token_id*>(block + ids),
                        reinterpret_cast<scalar*>(out->data()),
@@ -92,11 +142,20 @@ template <Tower T, int Text, TowerBackend B>
   watcher<B> show(see);
   std::size_t stage = static_cast<std::size_t>(T::first_on_rows);
   w.each([&](const stage_names& names, const auto& weights) {
-    weights.run(on, p);
+    if constexpr (requires { weights.run(on, p, [](int, const scalar*, std::size_t, std::size_t) {}); }) {
+      weights.run(on, p, [&](int layer, const scalar* left, std::size_t rows, std::size_t width) {
+        show(on, names.shown, layer, left, rows, width);
+      });
+      ++stage;
+      return;
+    } else {
+      weights.run(on, p);
+    }
     const auto behind = static_cast<std::size_t>(T::widths[++stage]);  // 0 behind the last: the text's
-    show(on, names.shown, -1, behind != 0 ? p.x : p.out, n, behind != 0 ? behind : Text);
+    if (*names.shown == 0) return;  // a stage between two that are looked at
+    show(on, names.shown, -1, behind != 0 ? p.x : p.out, p.rows, behind != 0 ? behind : Text);
   });
-  return soft_rows<B, Text>(std::move(*out), n);
+  return soft_rows<B, Text>(std::move(*out), made);
 }
 
 }  // namespace g4

@@ -7,12 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "g4/model/tower/encoder.h"
 #include "g4/model/tower/into_text.h"
 #include "g4/model/tower/layer_norm.h"
 #include "g4/model/tower/linear.h"
 #include "g4/model/tower/names.h"
 #include "g4/model/tower/part.h"
 #include "g4/model/tower/per_axis.h"
+#include "g4/model/tower/small_stages.h"
 #include "g4/model/tower/tower.h"
 
 namespace g4 {

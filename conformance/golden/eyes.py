@@ -1,0 +1,87 @@
+"""Pictures through the tower of Gemma 4: their inputs, what each stage of it makes of them, and mistakes in those."""
+
+import numpy as np
+import torch
+
+from . import folder, media, reference
+
+
+def config_of(row):
+    return {"vision_config": {"model_type": "gemma4_vision", "max_position_embeddings": 64, **row.media["vision"]}}
+
+
+def layout(row, ids):
+    """`ids` with a place for every soft token of each picture, and the type of each position."""
+    side = row.media["vision"]["pooling_kernel_size"]
+    ids, out, types = ids.tolist(), [], []
+    step = len(ids) // (len(row.media["pictures"]) + 1)
+    for i, (columns, rows) in enumerate(row.media["pictures"]):
+        text, count = ids[i * step:(i + 1) * step], columns * rows // side**2
+        out += [*text, 176, *[178] * count, 177]
+        types += [0] * (len(text) + 1) + [1] * count + [0]
+    text = ids[len(row.media["pictures"]) * step:]
+    return torch.tensor(out + text), torch.tensor(types + [0] * len(text))
+
+
+def inputs(row):
+    """Patches in 0 … 1 with their places, padded as the processor pads them."""
+    rng = np.random.default_rng([row.seed, 11])
+    width, most = 3 * row.media["vision"]["patch_size"]**2, row.media["padded_patches"]
+    pixels, places = [], []
+    for columns, rows in row.media["pictures"]:
+        patches, at = np.zeros((most, width), np.float32), np.full((most, 2), -1)
+        patches[:columns * rows] = np.round(rng.uniform(0, 255, (columns * rows, width))) / np.float32(255)
+        at[:columns * rows] = [(x, y) for y in range(rows) for x in range(columns)]
+        pixels.append(patches)
+        places.append(at)
+    return {"pixel_values": torch.from_numpy(np.stack(pixels)), "image_position_ids": torch.from_numpy(np.stack(places))}
+
+
+def forward(model, ids, types, pictures, dtype=torch.float32):
+    """All taps of one pass, those of the tower too."""
+    pictures = {k: v.to(dtype) if v.dtype.is_floating_point else v for k, v in pictures.items()}
+    valid = (pictures["image_position_ids"] >= 0).all(-1)
+    kept, tower = {}, model.model.vision_tower
+    padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
+    first = lambda out: out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)  # noqa: E731
+    watched = [("patch_embed", tower.patch_embedder, padded), ("tower_out", tower, lambda x: x),
+               ("soft_tokens", model.model.embed_vision, lambda x: x)]
+    watched[1:1] = [(f"layer.{i}", layer, padded) for i, layer in enumerate(tower.encoder.layers)]
+    handles = [module.register_forward_hook(
+        lambda m, a, out, name=name, shape=shape: kept.update({f"vision.{name}": shape(first(out)).clone()}))
+        for name, module, shape in watched]
+    try:
+        values = reference.forward(model, ids, token_types=types, dtype=dtype, **pictures)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {**kept, **values}
+
+
+def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
+    model, wide = reference.load(out), reference.load(out, torch.float64)
+    ids, types = layout(row, ids)
+    pictures = inputs(row)
+    expected = folder.Expected()
+    expected.input("input_ids", ids)
+    expected.input("mm_token_type_ids", types)
+    expected.input("image_position_ids", pictures["image_position_ids"])
+    expected.tensors["pixel_values"] = pictures["pixel_values"]
+    expected.inputs["pixel_values"] = {"shape": list(pictures["pixel_values"].shape), "dtype": "F32"}
+    expected.all(forward(model, ids, types, pictures), forward(wide, ids, types, pictures, torch.float64))
+    tight(expected)
+    chosen, logits = media.greedy(model, ids, row.new, types, pictures)
+    margin = float(top2(logits).min())
+    if margin < margin_wanted:
+        raise unsuitable(f"margin {margin:.4f}")
+    if len(set(chosen.tolist())) < row.new // 3:
+        raise unsuitable("the continuation repeats itself")
+    exactly, exact_logits = media.greedy(wide, ids, row.new, types, pictures, torch.float64)
+    if not torch.equal(chosen, exactly):
+        raise unsuitable("float64 chooses other ids")
+    expected.exact("greedy_ids", chosen)
+    expected.real("greedy_logits", logits, exact_logits)
+    checks = {"greedy_ids_equal_in_float64": True, "greedy_min_top2_margin": folder.digits(margin, 4),
+              "greedy_distinct_ids": len(set(chosen.tolist())),
+              "mistakes": caught(row, out, lambda m: forward(m, ids, types, pictures), expected.outputs, True)}
+    return expected, checks

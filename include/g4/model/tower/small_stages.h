@@ -1,0 +1,82 @@
+/// The stages of pictures that are one operation each: `centred`, `mean_pooled`, `scaled_by_root_of_width`, `standardised`.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "g4/model/tower/part.h"
+
+namespace g4 {
+
+/// x = 2·(x − ½)
+template <stage::centred S, int In, int Text>
+struct stage_weights<S, In, Text> {
+  template <class Visit>
+  void each(Visit&&) {}
+
+  template <class B>
+  void run(B& on, stage_pass<typename B::scalar>& p) const {
+    on.centre(p.x, p.rows * In);
+  }
+};
+
+/// y[s] = mean over the side² rows whose patches lie in square s; squares stand in the order of reading.
+///
+/// Source: transformers 5.23.0, Gemma4VisionPooler of modeling_gemma4.py; Gemma3MultiModalProjector of modeling_gemma3.py.
+template <stage::mean_pooled S, int In, int Text>
+struct stage_weights<S, In, Text> {
+  template <class Visit>
+  void each(Visit&&) {}
+
+  template <class B>
+  void run(B& on, stage_pass<typename B::scalar>& p) const {
+    constexpr auto side = static_cast<std::size_t>(S.side);
+    std::int32_t most = 0;
+    for (std::size_t i = 0; i < p.rows; ++i) most = std::max(most, p.places[i].column);
+    const std::size_t across = (static_cast<std::size_t>(most) + 1) / side;
+    for (std::size_t i = 0; i < p.rows; ++i) {
+      const auto column = static_cast<std::size_t>(p.places[i].column), row = static_cast<std::size_t>(p.places[i].row);
+      const std::size_t square = row / side * across + column / side;
+      p.host_ids[square * side * side + row % side * side + column % side] = static_cast<token_id>(i);
+    }
+    on.put(p.host_ids, p.rows, p.ids);
+    p.rows /= side * side;
+    on.mean_groups(p.x, p.ids, p.rows, side * side, In, p.y);
+    std::swap(p.x, p.y);
+  }
+};
+
+/// x = x · √width
+template <stage::root_scaled S, int In, int Text>
+struct stage_weights<S, In, Text> {
+  template <class Visit>
+  void each(Visit&&) {}
+
+  template <class B>
+  void run(B& on, stage_pass<typename B::scalar>& p) const {
+    using scalar = typename B::scalar;
+    on.scale(p.x, p.rows * In, static_cast<scalar>(std::sqrt(static_cast<double>(In))));
+  }
+};
+
+/// x = (x − bias) · scale
+template <stage::standardised S, int In, int Text>
+struct stage_weights<S, In, Text> {
+  vector<In> bias, scale;
+
+  template <class Visit>
+  void each(Visit&& visit) {
+    visit(stage_tensor{"std_bias", "std_bias", stage_role::bias, 1, {In}}, bias);
+    visit(stage_tensor{"std_scale", "std_scale", stage_role::numbers, 1, {In}}, scale);
+  }
+
+  template <class B>
+  void run(B& on, stage_pass<typename B::scalar>& p) const {
+    on.standardise(p.x, bias.data, scale.data, p.rows, In);
+  }
+};
+
+}  // namespace g4
