@@ -206,8 +206,8 @@ TEST(gguf_config, of_gemma_3n_keeps_twenty_layers_with_keys_where_no_key_says_so
 }
 
 TEST(gguf_config, of_gemma_4_lets_images_see_themselves_where_there_are_no_per_layer_embeddings) {
-  EXPECT_EQ(spec_of(header_of(gemma4_31b::spec)).sees, visibility::images_on_local);
-  EXPECT_EQ(spec_of(header_of(gemma4_e4b::spec)).sees, visibility::causal);
+  EXPECT_EQ(spec_of(header_of(gemma4_31b::text::spec)).sees, visibility::images_on_local);
+  EXPECT_EQ(spec_of(header_of(gemma4_e4b::text::spec)).sees, visibility::causal);
 }
 
 TEST(gguf_config, with_a_head_of_its_own_is_not_tied) {
@@ -217,7 +217,7 @@ TEST(gguf_config, with_a_head_of_its_own_is_not_tied) {
 }
 
 TEST(gguf_config, knows_the_turning_pairs_from_the_rope_divisors) {
-  header h = header_of(gemma4_31b::spec);
+  header h = header_of(gemma4_31b::text::spec);
   for (std::size_t i = 0; i < h.divisors.size(); ++i) h.divisors[i] = i < 128 ? 1.0f : 1e30f;
   EXPECT_EQ(spec_of(std::move(h)).layer[5].rope.fraction, 0.5f);
 }
@@ -245,11 +245,11 @@ TEST(gguf_config_refusals, with_their_sentences) {
       {"too deep", changed(gemma3_270m::spec, "block_count", 129),
        "gemma3.block_count is 129; expected a whole number from 1 to 128"},
       {"no width", changed(gemma3_270m::spec, "embedding_length", 0), "gemma3.embedding_length is 0; expected"},
-      {"no window", without(gemma4_e2b::spec, "attention.sliding_window"),
+      {"no window", without(gemma4_e2b::text::spec, "attention.sliding_window"),
        "the key gemma4.attention.sliding_window is missing"},
-      {"no pattern", without(gemma4_e2b::spec, "attention.sliding_window_pattern"),
+      {"no pattern", without(gemma4_e2b::text::spec, "attention.sliding_window_pattern"),
        "gemma4.attention.sliding_window_pattern is missing; expected a list of bools"},
-      {"another value size", changed(gemma4_e2b::spec, "attention.value_length", 128),
+      {"another value size", changed(gemma4_e2b::text::spec, "attention.value_length", 128),
        "gemma4.attention.value_length is not the key length"},
       {"heads that do not divide", changed(gemma3_1b::spec, "attention.head_count_kv", 3),
        "query heads must be a multiple of key/value heads, so that every group shares one key; layer 0 has 4 and 3"},
@@ -261,11 +261,11 @@ TEST(gguf_config_refusals, with_their_sentences) {
          return h;
        },
        "attention.value_length is not the key length"},
-      {"more shared layers than there are", changed(gemma4_e2b::spec, "attention.shared_kv_layers", 36),
+      {"more shared layers than there are", changed(gemma4_e2b::text::spec, "attention.shared_kv_layers", 36),
        "gemma4.attention.shared_kv_layers is 36; expected"},
       {"too few widths",
        [] {
-         header h = header_of(gemma4_e2b::spec, "feed_forward_length");
+         header h = header_of(gemma4_e2b::text::spec, "feed_forward_length");
          h.leave_out.clear();
          h.u32s("feed_forward_length", {1, 2, 3});
          return h;
@@ -280,12 +280,12 @@ TEST(gguf_config_refusals, with_their_sentences) {
        "gemma3.rope.scaling.type is \"yarn\"; expected \"none\" or \"linear\""},
       {"no epsilon", without(gemma3_270m::spec, "attention.layer_norm_rms_epsilon"),
        "the key gemma3.attention.layer_norm_rms_epsilon is missing"},
-      {"too many experts chosen", changed(gemma4_26b_a4b::spec, "expert_used_count", 129),
+      {"too many experts chosen", changed(gemma4_26b_a4b::text::spec, "expert_used_count", 129),
        "a router chooses at least one expert and at most all of them; it chooses 129 of 128"},
       {"another active stream", changed(gemma3n_e2b::spec, "altup.active_idx", 1), "gemma3n.altup.active_idx is not 0"},
       {"divisors that are no switch",
        [] {
-         header h = header_of(gemma4_31b::spec);
+         header h = header_of(gemma4_31b::text::spec);
          h.divisors[200] = 8;
          return h;
        },

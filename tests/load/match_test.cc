@@ -19,7 +19,7 @@ static_assert(variant_name<gemma3_270m>() == "gemma3_270m");
 static_assert(variant_name<gemma4_26b_a4b_assistant>() == "gemma4_26b_a4b_assistant");
 
 TEST(differences, between_a_variant_and_itself_are_none) {
-  EXPECT_EQ(differences(gemma4_e2b::spec, gemma4_e2b::spec), lines{});
+  EXPECT_EQ(differences(gemma4_e2b::text::spec, gemma4_e2b::text::spec), lines{});
 }
 
 TEST(differences, in_one_number_name_it) {
@@ -44,13 +44,13 @@ TEST(differences, in_several_layers_share_a_line) {
 }
 
 TEST(differences, in_choices_read_as_words) {
-  text_spec file = gemma4_e2b::spec;
+  text_spec file = gemma4_e2b::text::spec;
   file.sees = visibility::images_on_local;
   file.tied_head = false;
   file.layer[4].rope.fraction = 0.5f;
   file.logit_cap = 0;
   EXPECT_EQ(
-      differences(file, gemma4_e2b::spec, "gemma4_e2b"),
+      differences(file, gemma4_e2b::text::spec, "gemma4_e2b"),
       (lines{
           "attention mask: the file has images see themselves in local layers, gemma4_e2b has causal",
           "tied head: the file has no, gemma4_e2b has yes",
@@ -74,7 +74,7 @@ void change(maybe<Part>& x) {
 }
 
 TEST(differences, in_any_single_field_are_noticed) {
-  for (const text_spec* variant : {&gemma4_e2b::spec, &gemma3n_e2b::spec, &gemma4_26b_a4b::spec}) {
+  for (const text_spec* variant : {&gemma4_e2b::text::spec, &gemma3n_e2b::spec, &gemma4_26b_a4b::text::spec}) {
     text_spec::each_field([&](const auto& f) {
       text_spec file = *variant;
       change(file.*f.member);
@@ -108,21 +108,21 @@ void each_field_of(maybe<Part> text_spec::* member, const text_spec& variant) {
 }
 
 TEST(differences, in_any_field_of_a_part_are_noticed) {
-  each_field_of(&stack_spec::experts, gemma4_26b_a4b::spec);
+  each_field_of(&stack_spec::experts, gemma4_26b_a4b::text::spec);
   each_field_of(&stack_spec::altup, gemma3n_e2b::spec);
   each_field_of(&stack_spec::laurel, gemma3n_e2b::spec);
-  each_field_of(&stack_spec::per_layer, gemma4_e2b::spec);
+  each_field_of(&stack_spec::per_layer, gemma4_e2b::text::spec);
   each_field_of(&text_spec::target, gemma4_e2b_assistant::spec);
   each_field_of(&text_spec::clusters, gemma4_e2b_assistant::spec);
 }
 
 TEST(differences, in_a_part_read_as_a_whole) {
-  text_spec file = gemma4_26b_a4b::spec;
+  text_spec file = gemma4_26b_a4b::text::spec;
   file.experts = experts_spec{128, 4, 704};
-  EXPECT_EQ(differences(file, gemma4_26b_a4b::spec, "gemma4_26b_a4b"),
+  EXPECT_EQ(differences(file, gemma4_26b_a4b::text::spec, "gemma4_26b_a4b"),
             (lines{"experts: the file has count 128, chosen 4, width 704, gemma4_26b_a4b has count 128, chosen 8, width 704"}));
   file.experts = {};
-  EXPECT_EQ(differences(file, gemma4_26b_a4b::spec, "gemma4_26b_a4b"),
+  EXPECT_EQ(differences(file, gemma4_26b_a4b::text::spec, "gemma4_26b_a4b"),
             (lines{"experts: the file has none, gemma4_26b_a4b has count 128, chosen 8, width 704"}));
 }
 
@@ -189,7 +189,7 @@ TEST(nearest, variant_of_a_released_file_is_that_variant) {
 TEST(nearest, variant_of_another_model_comes_with_what_is_different) {
   const auto file = small("g4_dense");
   ASSERT_TRUE(file);
-  const nearest_variant found = nearest<gemma3_270m, gemma4_31b, gemma4_e2b>(*file);
+  const nearest_variant found = nearest<gemma3_270m, gemma4_31b::text, gemma4_e2b::text>(*file);
   EXPECT_EQ(found.name, "gemma4_31b");
   EXPECT_EQ(found.index, 1u);
   EXPECT_EQ(found.differences.front(), "layers: the file has 6, gemma4_31b has 60");

@@ -9,6 +9,8 @@
 #include "g4/load/model_source.h"
 #include "g4/load/tower_text.h"
 #include "g4/variants/gemma4_12b.h"
+#include "g4/variants/gemma4_26b_a4b.h"
+#include "g4/variants/gemma4_e2b.h"
 #include "tests/load/configs.h"
 
 namespace g4::load {
@@ -35,6 +37,69 @@ TEST(towers, of_the_12b_in_the_defaults) {
   EXPECT_TRUE(*t.sees == gemma4_patches::spec);
   EXPECT_TRUE(*t.hears == gemma4_frames::spec);
   EXPECT_EQ(t.soft_tokens, gemma4_12b::seeing::budget.most);
+}
+
+/// The config.json of a Gemma 4 with a picture tower, as it is released.
+std::string seeing(const std::string& vision) {
+  return R"({"model_type": "gemma4", "text_config": {}, "audio_config": null, "vision_config": {)" + vision + "}}";
+}
+constexpr const char* released_small =
+    R"("model_type": "gemma4_vision", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 16,
+       "num_attention_heads": 12, "num_key_value_heads": 12, "head_dim": 64, "patch_size": 16, "pooling_kernel_size": 3,
+       "position_embedding_size": 10240, "rms_norm_eps": 1e-06, "hidden_activation": "gelu_pytorch_tanh",
+       "rope_parameters": {"rope_theta": 100.0, "rope_type": "default"}, "standardize": false,
+       "use_clipped_linears": true, "attention_bias": false, "attention_dropout": 0.0)";
+constexpr const char* released_large =
+    R"("hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16,
+       "num_key_value_heads": 16, "head_dim": 72, "standardize": true)";
+
+TEST(towers, of_the_released_gemma4) {
+  const tower_specs small = towers_of(seeing(released_small)), large = towers_of(seeing(released_large));
+  ASSERT_TRUE(small.sees && large.sees);
+  EXPECT_TRUE(*small.sees == gemma4_vit_small::spec) << tower_source(*small.sees, "found");
+  EXPECT_TRUE(*large.sees == gemma4_vit_large::spec) << tower_source(*large.sees, "found");
+  EXPECT_FALSE(small.hears);
+  EXPECT_EQ(small.soft_tokens, gemma4_e2b::seeing::budget.most);
+  EXPECT_EQ(large.soft_tokens, gemma4_26b_a4b::seeing::budget.most);
+  EXPECT_FALSE(towers_of(R"({"model_type": "gemma4", "text_config": {}, "vision_config": null})").any());
+}
+
+TEST(towers, of_a_small_gemma4) {
+  const tower_specs t = towers_of(seeing(
+      R"("hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "head_dim": 12, "patch_size": 2, "pooling_kernel_size": 2,
+         "position_embedding_size": 9, "rms_norm_eps": 1e-5, "rope_parameters": {"rope_theta": 50})"));
+  ASSERT_TRUE(t.sees);
+  const auto e = t.sees->find<stage::encoder>();
+  EXPECT_EQ(e->layers, 2);
+  EXPECT_EQ(e->query_heads, 4);
+  EXPECT_EQ(e->key_value_heads, 2);
+  EXPECT_EQ(e->head_size, 12);
+  EXPECT_EQ(e->hidden, 28);
+  EXPECT_EQ(e->rope_theta, 50.0f);
+  EXPECT_EQ(e->norm_eps, 1e-5f);
+  EXPECT_EQ(t.sees->find<stage::any_aspect>()->side, 4);
+  EXPECT_EQ(t.sees->find<stage::mean_pooled>()->side, 2);
+  EXPECT_EQ(t.sees->find<stage::into_text>()->eps, 1e-5f);
+  EXPECT_EQ(t.soft_tokens, 4);  // as many as find a place in one row
+}
+
+TEST(towers, of_gemma4_refused_where_a_key_would_change_the_arithmetic) {
+  EXPECT_EQ(refusal_of(seeing(R"("hidden_activation": "relu")")),
+            "config.json: vision_config.hidden_activation is \"relu\"; expected \"gelu_pytorch_tanh\"");
+  EXPECT_EQ(refusal_of(seeing(R"("num_key_value_heads": 5)")),
+            "config.json: vision_config.num_key_value_heads does not divide num_attention_heads, 12");
+  EXPECT_EQ(refusal_of(seeing(R"("head_dim": 6)")),
+            "config.json: vision_config.head_dim is no multiple of 4, so that both axes could turn pairs of it");
+  EXPECT_EQ(refusal_of(seeing(R"("rope_parameters": {"rope_type": "yarn"})")),
+            "config.json: vision_config.rope_parameters.rope_type is \"yarn\"; expected \"axial\" or \"default\"");
+  EXPECT_EQ(refusal_of(seeing(R"("num_hidden_layers": 100000)")),
+            "config.json: vision_config.num_hidden_layers is 100000; expected a whole number from 1 to 256");
+  EXPECT_EQ(refusal_of(seeing(R"("spatial_merge": 2)")),
+            "config.json: vision_config.spatial_merge is a key that g4 does not know; it may change the arithmetic, so "
+            "the model is refused");
+  EXPECT_EQ(refusal_of(seeing(R"("attention_bias": true)")),
+            "config.json: vision_config.attention_bias is true; expected false");
 }
 
 TEST(towers, of_a_small_model) {
@@ -94,6 +159,13 @@ TEST(stage_text, as_a_variant_writes_it) {
   EXPECT_EQ(written(gemma4_frames::spec),
             (std::vector<std::string>{"sound::waveform{.rate = 16'000}", "frames{.samples = 640}",
                                       "into_text<norm::unweighted>"}));
+  EXPECT_EQ(stage_text(gemma4_vit_small::spec.stages[5]),
+            "encoder<layers{16}, norm::sandwich<plain_weight>,\n"
+            "            attention<heads{.query = 12, .key_value = 12}, head{64}, qk_norm, v_norm, unscaled, "
+            "rope_2d{.theta = 100}>,\n"
+            "            feed::gated<gelu_tanh, hidden{3072}>, clipped_linears>");
+  EXPECT_EQ(stage_text(stage::mean_pooled{3}), "mean_pooled{.side = 3}");
+  EXPECT_EQ(stage_text(stage::standardised{}), "standardised");
   EXPECT_EQ(stage_text(stage::into_text{1e-5f}), "into_text<norm::unweighted_t{1e-5f}>");
   EXPECT_EQ(stage_text(stage::layer_norm{1e-6f}), "norm::layer_t{1e-6f}");
   EXPECT_EQ(stage_text(stage::linear{64, false}), "embed::linear<width{64}>");

@@ -143,11 +143,11 @@ TEST(tensors, of_gemma_3n) {
   agrees<gemma3n_e4b>("gemma3n_e4b");
 }
 TEST(tensors, of_gemma_4) {
-  agrees<gemma4_e2b>("gemma4_e2b");
-  agrees<gemma4_e4b>("gemma4_e4b");
+  agrees<gemma4_e2b::text>("gemma4_e2b");
+  agrees<gemma4_e4b::text>("gemma4_e4b");
   agrees<gemma4_12b::text>("gemma4_12b");
-  agrees<gemma4_26b_a4b>("gemma4_26b_a4b");
-  agrees<gemma4_31b>("gemma4_31b");
+  agrees<gemma4_26b_a4b::text>("gemma4_26b_a4b");
+  agrees<gemma4_31b::text>("gemma4_31b");
 }
 TEST(tensors, of_the_drafters) {
   agrees<gemma4_e2b_assistant>("gemma4_e2b_assistant");
@@ -170,14 +170,14 @@ static_assert(layer(gemma3_4b::spec, 5).rope == rope_spec{1e6f, 8, 1} &&
               layer(gemma3_4b::spec, 4).rope == rope_spec{1e4f, 1, 1});
 
 // Gemma 4: the last layer is global, and the sharing layers read the last of their reach that makes keys.
-static_assert(layer(gemma4_e2b::spec, 34).sees == reach::global && layer(gemma4_e4b::spec, 41).sees == reach::global);
-static_assert(producer(gemma4_e2b::spec, 15) == 13 && producer(gemma4_e2b::spec, 33) == 13 &&
-              producer(gemma4_e2b::spec, 34) == 14);
-static_assert(producer(gemma4_e4b::spec, 24) == 22 && producer(gemma4_e4b::spec, 41) == 23);
+static_assert(layer(gemma4_e2b::text::spec, 34).sees == reach::global && layer(gemma4_e4b::text::spec, 41).sees == reach::global);
+static_assert(producer(gemma4_e2b::text::spec, 15) == 13 && producer(gemma4_e2b::text::spec, 33) == 13 &&
+              producer(gemma4_e2b::text::spec, 34) == 14);
+static_assert(producer(gemma4_e4b::text::spec, 24) == 22 && producer(gemma4_e4b::text::spec, 41) == 23);
 static_assert(producer(gemma3n_e2b::spec, 29) == 19 && producer(gemma3n_e4b::spec, 33) == 18 &&
               producer(gemma3n_e4b::spec, 34) == 19);
-static_assert(layer(gemma4_e2b::spec, 14).hidden == 6144 && layer(gemma4_e2b::spec, 15).hidden == 12'288);
-static_assert(layer(gemma4_31b::spec, 5).key_is_value && !layer(gemma4_31b::spec, 4).key_is_value);
+static_assert(layer(gemma4_e2b::text::spec, 14).hidden == 6144 && layer(gemma4_e2b::text::spec, 15).hidden == 12'288);
+static_assert(layer(gemma4_31b::text::spec, 5).key_is_value && !layer(gemma4_31b::text::spec, 4).key_is_value);
 static_assert(layer(gemma4_12b::text::spec, 5).key_value_heads == 1 &&
               layer(gemma4_12b::text::spec, 4).key_value_heads == 8);
 
@@ -190,13 +190,13 @@ static_assert(gemma4_31b_assistant::producer(0) == 58 && gemma4_31b_assistant::p
 static_assert(gemma4_12b_assistant::spec.target->width == 3840 && gemma4_12b_assistant::spec.is_drafter());
 
 // Windows: W keys, itself included; an encoder's are counted to each side.
-static_assert(layer(gemma4_e2b::spec, 0).keys == key_span{511, 0} &&
-              layer(gemma4_31b::spec, 0).keys == key_span{1023, 0});
+static_assert(layer(gemma4_e2b::text::spec, 0).keys == key_span{511, 0} &&
+              layer(gemma4_31b::text::spec, 0).keys == key_span{1023, 0});
 static_assert(layer(embeddinggemma_300m::spec, 0).keys == key_span{256, 256});
 static_assert(layer(embeddinggemma_300m::spec, 5).keys == key_span{key_span::unbounded, key_span::unbounded});
 
 // Code is made per kind of layer, and no model has many.
-static_assert(gemma3_27b::kinds.count == 2 && gemma4_e2b::kinds.count == 4 && gemma4_26b_a4b::kinds.count == 2);
+static_assert(gemma3_27b::kinds.count == 2 && gemma4_e2b::text::kinds.count == 4 && gemma4_26b_a4b::text::kinds.count == 2);
 static_assert(gemma3n_e4b::kinds.count == 6 && gemma4_e2b_assistant::kinds.count == 2);
 
 TEST(parameters, of_the_text_models_are_those_of_the_model_cards) {

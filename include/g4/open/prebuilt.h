@@ -28,11 +28,11 @@ extern template opened_model open_as<gemma3_12b>(const checkpoint&, backend::cpu
 extern template opened_model open_as<gemma3_27b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3n_e2b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3n_e4b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma4_e2b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma4_e4b>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma4_e2b::text>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma4_e4b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_12b::text>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma4_26b_a4b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma4_31b>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma4_26b_a4b::text>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma4_31b::text>(const checkpoint&, backend::cpu&, const open_options&);
 
 extern template opened_drafter open_drafter_as<gemma4_e2b_assistant>(const checkpoint&, const any_session&,
     backend::cpu&, const open_options&);

@@ -1,12 +1,13 @@
-/// Gemma 4 31B, the text model.
+/// Gemma 4 31B: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/gemma4_vit_large.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-4-31B.
-struct gemma4_31b : transformer<
+struct gemma4_31b_text : transformer<
     shape{.layers = 60, .width = 5376, .vocab = 262'144},
     embed::tied_scaled,
     norm::sandwich<plain_weight>,
@@ -17,5 +18,13 @@ struct gemma4_31b : transformer<
     layer_scalar,
     image_mask::bidirectional_on_local,
     logits::soft_cap{30}> {};
+
+/// Text and pictures; `gemma4_31b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-4-31B.
+struct gemma4_31b : multimodal<
+    gemma4_31b_text,
+    sees<gemma4_vit_large, soft_tokens{.most = 280}, marked{"<|image>", "<|image|>", "<image|>"}>,
+    turns::gemma4<>> {};
 
 }  // namespace g4

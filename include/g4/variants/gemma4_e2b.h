@@ -1,12 +1,13 @@
-/// Gemma 4 E2B, the text model.
+/// Gemma 4 E2B: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/gemma4_vit_small.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-4-E2B. Layers 15 to 34 read the keys and values of layers 13 (local) and 14 (global).
-struct gemma4_e2b : transformer<
+struct gemma4_e2b_text : transformer<
     shape{.layers = 35, .width = 1536, .vocab = 262'144},
     embed::tied_scaled,
     norm::sandwich<plain_weight>,
@@ -18,5 +19,13 @@ struct gemma4_e2b : transformer<
     per_layer_embedding{.width = 256, .vocab = 262'144},
     layer_scalar,
     logits::soft_cap{30}> {};
+
+/// Text and pictures; `gemma4_e2b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-4-E2B.
+struct gemma4_e2b : multimodal<
+    gemma4_e2b_text,
+    sees<gemma4_vit_small, soft_tokens{.most = 280}, marked{"<|image>", "<|image|>", "<image|>"}>,
+    turns::gemma4<turns::gemma4_form{.empty_thought = false}>> {};
 
 }  // namespace g4

@@ -1,12 +1,13 @@
-/// Gemma 4 E4B, the text model.
+/// Gemma 4 E4B: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/gemma4_vit_small.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-4-E4B. Layers 24 to 41 read the keys and values of layers 22 (local) and 23 (global).
-struct gemma4_e4b : transformer<
+struct gemma4_e4b_text : transformer<
     shape{.layers = 42, .width = 2560, .vocab = 262'144},
     embed::tied_scaled,
     norm::sandwich<plain_weight>,
@@ -18,5 +19,13 @@ struct gemma4_e4b : transformer<
     per_layer_embedding{.width = 256, .vocab = 262'144},
     layer_scalar,
     logits::soft_cap{30}> {};
+
+/// Text and pictures; `gemma4_e4b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-4-E4B.
+struct gemma4_e4b : multimodal<
+    gemma4_e4b_text,
+    sees<gemma4_vit_small, soft_tokens{.most = 280}, marked{"<|image>", "<|image|>", "<image|>"}>,
+    turns::gemma4<turns::gemma4_form{.empty_thought = false}>> {};
 
 }  // namespace g4
