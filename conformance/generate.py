@@ -125,6 +125,14 @@ CASES = {
         gemma3(num_hidden_layers=8, hidden_size=44, intermediate_size=40, num_attention_heads=4,
                num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=11, sliding_window=8, factor=8.0),
         305, like="gemma-3-27b", family="gemma3", spelling="published"),
+    "gemma3-eyes": Case(
+        "the picture tower of Gemma 3 with its projector, whole pictures of one size", "Gemma3ForConditionalGeneration",
+        gemma3(num_hidden_layers=4, period=4, hidden_size=28, intermediate_size=40, num_attention_heads=4,
+               num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=8, sliding_window=8),
+        316, like="gemma-3-4b", family="gemma3", kind="eyes", nested="gemma3", prompt=18,
+        media=dict(vision=dict(hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=3,
+                               image_size=12, patch_size=2),
+                   pictures=((6, 6), (6, 6)), pooled=2, tokens=9)),
     "gemma3-odd": Case(
         "final soft-cap, biases in attention, untied head, every third layer full, odd sizes; float32 checkpoint", G3,
         gemma3(num_hidden_layers=5, period=3, hidden_size=30, intermediate_size=38, num_attention_heads=6,

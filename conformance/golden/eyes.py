@@ -1,4 +1,4 @@
-"""Pictures through the tower of Gemma 4: their inputs, what each stage of it makes of them, and mistakes in those."""
+"""Pictures through the towers of Gemma 3 and 4: their inputs, what each stage of it makes of them, and mistakes in those."""
 
 import numpy as np
 import torch
@@ -7,12 +7,16 @@ from . import folder, media, reference
 
 
 def config_of(row):
+    if row.family == "gemma3":
+        return {"vision_config": {"model_type": "siglip_vision_model", "vision_use_head": False, **row.media["vision"]},
+                "mm_tokens_per_image": row.media["tokens"],
+                "boi_token_index": 176, "eoi_token_index": 177, "image_token_index": 178}
     return {"vision_config": {"model_type": "gemma4_vision", "max_position_embeddings": 64, **row.media["vision"]}}
 
 
 def layout(row, ids):
     """`ids` with a place for every soft token of each picture, and the type of each position."""
-    side = row.media["vision"]["pooling_kernel_size"]
+    side = row.media["vision"].get("pooling_kernel_size", row.media.get("pooled"))
     ids, out, types = ids.tolist(), [], []
     step = len(ids) // (len(row.media["pictures"]) + 1)
     for i, (columns, rows) in enumerate(row.media["pictures"]):
@@ -26,6 +30,10 @@ def layout(row, ids):
 def inputs(row):
     """Patches in 0 … 1 with their places, padded as the processor pads them."""
     rng = np.random.default_rng([row.seed, 11])
+    if row.family == "gemma3":  # whole pictures, plane by plane, in −1 … 1
+        side = row.media["vision"]["image_size"]
+        planes = np.round(rng.uniform(0, 255, (len(row.media["pictures"]), 3, side, side))) / np.float32(127.5) - 1
+        return {"pixel_values": torch.from_numpy(planes.astype(np.float32))}
     width, most = 3 * row.media["vision"]["patch_size"]**2, row.media["padded_patches"]
     pixels, places = [], []
     for columns, rows in row.media["pictures"]:
@@ -40,12 +48,16 @@ def inputs(row):
 def forward(model, ids, types, pictures, dtype=torch.float32):
     """All taps of one pass, those of the tower too."""
     pictures = {k: v.to(dtype) if v.dtype.is_floating_point else v for k, v in pictures.items()}
-    valid = (pictures["image_position_ids"] >= 0).all(-1)
     kept, tower = {}, model.model.vision_tower
-    padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
+    padded = lambda x: x  # noqa: E731
+    if "image_position_ids" in pictures:
+        valid = (pictures["image_position_ids"] >= 0).all(-1)
+        padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
+    embedder = getattr(tower, "patch_embedder", None) or tower.embeddings
+    into_text = getattr(model.model, "embed_vision", None) or model.model.multi_modal_projector
     first = lambda out: out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)  # noqa: E731
-    watched = [("patch_embed", tower.patch_embedder, padded), ("tower_out", tower, lambda x: x),
-               ("soft_tokens", model.model.embed_vision, lambda x: x)]
+    watched = [("patch_embed", embedder, padded), ("tower_out", tower, lambda x: x),
+               ("soft_tokens", into_text, lambda x: x)]
     watched[1:1] = [(f"layer.{i}", layer, padded) for i, layer in enumerate(tower.encoder.layers)]
     handles = [module.register_forward_hook(
         lambda m, a, out, name=name, shape=shape: kept.update({f"vision.{name}": shape(first(out)).clone()}))
@@ -64,8 +76,9 @@ def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
     pictures = inputs(row)
     expected = folder.Expected()
     expected.input("input_ids", ids)
-    expected.input("mm_token_type_ids", types)
-    expected.input("image_position_ids", pictures["image_position_ids"])
+    expected.input("token_type_ids" if row.family == "gemma3" else "mm_token_type_ids", types)
+    if "image_position_ids" in pictures:
+        expected.input("image_position_ids", pictures["image_position_ids"])
     expected.tensors["pixel_values"] = pictures["pixel_values"]
     expected.inputs["pixel_values"] = {"shape": list(pictures["pixel_values"].shape), "dtype": "F32"}
     expected.all(forward(model, ids, types, pictures), forward(wide, ids, types, pictures, torch.float64))

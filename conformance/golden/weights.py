@@ -27,6 +27,8 @@ def draw(name, shape, seed, *, one_plus_weight):
         value = normal(1.5, 0.3) - 1 if one_plus_weight else np.clip(normal(0.75, 0.25), 0.2, 1.4)
     elif leaf == "norm" and len(shape) == 1:  # the final one: logits large enough for the soft-cap to bend them
         value = np.clip(normal(2.5, 0.5), 1.0, 4.0) - (1 if one_plus_weight else 0)
+    elif leaf in ("layer_norm1", "layer_norm2", "post_layernorm"):  # layer norms: no 1 is added to these
+        value = normal(1.0, 0.22)
     elif "norm" in leaf:
         value = np.clip(normal(1.0, 0.22), 0.35, 1.65) - (1 if one_plus_weight else 0)
     elif leaf == "layer_scalar":

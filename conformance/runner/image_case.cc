@@ -70,9 +70,9 @@ void check_pieces(const case_folder& folder, report& out) {
   const auto& facts = folder.about().at("pan_and_scan");
   const auto side = facts.at("size").get<std::size_t>();
   const media::pixels picture = pixels_of(folder, "pan_and_scan.image");
-  const auto pieces = media::pieces_of(picture.view(), {facts.at("min_crop_size").get<std::size_t>(),
-                                                        facts.at("max_num_crops").get<std::size_t>(),
-                                                        facts.at("min_ratio_to_activate").get<double>()});
+  const auto pieces = media::pieces_of(
+      picture.view(), {facts.at("min_crop_size").get<std::size_t>(), facts.at("max_num_crops").get<std::size_t>(),
+                       facts.at("min_ratio_to_activate").get<double>()});
   std::vector<double> found;
   append_planes(media::resized(picture.view(), side, side, media::joined_by::triangle), 1, found);
   for (const media::pixels& piece : pieces) {

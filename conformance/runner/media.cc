@@ -35,8 +35,37 @@ std::size_t valid_rows(std::size_t most, Valid&& valid) {
   return n;
 }
 
-bool has_pictures(const case_folder& folder, const running_on& on) {
-  return on.how.sees && folder.has("pixel_values") && folder.has("image_position_ids");
+/// Pictures in patches, and the frames of a video, which are pictures too.
+struct patched {
+  const char* pixels;
+  const char* places;
+  const char* source;
+};
+constexpr patched pictures_and_frames[] = {{"pixel_values", "image_position_ids", "image."},
+                                           {"pixel_values_videos", "video_position_ids", "frame."}};
+bool has(const case_folder& folder, const running_on& on, const patched& what) {
+  return on.how.sees && folder.has(what.pixels) && folder.has(what.places);
+}
+/// Gemma 3: whole pictures [pictures, 3, side, side], −1 … 1.
+bool has_squares(const case_folder& folder, const running_on& on) {
+  return on.how.sees && folder.has("pixel_values") && folder.shape("pixel_values").size() == 4;
+}
+/// A picture of planes as a tower takes it: patches with their colours apart, 0 … 1, and their places.
+medium patches_of(std::span<const double> planes, std::size_t side, std::size_t patch) {
+  medium out;
+  for (std::size_t top = 0; top + patch <= side; top += patch) {
+    for (std::size_t left = 0; left + patch <= side; left += patch) {
+      out.places.push_back(static_cast<std::int32_t>(left / patch));
+      out.places.push_back(static_cast<std::int32_t>(top / patch));
+      for (std::size_t c = 0; c < 3; ++c) {
+        for (std::size_t i = 0; i < patch * patch; ++i) {
+          const double v = planes[(c * side + top + i / patch) * side + left + i % patch];
+          out.rows.push_back(static_cast<float>((v + 1) / 2));
+        }
+      }
+    }
+  }
+  return out;
 }
 /// Patches on a side of one soft token, of patches as the case has them: 1 where it has them merged already.
 std::size_t pooled_side(const case_folder& folder, std::size_t side) {
@@ -47,6 +76,34 @@ std::size_t pooled_side(const case_folder& folder, std::size_t side) {
     return found != vision->end() && found->is_number_integer() ? found->get<std::size_t>() : fallback;
   };
   return number("patch_size", 16) == side ? number("pooling_kernel_size", 3) : 1;
+}
+/// What stands at the place of a video, character by character and mark by mark, as ids.
+void check_expansion(const case_folder& folder, report& out) {
+  const auto& video = folder.about().at("video");
+  text::medium frames{text::medium::kind::video, video.at("soft_tokens_per_frame").get<std::size_t>()};
+  for (const auto& index : video.at("indices")) {
+    frames.seconds.push_back(index.get<double>() / video.at("fps").get<double>());
+  }
+  const auto written = text::gemma4_expand("<|video|>", std::span<const text::medium>(&frames, 1));
+  if (!written) return out.failed("video.expansion_ids", written.error().message);
+  std::vector<std::pair<std::string, std::int32_t>> known{
+      {"<|image>", folder.config().at("boi_token_id").get<std::int32_t>()},
+      {"<|video|>", folder.config().at("video_token_id").get<std::int32_t>()},
+      {"<image|>", folder.config().at("eoi_token_id").get<std::int32_t>()}};
+  for (const auto& [character, id] : video.at("character_ids").items()) known.emplace_back(character, id.get<int>());
+  std::vector<std::int32_t> ids;
+  for (std::size_t at = 0; at < written->size();) {
+    const auto here = std::find_if(known.begin(), known.end(), [&](const auto& k) {
+      return std::string_view(*written).substr(at).starts_with(k.first);
+    });
+    if (here == known.end()) return out.failed("video.expansion_ids", "the case has no id for what is written");
+    ids.push_back(here->second);
+    at += here->first.size();
+  }
+  const std::vector<std::int32_t> expected = folder.integers("video.expansion_ids");
+  std::size_t wrong = ids.size() == expected.size() ? 0 : expected.size();
+  for (std::size_t i = 0; wrong == 0 && i < ids.size(); ++i) wrong += ids[i] != expected[i] ? 1 : 0;
+  out.exact("video.expansion_ids", wrong, expected.size());
 }
 bool has_sounds(const case_folder& folder, const running_on& on) {
   return on.how.hears && folder.has("input_features") && folder.has("input_features_mask");
@@ -67,10 +124,11 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       if (by_medium) made[name].resize(made[name].size() + seen[name].size() / n * (padded - n));
     }
   };
-  if (has_pictures(folder, on)) {
-    const auto shape = folder.shape("pixel_values");  // [pictures, patches, width]
-    const std::vector<double> pixels = folder.numbers("pixel_values");
-    const std::vector<std::int32_t> places = folder.integers("image_position_ids");
+  for (const patched& what : pictures_and_frames) {
+    if (!has(folder, on, what)) continue;
+    const auto shape = folder.shape(what.pixels);  // [pictures, patches, width]
+    const std::vector<double> pixels = folder.numbers(what.pixels);
+    const std::vector<std::int32_t> places = folder.integers(what.places);
     for (std::size_t i = 0; i < shape[0]; ++i) {
       const std::size_t first = i * shape[1];
       const std::size_t n = valid_rows(shape[1], [&](std::size_t p) { return places[2 * (first + p)] >= 0; });
@@ -80,6 +138,19 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
                                   &seen);
       if (!rows) return unexpected(rows.error());
       add("vision.soft_tokens", *rows, seen, n, shape[1]);
+    }
+  }
+  if (has_squares(folder, on)) {
+    const auto shape = folder.shape("pixel_values");
+    const std::vector<double> pixels = folder.numbers("pixel_values");
+    const auto patch = folder.config().at("vision_config").value("patch_size", std::size_t{16});
+    for (std::size_t i = 0; i < shape[0]; ++i) {
+      const std::size_t size = 3 * shape[2] * shape[2];
+      recorder seen(wanted);
+      const medium picture = patches_of(std::span(pixels).subspan(i * size, size), shape[2], patch);
+      const auto rows = model.see(picture, &seen);
+      if (!rows) return unexpected(rows.error());
+      add("vision.soft_tokens", *rows, seen, 1, 1);
     }
   }
   if (has_sounds(folder, on)) {
@@ -122,12 +193,13 @@ result<void> lay_in(const case_folder& folder, const running_on& on, const tower
 }
 
 result<void> check_media(const case_folder& folder, const running_on& on, report& out) {
-  if (has_pictures(folder, on) && folder.has("image.0")) {
-    const auto shape = folder.shape("pixel_values");
+  for (const patched& what : pictures_and_frames) {
+    if (!has(folder, on, what) || !folder.has(std::string(what.source) + "0")) continue;
+    const auto shape = folder.shape(what.pixels);
     const auto side = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(shape[2]) / 3)));
-    const std::vector<double> pixels = folder.numbers("pixel_values");
+    const std::vector<double> pixels = folder.numbers(what.pixels);
     for (std::size_t i = 0; i < shape[0]; ++i) {
-      const std::string name = "image." + std::to_string(i);
+      const std::string name = what.source + std::to_string(i);
       const std::vector<double> numbers = folder.numbers(name);
       const auto sides = folder.shape(name);
       const std::vector<std::uint8_t> rgb(numbers.begin(), numbers.end());
@@ -140,6 +212,22 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
       found.resize(shape[1] * shape[2]);  // padded with noughts, as the case is
       out.compared(name + " resized and cut",
                    largest_error(found, part<double>(pixels, i * found.size(), found.size())), pixel_steps);
+    }
+  }
+  if (folder.has("video.expansion_ids") && folder.about().contains("video")) check_expansion(folder, out);
+  if (has_squares(folder, on) && folder.has("image.0")) {
+    const auto shape = folder.shape("pixel_values");
+    const std::vector<double> pixels = folder.numbers("pixel_values");
+    const std::size_t side = shape[2], size = 3 * side * side;
+    for (std::size_t i = 0; i < shape[0] && folder.has("image." + std::to_string(i)); ++i) {
+      const std::string name = "image." + std::to_string(i);
+      const std::vector<double> numbers = folder.numbers(name);
+      const auto sides = folder.shape(name);
+      const std::vector<std::uint8_t> rgb(numbers.begin(), numbers.end());
+      const media::pixels fitting = media::resized({rgb, sides[0], sides[1]}, side, side, media::joined_by::triangle);
+      std::vector<double> found(size);
+      for (std::size_t p = 0; p < size; ++p) found[p % 3 * side * side + p / 3] = fitting.rgb[p] / 127.5 - 1;
+      out.compared(name + " resized", largest_error(found, part<double>(pixels, i * size, size)), pixel_steps);
     }
   }
   if (has_sounds(folder, on) && folder.has("waveform.0")) {

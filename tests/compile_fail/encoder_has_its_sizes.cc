@@ -1,5 +1,5 @@
 // An encoder without a feed-forward.
-// expect: g4: encoder<...> needs layers{...}, attention<heads{...}, head{...}, ...> and feed::gated with hidden{...}, each of at least 1. See vision_config.
+// expect: g4: encoder<...> needs layers{...}, attention<heads{...}, head{...}, ...> and feed::gated or feed::plain with hidden{...}, each of at least 1. See vision_config.
 #include "g4/model/tower/tower.h"
 
 using namespace g4;
@@ -7,9 +7,12 @@ using namespace g4;
 struct tried : tower<
     picture::any_aspect{.side = 12}, patches{.side = 4}, embed::linear<width{32}>,
 #ifdef G4_WRONG
-    encoder<layers{2}, norm::sandwich<plain_weight>, attention<heads{4, 2}, head{8}, unscaled>>,
+    encoder<layers{2}, norm::sandwich<plain_weight>,
+            attention<heads{4, 2}, head{8}, unscaled>>,
 #else
-    encoder<layers{2}, norm::sandwich<plain_weight>, attention<heads{4, 2}, head{8}, unscaled>, feed::gated<gelu_tanh, hidden{16}>>,
+    encoder<layers{2}, norm::sandwich<plain_weight>,
+            attention<heads{4, 2}, head{8}, unscaled>,
+            feed::gated<gelu_tanh, hidden{16}>>,
 #endif
     mean_pooled{.side = 3}, into_text<norm::unweighted>> {};
 static_assert(Tower<tried>);

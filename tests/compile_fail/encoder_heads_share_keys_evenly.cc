@@ -7,9 +7,13 @@ using namespace g4;
 struct tried : tower<
     picture::any_aspect{.side = 12}, patches{.side = 4}, embed::linear<width{32}>,
 #ifdef G4_WRONG
-    encoder<layers{2}, norm::sandwich<plain_weight>, attention<heads{4, 3}, head{8}, unscaled>, feed::gated<gelu_tanh, hidden{16}>>,
+    encoder<layers{2}, norm::sandwich<plain_weight>,
+            attention<heads{4, 3}, head{8}, unscaled>,
+            feed::gated<gelu_tanh, hidden{16}>>,
 #else
-    encoder<layers{2}, norm::sandwich<plain_weight>, attention<heads{4, 2}, head{8}, unscaled>, feed::gated<gelu_tanh, hidden{16}>>,
+    encoder<layers{2}, norm::sandwich<plain_weight>,
+            attention<heads{4, 2}, head{8}, unscaled>,
+            feed::gated<gelu_tanh, hidden{16}>>,
 #endif
     mean_pooled{.side = 3}, into_text<norm::unweighted>> {};
 static_assert(Tower<tried>);

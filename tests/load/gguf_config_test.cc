@@ -197,7 +197,7 @@ TEST(gguf_config, without_a_local_rope_base_takes_10000) {
 TEST(gguf_config, of_gemma_3_27b_scales_by_the_width_of_a_head_of_the_residual) {
   text_spec want;
   scaled_by_root_of{168}.describe(want);
-  EXPECT_EQ(spec_of(header_of(gemma3_27b::spec)).query_scale, want.query_scale);
+  EXPECT_EQ(spec_of(header_of(gemma3_27b::text::spec)).query_scale, want.query_scale);
 }
 
 TEST(gguf_config, of_gemma_3n_keeps_twenty_layers_with_keys_where_no_key_says_so) {

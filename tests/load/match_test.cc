@@ -154,23 +154,23 @@ TEST(differences, of_a_float_in_the_last_place_are_none) {
 }
 
 TEST(laxity, about_images_forgives_their_mask_but_no_encoder) {
-  text_spec file = gemma3_4b::spec;
+  text_spec file = gemma3_4b::text::spec;
   file.sees = visibility::causal;
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b", {.images = true}), lines{});
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b").size(), 1u);
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b", {.images = true}), lines{});
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b").size(), 1u);
   file.sees = visibility::everything;
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b", {.images = true}).size(), 1u);
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b", {.images = true}).size(), 1u);
 }
 
 TEST(laxity, about_rows_forgives_a_few_missing_ones_only) {
-  text_spec file = gemma3_4b::spec;
+  text_spec file = gemma3_4b::text::spec;
   file.vocab = 262'144;
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b", {.fewer_rows = true}), lines{});
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b").size(), 1u);
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b", {.fewer_rows = true}), lines{});
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b").size(), 1u);
   file.vocab = 262'209;
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b", {.fewer_rows = true}).size(), 1u);
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b", {.fewer_rows = true}).size(), 1u);
   file.vocab = 256'000;
-  EXPECT_EQ(differences(file, gemma3_4b::spec, "gemma3_4b", {.fewer_rows = true}).size(), 1u);
+  EXPECT_EQ(differences(file, gemma3_4b::text::spec, "gemma3_4b", {.fewer_rows = true}).size(), 1u);
 }
 
 TEST(nearest, variant_of_a_released_file_is_that_variant) {

@@ -8,6 +8,7 @@
 
 #include "g4/load/model_source.h"
 #include "g4/load/tower_text.h"
+#include "g4/variants/gemma3_4b.h"
 #include "g4/variants/gemma4_12b.h"
 #include "g4/variants/gemma4_26b_a4b.h"
 #include "g4/variants/gemma4_e2b.h"
@@ -29,6 +30,16 @@ tower_specs towers_of(const std::string& text) {
   const auto towers = read_towers(text, "config.json");
   EXPECT_TRUE(towers) << towers.error().message;
   return towers ? *towers : tower_specs{};
+}
+
+/// The text without blanks and comments: the released variants stand their own comments beside the stages.
+std::string bare(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.compare(i, 2, "//") == 0) i = std::min(text.find('\n', i), text.size() - 1);
+    if (text[i] != ' ' && text[i] != '\n') out += text[i];
+  }
+  return out;
 }
 
 TEST(towers, of_the_12b_in_the_defaults) {
@@ -100,6 +111,41 @@ TEST(towers, of_gemma4_refused_where_a_key_would_change_the_arithmetic) {
             "the model is refused");
   EXPECT_EQ(refusal_of(seeing(R"("attention_bias": true)")),
             "config.json: vision_config.attention_bias is true; expected false");
+}
+
+/// The config.json of a Gemma 3 that sees.
+std::string square(const std::string& vision, const std::string& tokens = "256") {
+  return R"({"model_type": "gemma3", "text_config": {}, "mm_tokens_per_image": )" + tokens + R"(, "vision_config": {)" +
+         vision + "}}";
+}
+constexpr const char* released_siglip =
+    R"("hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "model_type": "siglip_vision_model",
+       "num_attention_heads": 16, "num_hidden_layers": 27, "patch_size": 14, "vision_use_head": false)";
+
+TEST(towers, of_the_released_gemma3) {
+  const tower_specs t = towers_of(square(released_siglip));
+  ASSERT_TRUE(t.sees);
+  EXPECT_TRUE(*t.sees == siglip_so400m::spec) << tower_source(*t.sees, "found");
+  EXPECT_EQ(t.soft_tokens, gemma3_4b::seeing::budget.most);
+  const std::string text = bare(model_source(gemma3_4b::text::spec, t, "gemma3_4b"));
+  std::string by_hand = bare(file_text("include/g4/variants/gemma3_4b.h"));
+  by_hand = by_hand.substr(by_hand.find("structgemma3_4b:multimodal"));
+  by_hand.replace(by_hand.find("siglip_so400m"), 13, "gemma3_4b_patches");
+  EXPECT_NE(text.find(by_hand), std::string::npos) << text;
+}
+
+TEST(towers, of_gemma3_refused_where_the_sizes_do_not_fit) {
+  EXPECT_EQ(refusal_of(square(released_siglip, "255")),
+            "config.json: vision_config.patch_size gives 64 patches on a side, which are no 255 squares of them "
+            "(mm_tokens_per_image)");
+  EXPECT_EQ(refusal_of(square(R"("image_size": 50, "patch_size": 8)", "9")),
+            "config.json: vision_config.patch_size does not divide image_size, 50");
+  EXPECT_EQ(refusal_of(square(R"("num_attention_heads": 7)", "49")),
+            "config.json: vision_config.num_attention_heads does not divide hidden_size, 768");
+  EXPECT_EQ(refusal_of(square(R"("hidden_act": "gelu")", "49")),
+            "config.json: vision_config.hidden_act is \"gelu\"; expected \"gelu_pytorch_tanh\"");
+  EXPECT_EQ(refusal_of(square(R"("num_channels": 4)", "49")),
+            "config.json: vision_config.num_channels is not 3; pictures have three colours");
 }
 
 TEST(towers, of_a_small_model) {
@@ -183,16 +229,6 @@ TEST(tower_differences, stage_by_stage) {
   EXPECT_EQ(differences(file, gemma4_frames::spec, "sound", "gemma4_12b"),
             (std::vector<std::string>{"stage 3 of the sound tower: the file has nothing, gemma4_12b has "
                                       "into_text<norm::unweighted>"}));
-}
-
-/// The text without blanks and comments: the released variants stand their own comments beside the stages.
-std::string bare(const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text.compare(i, 2, "//") == 0) i = std::min(text.find('\n', i), text.size() - 1);
-    if (text[i] != ' ' && text[i] != '\n') out += text[i];
-  }
-  return out;
 }
 
 TEST(model_source, of_the_12b_is_what_people_wrote) {

@@ -160,6 +160,7 @@ class faraway {
   G4_FAR_OPERATION(layer_norm)
   G4_FAR_OPERATION(centre)
   G4_FAR_OPERATION(clamp)
+  G4_FAR_OPERATION(gelu)
   G4_FAR_OPERATION(standardise)
   G4_FAR_OPERATION(rope_2d)
   G4_FAR_OPERATION(mean_groups)

@@ -80,7 +80,10 @@ class random_tower {
         }
       }
       made.turned_dims = {2, places, columns};
-    } else if (T::of_pictures && columns == static_cast<std::size_t>(T::input_width)) {
+    } else if (t.as == stage_role::one_plus) {
+      for (float& x : made.turned) x += 1;  // such files hold the sum
+    } else if (T::of_pictures && !colours_lie_apart(T::spec, false) &&
+               columns == static_cast<std::size_t>(T::input_width)) {
       const std::size_t pixels = columns / 3;
       for (std::size_t r = 0; r < made.dims.rows(); ++r) {
         for (std::size_t i = 0; i < columns; ++i) {

@@ -24,13 +24,14 @@ namespace g4 {
 namespace {
 
 constexpr int text_width = 6;
-struct eyes : tower<picture::any_aspect{.side = 4}, patches{.side = 2}, centred, embed::linear<width{10}>,
-                    positions::per_axis{7},
-                    encoder<layers{2}, norm::sandwich<plain_weight>,
-                            attention<heads{.query = 4, .key_value = 2}, head{8}, qk_norm, v_norm, unscaled,
-                                      rope_2d{.theta = 30}>,
-                            feed::gated<gelu_tanh, hidden{14}>, clipped_linears>,
-                    mean_pooled{.side = 2}, scaled_by_root_of_width, standardised, into_text<norm::unweighted>> {};
+struct eyes
+    : tower<picture::any_aspect{.side = 4}, patches{.side = 2}, centred, embed::linear<width{10}>,
+            positions::per_axis{7},
+            encoder<
+                layers{2}, norm::sandwich<plain_weight>,
+                attention<heads{.query = 4, .key_value = 2}, head{8}, qk_norm, v_norm, unscaled, rope_2d{.theta = 30}>,
+                feed::gated<gelu_tanh, hidden{14}>, clipped_linears>,
+            mean_pooled{.side = 2}, scaled_by_root_of_width, standardised, into_text<norm::unweighted>> {};
 
 // The released towers: rows and width before each stage.
 static_assert(gemma4_vit_small::widths == std::array{0, 0, 768, 768, 768, 768, 768, 768, 768, 0});
@@ -258,8 +259,9 @@ TEST(encoder, touches_no_number_itself) {
   const auto x = some_pixels(24 * 12);
   std::vector<std::string> seen;
   const tap<float> see{&seen, [](void* self, const tapped<float>& what) {
-                         static_cast<std::vector<std::string>*>(self)->push_back(
-                             std::string(what.name) + " " + std::to_string(what.layer) + " " + std::to_string(what.rows));
+                         static_cast<std::vector<std::string>*>(self)->push_back(std::string(what.name) + " " +
+                                                                                 std::to_string(what.layer) + " " +
+                                                                                 std::to_string(what.rows));
                        }};
   const auto here = run_tower(near, **w, {x, places}, see);
   const auto there = run_tower(far, **w, {x, places});
@@ -283,10 +285,12 @@ TEST(encoder, refuses_patches_that_are_no_picture) {
   std::vector<place> places = some_places();
   EXPECT_EQ(why(places), "it runs");
   places[5] = places[4];
-  EXPECT_EQ(why(places), "tower: 24 patches in 6 columns and 4 rows; they must fill the picture, each once, and both sides "
-                         "be multiples of 2");
-  EXPECT_EQ(why({{0, 0}, {1, 0}}), "tower: 2 patches in 2 columns and 1 rows; they must fill the picture, each once, and "
-                                   "both sides be multiples of 2");
+  EXPECT_EQ(why(places),
+            "tower: 24 patches in 6 columns and 4 rows; they must fill the picture, each once, and both sides "
+            "be multiples of 2");
+  EXPECT_EQ(why({{0, 0}, {1, 0}}),
+            "tower: 2 patches in 2 columns and 1 rows; they must fill the picture, each once, and "
+            "both sides be multiples of 2");
   EXPECT_EQ(why({{0, 0}, {1, 0}, {0, 1}, {7, 1}}),
             "tower: a patch at column 7 and row 1; there are places for 7 on each axis");
 }

@@ -136,7 +136,7 @@ TEST(weights, have_members_as_the_schema_says) {
 TEST(tensors, of_gemma_3) {
   agrees<gemma3_270m>("gemma3_270m");
   agrees<gemma3_1b>("gemma3_1b");
-  agrees<gemma3_4b>("gemma3_4b");
+  agrees<gemma3_4b::text>("gemma3_4b");
 }
 TEST(tensors, of_gemma_3n) {
   agrees<gemma3n_e2b>("gemma3n_e2b");
@@ -164,10 +164,10 @@ constexpr int producer(const text_spec& m, int l) { return m.producer[l]; }
 // Gemma 3: every sixth layer is global, and the last is not forced to be.
 static_assert(layer(gemma3_270m::spec, 17).sees == reach::global);
 static_assert(layer(gemma3_1b::spec, 23).sees == reach::global && layer(gemma3_1b::spec, 25).sees == reach::local);
-static_assert(layer(gemma3_4b::spec, 33).sees == reach::local);
-static_assert(layer(gemma3_27b::spec, 59).sees == reach::global && layer(gemma3_27b::spec, 61).sees == reach::local);
-static_assert(layer(gemma3_4b::spec, 5).rope == rope_spec{1e6f, 8, 1} &&
-              layer(gemma3_4b::spec, 4).rope == rope_spec{1e4f, 1, 1});
+static_assert(layer(gemma3_4b::text::spec, 33).sees == reach::local);
+static_assert(layer(gemma3_27b::text::spec, 59).sees == reach::global && layer(gemma3_27b::text::spec, 61).sees == reach::local);
+static_assert(layer(gemma3_4b::text::spec, 5).rope == rope_spec{1e6f, 8, 1} &&
+              layer(gemma3_4b::text::spec, 4).rope == rope_spec{1e4f, 1, 1});
 
 // Gemma 4: the last layer is global, and the sharing layers read the last of their reach that makes keys.
 static_assert(layer(gemma4_e2b::text::spec, 34).sees == reach::global && layer(gemma4_e4b::text::spec, 41).sees == reach::global);
@@ -196,7 +196,7 @@ static_assert(layer(embeddinggemma_300m::spec, 0).keys == key_span{256, 256});
 static_assert(layer(embeddinggemma_300m::spec, 5).keys == key_span{key_span::unbounded, key_span::unbounded});
 
 // Code is made per kind of layer, and no model has many.
-static_assert(gemma3_27b::kinds.count == 2 && gemma4_e2b::text::kinds.count == 4 && gemma4_26b_a4b::text::kinds.count == 2);
+static_assert(gemma3_27b::text::kinds.count == 2 && gemma4_e2b::text::kinds.count == 4 && gemma4_26b_a4b::text::kinds.count == 2);
 static_assert(gemma3n_e4b::kinds.count == 6 && gemma4_e2b_assistant::kinds.count == 2);
 
 TEST(parameters, of_the_text_models_are_those_of_the_model_cards) {
@@ -209,8 +209,8 @@ TEST(parameters, of_the_text_models_are_those_of_the_model_cards) {
   EXPECT_NEAR(millions(gemma4_26b_a4b_assistant::spec), 420, 1);
   EXPECT_NEAR(millions(gemma4_31b_assistant::spec), 470, 1);
   EXPECT_NEAR(millions(embeddinggemma_300m::spec), 302.9, 0.1);
-  EXPECT_GT(millions(gemma3_27b::spec), 26'000);
-  EXPECT_LT(millions(gemma3_27b::spec), 27'100);
+  EXPECT_GT(millions(gemma3_27b::text::spec), 26'000);
+  EXPECT_LT(millions(gemma3_27b::text::spec), 27'100);
 }
 
 }  // namespace

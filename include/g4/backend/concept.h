@@ -108,6 +108,7 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
   /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
   on.centre(y, n);                                             // y = 2·(y − ½)
+  on.gelu(y, n);                                               // in its tanh form
   on.clamp(y, n, w /*low*/, w /*high*/);
   on.standardise(y, w /*bias*/, w /*scale*/, n /*T*/, n /*width*/);
   /// As `rope`, but in two halves of every head: cos, sin [T, 2, d/4].

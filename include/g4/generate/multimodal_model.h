@@ -37,6 +37,7 @@
 #include "g4/model/text/inlay.h"
 #include "g4/model/tower/run.h"
 #include "g4/text/chat.h"
+#include "g4/text/chat_gemma3.h"
 #include "g4/text/chat_gemma4.h"
 #include "g4/text/placeholders.h"
 #include "g4/text/tokenizer.h"
@@ -128,16 +129,14 @@ class multimodal_model {
     requires(M::can_see)
   {
     using tower = typename M::seeing::tower;
-    constexpr auto side = static_cast<std::size_t>(tower::spec.template find<stage::any_aspect>()->side);
     constexpr auto patch = static_cast<std::size_t>(tower::spec.template find<stage::patches>()->side);
     if (!picture.is_whole()) {
       return fail("picture: ", picture.rgb.size(), " bytes are no picture of ", picture.height, " x ", picture.width,
                   " pixels of 3");
     }
-    const std::size_t budget = options.soft_tokens != 0 ? options.soft_tokens : M::seeing::budget.most;
-    const auto size = text::gemma4_image_size(picture.height, picture.width, budget, side);
-    if (!size) return unexpected(size.error());
-    const media::pixels fitting = media::resized(picture, size->height, size->width);
+    const auto resized = fitted<tower>(picture, options);
+    if (!resized) return unexpected(resized.error());
+    const media::pixels& fitting = *resized;
     const std::vector<float> rows = media::cut(fitting.view(), patch, sees_->colours_apart);
     const std::vector<place> places = media::places_of(fitting.view(), patch);
     return through<tower>(*sees_, {rows, places}, true);
@@ -181,7 +180,15 @@ class multimodal_model {
       m.said = std::move(parts);
       messages.push_back(std::move(m));
     }
-    const auto written = text::gemma4_prompt(messages, {.empty_thought = M::conversing::form.empty_thought});
+    const auto written = [&] {
+      if constexpr (std::is_same_v<typename M::conversing, turns::gemma3>) {
+        // A picture stands between empty lines; its mark is replaced by its rows below.
+        static const std::string mark = "\n\n" + std::string(M::seeing::marks.each.view()) + "\n\n";
+        return text::gemma3_prompt(messages, {.image_mark = mark});
+      } else {
+        return text::gemma4_prompt(messages, {.empty_thought = M::conversing::form.empty_thought});
+      }
+    }();
     if (!written) return unexpected(written.error());
     const auto ids = tokenizer().encode(written->text, {.parse_special = true, .plain = written->said});
     if (!ids) return unexpected(ids.error());
@@ -189,6 +196,24 @@ class multimodal_model {
   }
 
  private:
+  /// A picture in a size that the tower takes.
+  template <class T>
+  [[nodiscard]] static result<media::pixels> fitted(const media::picture& picture, const see_options& options) {
+    constexpr std::size_t most = M::seeing::budget.most;
+    if constexpr (constexpr auto square = T::spec.template find<stage::square>(); square.has_value()) {
+      if (options.soft_tokens != 0 && options.soft_tokens != most) {
+        return fail("picture: ", options.soft_tokens, " soft tokens; a picture always takes ", most, " here");
+      }
+      return media::resized(picture, square->side, square->side, media::joined_by::triangle);
+    } else {
+      constexpr auto side = static_cast<std::size_t>(T::spec.template find<stage::any_aspect>()->side);
+      const std::size_t budget = options.soft_tokens != 0 ? options.soft_tokens : most;
+      const auto size = text::gemma4_image_size(picture.height, picture.width, budget, side);
+      if (!size) return unexpected(size.error());
+      return media::resized(picture, size->height, size->width);
+    }
+  }
+
   template <class T>
   [[nodiscard]] result<shown> through(const tower_weights<T, width>& w, const tower_input& in, bool is_picture) const {
     auto rows = run_tower(*on_, w, in);

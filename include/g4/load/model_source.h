@@ -26,15 +26,19 @@ namespace g4::load {
   }
   std::string rest;
   std::string senses;
+  const bool gemma3 = towers.sees && towers.sees->find<stage::square>().has_value();
   const auto add = [&](const tower_spec& t, const std::string& tower, const char* sense, int most, const char* medium) {
     const std::string word(medium);
+    const std::string marks = gemma3 ? R"("<start_of_image>", "<image_soft_token>", "<end_of_image>")"
+                                     : "\"<|" + word + ">\", \"<|" + word + "|>\", \"<" + word + "|>\"";
     rest += "\n" + tower_source(t, tower);
     senses += std::string(",\n    ") + sense + "<" + tower + ", soft_tokens{.most = " + std::to_string(most) +
-              "}, marked{\"<|" + word + ">\", \"<|" + word + "|>\", \"<" + word + "|>\"}>";
+              "}, marked{" + marks + "}>";
   };
   if (towers.sees) add(*towers.sees, model + "_patches", "sees", towers.soft_tokens, "image");
   if (towers.hears) add(*towers.hears, model + "_frames", "hears", 750, "audio");
-  rest += "\nstruct " + model + " : multimodal<\n    " + model + "_text" + senses + ",\n    turns::gemma4<>> {};\n";
+  rest += "\nstruct " + model + " : multimodal<\n    " + model + "_text" + senses +
+          (gemma3 ? ",\n    turns::gemma3> {};\n" : ",\n    turns::gemma4<>> {};\n");
   text.insert(text.rfind("\n}  // namespace g4"), rest);
   return text;
 }

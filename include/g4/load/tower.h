@@ -38,6 +38,17 @@ class tower_filler {
       const auto& all = file_.tensors();
       const bool nested = std::any_of(all.begin(), all.end(), [&](const auto& t) { return t.name.starts_with(inside); });
       prefix_ = nested ? "model." : "";
+      // As Gemma 3 was published: the encoder once more inside the tower.
+      const std::string published = prefix_ + "vision_tower.vision_model.";
+      if (std::any_of(all.begin(), all.end(), [&](const auto& t) { return t.name.starts_with(published); })) {
+        inner_ = "vision_model.";
+      }
+    }
+    if constexpr (constexpr auto stack = T::spec.template find<stage::encoder>(); stack.has_value() && !stack->gated) {
+      // The first mmproj files of Gemma 3 call the way up down, and the other way round: their extents tell.
+      const io::tensor_entry* const up = format_ == format::gguf ? file_.find("v.blk.0.ffn_up.weight") : nullptr;
+      const auto rows = static_cast<std::size_t>(stack->hidden);
+      exchanged_ = up != nullptr && up->dims.rank() == 2 && up->dims[0] != rows && up->dims[1] == rows;
     }
     w->each([&](const stage_names& names, auto& stage) {
       if constexpr (requires { stage.by_axis; }) stage.by_axis = places_by_axis(T::spec, format_ == format::gguf);
@@ -47,7 +58,7 @@ class tower_filler {
     });
     if (!failed_) refuse_unknown();
     if (failed_) return unexpected(std::move(*failed_));
-    w->colours_apart = format_ == format::gguf;
+    w->colours_apart = colours_lie_apart(T::spec, format_ == format::gguf);
     w->keep.push_back(small_);
     w->keep.push_back(std::make_shared<io::tensor_file>(file_));
     w->keep.push_back(store_);
@@ -63,8 +74,22 @@ class tower_filler {
   }
 
   [[nodiscard]] std::string name(const stage_names& names, const stage_tensor& t) const {
-    if (format_ == format::gguf) return std::string(names.gguf) + t.gguf;
-    return prefix_ + std::string(names.safetensors) + t.safetensors;
+    if (format_ == format::gguf) {
+      std::string all = std::string(names.gguf) + t.gguf;
+      if (exchanged_) {
+        const bool up = all.find(".ffn_up.") != std::string::npos;
+        if (const auto at = all.find(up ? ".ffn_up." : ".ffn_down."); at != std::string::npos) {
+          all.replace(at, up ? 8 : 10, up ? ".ffn_down." : ".ffn_up.");
+        }
+      }
+      return all;
+    }
+    const std::string all = std::string(names.safetensors) + t.safetensors;
+    constexpr std::string_view tower = "vision_tower.";
+    if (!inner_.empty() && all.starts_with(tower)) {
+      return prefix_ + std::string(tower) + inner_ + all.substr(tower.size());
+    }
+    return prefix_ + all;
   }
 
   template <int N>
@@ -74,6 +99,9 @@ class tower_filler {
     if (found == nullptr) return;
     std::vector<float> numbers(N);
     dequantise(*found->type.weights, found->bytes.data(), N, numbers.data());
+    if (t.as == stage_role::one_plus && format_ == format::safetensors) {
+      for (float& number : numbers) number += 1.0f;  // GGUF files hold 1 + w already
+    }
     auto placed = small_->place(on_, numbers);
     if (!placed) return refuse(std::move(placed.error()));
     v.data = *placed;
@@ -105,8 +133,22 @@ class tower_filler {
   void fill(const stage_names& names, const stage_tensor& t, matrix<Out, In>& m) {
     const io::tensor_entry* found = checked(names, t);
     if (found == nullptr) return;
+    if (t.as == stage_role::turned) return fill_turned(*found, m);
     const matrix_view raw{found->bytes.data(), Out, In, *found->type.weights};
     m = t.as == stage_role::table ? weight_view{raw} : prepared(raw, *found);
+  }
+
+  /// A file's [In, Out] as the [Out, In] that is multiplied with, in float32.
+  template <int Out, int In>
+  void fill_turned(const io::tensor_entry& found, matrix<Out, In>& m) {
+    std::vector<float> numbers(std::size_t{Out} * In), turned(numbers.size());
+    dequantise(*found.type.weights, found.bytes.data(), numbers.size(), numbers.data());
+    for (std::size_t i = 0; i < In; ++i) {
+      for (std::size_t o = 0; o < Out; ++o) turned[o * In + i] = numbers[i * Out + o];
+    }
+    auto placed = small_->place(on_, turned);
+    if (!placed) return refuse(std::move(placed.error()));
+    m = weight_view{matrix_view{reinterpret_cast<const std::byte*>(*placed), Out, In, storage::f32}};
   }
 
   /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.
@@ -122,8 +164,8 @@ class tower_filler {
       return nullptr;
     }
     known_.push_back(found);
-    // An mmproj file may give a patch's colours, rows and columns as three extents.
-    const bool unfolded = format_ == format::gguf && t.as == stage_role::matrix && found->dims.rank() > 2 &&
+    // An mmproj file, or a convolution, may give a patch's colours, rows and columns as three extents.
+    const bool unfolded = colours_lie_apart(T::spec, format_ == format::gguf) && t.as == stage_role::matrix && found->dims.rank() > 2 &&
                           found->dims[0] == static_cast<std::size_t>(t.extents[0]) &&
                           found->dims.elements() == static_cast<std::size_t>(wanted.elements()) &&
                           io::element_of(*found->type.weights).block_elements == 1;
@@ -178,6 +220,8 @@ class tower_filler {
   B& on_;
   checks look_;
   std::string prefix_;
+  std::string inner_;
+  bool exchanged_ = false;  ///< the names of a plain feed-forward's two maps
   std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
   std::shared_ptr<small_vectors<B>> small_ = std::make_shared<small_vectors<B>>();
   std::vector<const io::tensor_entry*> known_;

@@ -2,10 +2,10 @@
 ///
 /// Reads the vision_config and audio_config of a unified Gemma 4 (the 12B). As in `load/config.h`, an absent key has the
 /// reference's default, and every other key is used, is known not to touch the arithmetic, or is an error that names it.
-/// Of the other Gemma 4 it reads the vision_config. The towers of other models are not read yet: those models are their
-/// text.
+/// Of the other Gemma 4, and of Gemma 3, it reads the vision_config. The towers of other models are not read yet: those
+/// models are their text.
 ///
-/// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py.
+/// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py, configuration_gemma3.py.
 #pragma once
 
 #include <algorithm>
@@ -88,7 +88,8 @@ inline constexpr int most_tower_layers = 256;
 /// The vision_config of a Gemma 4 with a picture tower.
 ///
 /// most   soft tokens of a picture at most
-[[nodiscard]] inline tower_spec read_gemma4_vision(config_object& keys, std::string& problem, int most, int& soft_tokens) {
+[[nodiscard]] inline tower_spec read_gemma4_vision(config_object& keys, std::string& problem, int most,
+                                                   int& soft_tokens) {
   constexpr int most_side = 1 << 10;
   const std::string_view type = keys.text("model_type", "gemma4_vision");
   if (type != "gemma4_vision") {
@@ -148,6 +149,64 @@ inline constexpr int most_tower_layers = 256;
   return t;
 }
 
+/// The vision_config of a Gemma 3.
+///
+/// tokens   rows of a prompt for a picture, a square number
+[[nodiscard]] inline tower_spec read_gemma3_vision(config_object& keys, int tokens) {
+  constexpr int most_side = 1 << 14;
+  const std::string_view type = keys.text("model_type", "siglip_vision_model");
+  if (type != "siglip_vision_model") {
+    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"siglip_vision_model\"");
+  }
+  const int side = keys.whole("image_size", 224, 1, most_side);
+  const int patch = keys.whole("patch_size", 16, 1, most_side);
+  const int width = keys.whole("hidden_size", 768, 1, most_width);
+  stage::encoder e;
+  e.layers = keys.whole("num_hidden_layers", 12, 1, most_tower_layers);
+  e.query_heads = e.key_value_heads = keys.whole("num_attention_heads", 12, 1, most_width);
+  e.hidden = keys.whole("intermediate_size", 3072, 1, most_width);
+  e.norm_eps = keys.positive("layer_norm_eps", 1e-6f);
+  e.norms = encoder_norms::before;
+  e.biased = true;
+  if (width % e.query_heads != 0) {
+    keys.refuse("num_attention_heads", " does not divide hidden_size, " + std::to_string(width));
+  }
+  e.head_size = std::max(1, width / e.query_heads);
+  stack_spec scaled;
+  scaled_by_root_of{static_cast<float>(e.head_size)}.describe(scaled);
+  e.query_scale = scaled.query_scale;
+  const std::string_view activation = keys.text("hidden_act", "gelu_pytorch_tanh");
+  if (activation != "gelu_pytorch_tanh") {
+    keys.refuse("hidden_act", " is \"" + io::shown(activation) + "\"; expected \"gelu_pytorch_tanh\"");
+  }
+  if (keys.whole("num_channels", 3, 1, 1 << 10) != 3)
+    keys.refuse("num_channels", " is not 3; pictures have three colours");
+  keys.ignore(harmless_keys);
+  keys.ignore({"vision_use_head"});  // what would pool a picture into one row: the projector reads all rows
+  keys.only("is_encoder_decoder", false);
+  const int across = side / patch;
+  if (side % patch != 0) keys.refuse("patch_size", " does not divide image_size, " + std::to_string(side));
+  int rows = 1;
+  while ((rows + 1) * (rows + 1) <= tokens) ++rows;
+  if (rows * rows != tokens || across % rows != 0 || across < rows) {
+    keys.refuse("patch_size", " gives " + std::to_string(across) + " patches on a side, which are no " +
+                                  std::to_string(tokens) + " squares of them (mm_tokens_per_image)");
+  }
+  keys.finish();
+
+  tower_spec t;
+  t.then(stage::square{side});
+  t.then(stage::patches{patch});
+  t.then(stage::centred{});
+  t.then(stage::linear{width, true});
+  t.then(stage::learned{across * across});
+  t.then(e);
+  t.then(stage::layer_norm{e.norm_eps});
+  t.then(stage::mean_pooled{std::max(1, across / rows)});
+  t.then(stage::into_text{e.norm_eps, true});
+  return t;
+}
+
 [[nodiscard]] inline tower_spec read_frames(config_object& keys) {
   const std::string_view type = keys.text("model_type", "gemma4_unified_audio");
   if (type != "gemma4_unified_audio") {
@@ -185,6 +244,20 @@ inline constexpr int most_tower_layers = 256;
   return out;
 }
 
+/// The tower of a Gemma 3 that sees.
+[[nodiscard]] inline result<tower_specs> read_gemma3_towers(const io::json& document, const std::string& file) {
+  tower_specs out;
+  std::string problem;
+  config_object outer(document, file + ": ", problem);
+  out.soft_tokens = outer.whole("mm_tokens_per_image", 256, 1, 1 << 20);
+  if (const io::json* vision = outer.object("vision_config")) {
+    config_object keys(*vision, outer.path("vision_config."), problem);
+    out.sees = read_gemma3_vision(keys, out.soft_tokens);
+  }
+  if (!problem.empty()) return fail(problem);
+  return out;
+}
+
 }  // namespace detail
 
 /// Reads the towers that a config.json describes. `read_config` reads its text.
@@ -199,6 +272,7 @@ inline constexpr int most_tower_layers = 256;
   const io::json* type = document->find("model_type");
   const std::string* said = type == nullptr ? nullptr : type->as<std::string>();
   if (said != nullptr && *said == "gemma4") return detail::read_gemma4_towers(*document, file);
+  if (said != nullptr && *said == "gemma3") return detail::read_gemma3_towers(*document, file);
   if (said == nullptr || *said != "gemma4_unified") return out;
 
   std::string problem;

@@ -39,21 +39,32 @@ template <class Stage>
 [[nodiscard]] inline std::string stage_text(const stage::per_axis& stage) {
   return "positions::per_axis{" + count_text(stage.places) + "}";
 }
+[[nodiscard]] inline std::string stage_text(const stage::learned& stage) {
+  return "positions::learned{" + count_text(stage.places) + "}";
+}
 [[nodiscard]] inline std::string stage_text(const stage::into_text& stage) {
+  if (stage.weighted) {
+    return stage.eps == 1e-6f ? "into_text<norm::one_plus>" : "into_text<norm::one_plus_t{" + literal(stage.eps) + "}>";
+  }
   return stage == stage::into_text{} ? "into_text<norm::unweighted>"
                                      : "into_text<norm::unweighted_t{" + literal(stage.eps) + "}>";
 }
 
 [[nodiscard]] inline std::string stage_text(const stage::encoder& e) {
   std::string text = "encoder<layers{" + count_text(e.layers);
-  if (e.norm_eps != 1e-6f) text += ", " + literal(e.norm_eps);
-  text += "}, norm::sandwich<plain_weight>,\n            attention<heads{.query = " + count_text(e.query_heads) +
+  const bool sandwich = e.norms == encoder_norms::sandwich;
+  if (sandwich && e.norm_eps != 1e-6f) text += ", " + literal(e.norm_eps);
+  text += sandwich ? "}, norm::sandwich<plain_weight>"
+                   : "}, norm::before<" + stage_text(stage::layer_norm{e.norm_eps}) + ">";
+  text += ",\n            attention<heads{.query = " + count_text(e.query_heads) +
           ", .key_value = " + count_text(e.key_value_heads) + "}, head{" + count_text(e.head_size) + "}";
   if (e.qk_norm) text += ", qk_norm";
   if (e.v_norm) text += ", v_norm";
-  if (e.query_scale == 1) text += ", unscaled";
+  text += e.query_scale == 1 ? ", unscaled" : ", scaled_by_root_of{" + literal(divisor_of(e.query_scale)) + "}";
   if (e.rope_theta > 0) text += ", rope_2d{.theta = " + literal(e.rope_theta) + "}";
-  text += ">,\n            feed::gated<gelu_tanh, hidden{" + count_text(e.hidden) + "}>";
+  text += ">,\n            feed::" + std::string(e.gated ? "gated" : "plain") + "<gelu_tanh, hidden{" +
+          count_text(e.hidden) + "}>";
+  if (e.biased) text += ", biased";
   if (e.clipped) text += ", clipped_linears";
   return text + ">";
 }

@@ -29,6 +29,8 @@ template <class T, soft_tokens Most, marked Marks>
 inline constexpr sense sense_of<hears<T, Most, Marks>> = sense::hears;
 template <turns::gemma4_form Form>
 inline constexpr sense sense_of<turns::gemma4<Form>> = sense::turns;
+template <>
+inline constexpr sense sense_of<turns::gemma3> = sense::turns;
 
 template <sense Wanted, class... Parts>
 struct first_of {

@@ -23,9 +23,9 @@ using opened_drafter = result<std::unique_ptr<any_drafter>>;
 
 extern template opened_model open_as<gemma3_270m>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3_1b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma3_4b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma3_12b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma3_27b>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma3_4b::text>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma3_12b::text>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma3_27b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3n_e2b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3n_e4b>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_e2b::text>(const checkpoint&, backend::cpu&, const open_options&);

@@ -11,6 +11,7 @@
 #include "g4/policy/flow.h"
 #include "g4/policy/norm.h"
 #include "g4/policy/pattern.h"
+#include "g4/policy/tower.h"
 #include "g4/rule/tower_rules.h"
 #include "g4/spec/tower.h"
 
@@ -38,6 +39,36 @@ inline constexpr struct clipped_linears_t {
   constexpr void describe(stage::encoder& e) const { e.clipped = true; }
 } clipped_linears{};
 
+namespace norm {
+
+/// A layer norm before each half of a layer and none behind: x += half(pre(x)).
+template <layer_t Norm>
+struct before_t {
+  constexpr void describe(stage::encoder& e) const {
+    e.norms = encoder_norms::before;
+    e.norm_eps = Norm.eps;
+  }
+};
+template <layer_t Norm>
+inline constexpr before_t<Norm> before{};
+
+}  // namespace norm
+
+namespace feed {
+
+/// y = down · activation(up·x): `feed::plain<gelu_tanh, hidden{4304}>`
+template <gelu_tanh_t Activation, hidden Width>
+struct plain_t {
+  constexpr void describe(stage::encoder& e) const {
+    e.gated = false;
+    e.hidden = Width.width;
+  }
+};
+template <gelu_tanh_t Activation, hidden Width>
+inline constexpr plain_t<Activation, Width> plain{};
+
+}  // namespace feed
+
 namespace detail {
 
 /// A word of a layer, told to an encoder. Words that a text has too say what they mean to a stack or a kind of layer.
@@ -45,7 +76,7 @@ template <auto Word>
 constexpr void tell(stage::encoder& e) {
   if constexpr (requires { Word.describe(e); }) {
     Word.describe(e);
-  } else if constexpr (requires(layer_kind& k) { Word.describe(k); }) {
+  } else if constexpr (requires(layer_kind & k) { Word.describe(k); }) {
     layer_kind k;
     Word.describe(k);
     e.head_size = k.head_size;
@@ -56,14 +87,12 @@ constexpr void tell(stage::encoder& e) {
     m.query_scale = e.query_scale;
     m.qk_norm = e.qk_norm;
     m.v_norm = e.v_norm;
-    m.attention_bias = e.biased;
     Word.describe(m);
     e.query_heads = m.query_heads;
     e.key_value_heads = m.key_value_heads;
     e.query_scale = m.query_scale;
     e.qk_norm = m.qk_norm;
     e.v_norm = m.v_norm;
-    e.biased = m.attention_bias;
   }
 }
 
@@ -84,7 +113,7 @@ template <class Word, class... Known>
 inline constexpr bool one_of_words = (std::same_as<std::remove_const_t<Word>, Known> || ...);
 template <class Word>
 inline constexpr bool attention_knows =
-    one_of_words<Word, heads, head, qk_norm_t, v_norm_t, unscaled_t, scaled_by_root_of, biased_t, rope_2d>;
+    one_of_words<Word, heads, head, qk_norm_t, v_norm_t, unscaled_t, scaled_by_root_of, rope_2d>;
 
 template <auto... Parts>
 struct encoder_part<attention_t<Parts...>> {
@@ -98,6 +127,12 @@ struct encoder_part<feed::gated_t<gelu_tanh, Width>> {
     e.gated = true;
     e.hidden = Width.width;
   }
+};
+
+template <>
+struct encoder_part<biased_t> {
+  static constexpr bool understood = true;
+  static constexpr void describe(biased_t, stage::encoder& e) { e.biased = true; }
 };
 
 template <auto Word>
@@ -121,8 +156,8 @@ struct encoder_t {
   template <auto Self, auto In>
   static constexpr void keeps_its_rules() {
     (void)rule::is_a_part_of_an_encoder<(detail::encoder_part_of<Parts>::understood && ...)>{};
-    (void)rule::encoder_has_its_sizes<spec.layers, spec.query_heads, spec.key_value_heads, spec.head_size,
-                                      spec.hidden>{};
+    (void)
+        rule::encoder_has_its_sizes<spec.layers, spec.query_heads, spec.key_value_heads, spec.head_size, spec.hidden>{};
     if constexpr (spec.key_value_heads > 0) {
       (void)rule::encoder_heads_share_keys_evenly<spec.query_heads, spec.key_value_heads>{};
     }
@@ -133,6 +168,8 @@ struct encoder_t {
 /// A stack of equal layers in which every row sees every other.
 ///
 ///     x += post(attention(pre(x))),  x += post(feed(pre(x)))         `layers.count` times; no norm behind the last
+///
+/// With norm::before the halves have no `post`. `biased` says that every linear map adds a bias.
 template <auto... Parts>
 inline constexpr encoder_t<Parts...> encoder{};
 

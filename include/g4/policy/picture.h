@@ -22,6 +22,18 @@ struct any_aspect {
   }
 };
 
+/// Always `side` × `side` pixels, whatever shape it had: resized by triangles (`media/resize.h`).
+struct square {
+  int side = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::square{side}); }
+  [[nodiscard]] constexpr flow::pixels out(flow::a_picture) const { return {side}; }  // [side, side, 3]
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.side>{};
+  }
+};
+
 }  // namespace picture
 
 /// The picture cut into squares of `side` × `side` pixels, row by row; a pixel's three colours stand side by side and
@@ -84,6 +96,19 @@ struct per_axis {
   template <auto Self, auto In>
   static constexpr void keeps_its_rules() {
     (void)rule::sizes_are_positive<Self.places>{};
+  }
+};
+
+/// x[p] += table[p], for patches in the order of reading; `places` is how many a picture has.
+struct learned {
+  int places = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::learned{places}); }
+  [[nodiscard]] constexpr flow::grid out(flow::grid in) const { return in; }
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.places>{};
+    (void)rule::places_are_those_of_the_square<In.multiple * In.multiple, Self.places>{};
   }
 };
 

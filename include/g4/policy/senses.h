@@ -58,5 +58,8 @@ struct gemma4 {
   static constexpr gemma4_form form = Form;
 };
 
+/// Conversations as Gemma 3 writes them (`text/chat_gemma3.h`).
+struct gemma3 {};
+
 }  // namespace turns
 }  // namespace g4

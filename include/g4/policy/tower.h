@@ -28,6 +28,12 @@ struct unweighted_t {
 };
 inline constexpr unweighted_t unweighted{};
 
+/// y = x · (mean(x²) + eps)^(-½) · (1 + w): the norm of `into_text` in Gemma 3.
+struct one_plus_t {
+  float eps = 1e-6f;
+};
+inline constexpr one_plus_t one_plus{};
+
 }  // namespace norm
 
 /// How wide a row becomes.
@@ -59,16 +65,20 @@ inline constexpr linear_t<Out, Parts...> linear{};
 
 }  // namespace embed
 
-template <norm::unweighted_t Norm>
+template <auto Norm>
 struct into_text_t {
-  constexpr void describe(tower_spec& t) const { t.then(stage::into_text{Norm.eps}); }
+  static constexpr bool weighted = std::same_as<std::remove_const_t<decltype(Norm)>, norm::one_plus_t>;
+  static_assert(
+      weighted || std::same_as<std::remove_const_t<decltype(Norm)>, norm::unweighted_t>,
+      "g4: into_text begins with norm::unweighted, or with norm::one_plus. See the projector in the checkpoint.");
+  constexpr void describe(tower_spec& t) const { t.then(stage::into_text{Norm.eps, weighted}); }
   [[nodiscard]] constexpr flow::soft_rows out(flow::grid) const { return {}; }
   [[nodiscard]] constexpr flow::soft_rows out(flow::sequence) const { return {}; }
 };
 
 /// y = W·norm(x), as wide as the rows of the text it is for: the end of every tower. Its rows stand in a prompt as they
 /// are; they are not scaled as the table's are.
-template <norm::unweighted_t Norm>
+template <auto Norm>
 inline constexpr into_text_t<Norm> into_text{};
 
 }  // namespace g4

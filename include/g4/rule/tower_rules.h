@@ -58,36 +58,48 @@ struct patches_fill_the_picture {
 template <int Multiple, int Side>
 struct squares_fill_the_grid {
   static_assert(Multiple % Side == 0,
-                "g4: the sides of a picture, counted in patches, must be multiples of mean_pooled{side}, so that no patch is "
-                "left over. See pooling_kernel_size in vision_config.");
+                "g4: the sides of a picture, counted in patches, must be multiples of mean_pooled{side}, so that no "
+                "patch is left over. See pooling_kernel_size in vision_config.");
+};
+
+template <int Patches, int Places>
+struct places_are_those_of_the_square {
+  static_assert(
+      Patches == Places,
+      "g4: positions::learned{places} has one row for each patch of picture::square: as many as (side / patch side) "
+      "squared. See image_size and patch_size in vision_config.");
 };
 
 template <int... Sizes>
 struct encoder_has_its_sizes {
-  static_assert(((Sizes > 0) && ...),
-                "g4: encoder<...> needs layers{...}, attention<heads{...}, head{...}, ...> and feed::gated with "
-                "hidden{...}, each of at least 1. See vision_config.");
+  static_assert(
+      ((Sizes > 0) && ...),
+      "g4: encoder<...> needs layers{...}, attention<heads{...}, head{...}, ...> and feed::gated or feed::plain "
+      "with hidden{...}, each of at least 1. See vision_config.");
 };
 
 template <int Query, int KeyValue>
 struct encoder_heads_share_keys_evenly {
-  static_assert(Query % KeyValue == 0,
-                "g4: the query heads of encoder<...> must share its key/value heads evenly: query % key_value == 0. See "
-                "num_key_value_heads in vision_config.");
+  static_assert(
+      Query % KeyValue == 0,
+      "g4: the query heads of encoder<...> must share its key/value heads evenly: query % key_value == 0. See "
+      "num_key_value_heads in vision_config.");
 };
 
 template <int HeadSize>
 struct both_axes_turn_pairs {
-  static_assert(HeadSize % 4 == 0,
-                "g4: rope_2d turns pairs of numbers in each half of a head, so the head size must be a multiple of 4. See "
-                "head_dim in vision_config.");
+  static_assert(
+      HeadSize % 4 == 0,
+      "g4: rope_2d turns pairs of numbers in each half of a head, so the head size must be a multiple of 4. See "
+      "head_dim in vision_config.");
 };
 
 template <bool Understood>
 struct is_a_part_of_an_encoder {
   static_assert(Understood,
-                "g4: encoder<...> takes layers{...}, norm::sandwich<plain_weight>, attention<...>, feed::gated<...>, "
-                "clipped_linears and nothing else: see policy/encoder.h.");
+                "g4: encoder<...> takes layers{...}, norm::sandwich<plain_weight> or norm::before<norm::layer>, "
+                "attention<...>, feed::gated<...> or feed::plain<...>, biased, clipped_linears and nothing else: see "
+                "policy/encoder.h.");
 };
 
 template <bool OnlyBias>

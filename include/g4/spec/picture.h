@@ -21,6 +21,28 @@ struct any_aspect {
   friend constexpr bool operator==(const any_aspect&, const any_aspect&) = default;
 };
 
+/// A picture of `side` × `side` pixels, whatever its shape was.
+struct square {
+  int side = 0;
+  static constexpr std::string_view word = "picture::square";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"side", &square::side});
+  }
+  friend constexpr bool operator==(const square&, const square&) = default;
+};
+
+/// A learned row for each of `places` patches, which stand in the order of reading.
+struct learned {
+  int places = 0;
+  static constexpr std::string_view word = "positions::learned";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"places", &learned::places});
+  }
+  friend constexpr bool operator==(const learned&, const learned&) = default;
+};
+
 /// Squares of `side` × `side` pixels, each a row of 3·side² numbers.
 struct patches {
   int side = 0;

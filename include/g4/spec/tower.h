@@ -42,13 +42,15 @@ struct linear {
   friend constexpr bool operator==(const linear&, const linear&) = default;
 };
 
-/// y = W·rms_norm(x), as wide as the text's rows; the norm has no weight.
+/// y = W·rms_norm(x), as wide as the text's rows; the norm has no weight, or scales by 1 + weight.
 struct into_text {
   float eps = 1e-6f;
+  bool weighted = false;
   static constexpr std::string_view word = "into_text";
   template <class Visit>
   static constexpr void each_field(Visit&& visit) {
     visit(field{"eps", &into_text::eps});
+    visit(field{"weighted", &into_text::weighted});
   }
   friend constexpr bool operator==(const into_text&, const into_text&) = default;
 };
@@ -58,7 +60,8 @@ struct into_text {
 /// A stage of any kind. A new one is a struct like those above, and a name in this list.
 using stage_spec = std::variant<std::monostate, stage::any_aspect, stage::patches, stage::per_axis, stage::waveform,
                                 stage::frames, stage::layer_norm, stage::linear, stage::into_text, stage::centred,
-                                stage::encoder, stage::mean_pooled, stage::root_scaled, stage::standardised>;
+                                stage::encoder, stage::mean_pooled, stage::root_scaled, stage::standardised, stage::square,
+                                stage::learned>;
 
 /// A tower, complete.
 struct tower_spec {

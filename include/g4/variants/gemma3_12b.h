@@ -1,12 +1,13 @@
-/// Gemma 3, 12 billion parameters, the text model.
+/// Gemma 3, 12 billion parameters: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/siglip_so400m.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-3-12b-pt.
-struct gemma3_12b : transformer<
+struct gemma3_12b_text : transformer<
     shape{.layers = 48, .width = 3840, .vocab = 262'208},
     embed::tied_scaled,
     norm::sandwich<one_plus_weight>,
@@ -16,5 +17,13 @@ struct gemma3_12b : transformer<
     feed::gated<gelu_tanh, hidden{15'360}>,
     image_mask::bidirectional,
     logits::uncapped> {};
+
+/// Text and pictures; `gemma3_12b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-3-12b-pt.
+struct gemma3_12b : multimodal<
+    gemma3_12b_text,
+    sees<siglip_so400m, soft_tokens{.most = 256}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
+    turns::gemma3> {};
 
 }  // namespace g4

@@ -1,12 +1,13 @@
-/// Gemma 3, 27 billion parameters, the text model.
+/// Gemma 3, 27 billion parameters: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/siglip_so400m.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-3-27b-pt. Scores are divided by √168, 168 being D / H, not by the root of the head size.
-struct gemma3_27b : transformer<
+struct gemma3_27b_text : transformer<
     shape{.layers = 62, .width = 5376, .vocab = 262'208},
     embed::tied_scaled,
     norm::sandwich<one_plus_weight>,
@@ -16,5 +17,13 @@ struct gemma3_27b : transformer<
     feed::gated<gelu_tanh, hidden{21'504}>,
     image_mask::bidirectional,
     logits::uncapped> {};
+
+/// Text and pictures; `gemma3_27b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-3-27b-pt.
+struct gemma3_27b : multimodal<
+    gemma3_27b_text,
+    sees<siglip_so400m, soft_tokens{.most = 256}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
+    turns::gemma3> {};
 
 }  // namespace g4

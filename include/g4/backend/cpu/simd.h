@@ -1,6 +1,7 @@
 /// What the cpu and inline backends share: operations over whole tensors become calls of kernels.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -107,6 +108,14 @@ class simd : public memory_definitions,
   }
   void centre(float* x, std::size_t n) {
     each(n, 1, 64, [&](std::size_t first, std::size_t count) { defined().centre(x + first, count); });
+  }
+  void gelu(float* x, std::size_t n) {
+    static constexpr std::size_t some = 256;
+    float ones[some];
+    for (float& one : ones) one = 1;
+    each(n, 8, some, [&](std::size_t first, std::size_t count) {
+      for (std::size_t i = 0; i < count; i += some) Kernels::gelu_gate(x + first + i, ones, std::min(some, count - i));
+    });
   }
   void clamp(float* x, std::size_t n, const float* low, const float* high) {
     each(n, 1, 64, [&](std::size_t first, std::size_t count) { defined().clamp(x + first, count, low, high); });

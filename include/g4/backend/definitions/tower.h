@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "g4/ops/gate.h"
 #include "g4/ops/layer_norm.h"
 #include "g4/ops/rope.h"
 #include "g4/tensor/pass_row.h"
@@ -22,6 +23,10 @@ struct tower_definitions {
   /// x = 2·(x − ½)
   void centre(Scalar* x, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) x[i] = 2 * (x[i] - Scalar(0.5));
+  }
+  /// x = gelu_tanh(x)
+  void gelu(Scalar* x, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) x[i] = ops::gelu_tanh(x[i]);
   }
   /// x = min(max(x, low), high), both numbers of the checkpoint
   void clamp(Scalar* x, std::size_t n, const float* low, const float* high) {

@@ -40,8 +40,8 @@ template <stage::encoder S, int D>
   constexpr int queries = S.query_heads * S.head_size, keys = S.key_value_heads * S.head_size;
   constexpr int widest = std::max({D, queries, S.hidden});
   const auto rows_of = [&](int width) { return a.take(n, static_cast<std::size_t>(width), scalar_bytes); };
-  const std::size_t half = cached_bytes(keys_as, static_cast<std::size_t>(S.key_value_heads), n,
-                                        static_cast<std::size_t>(S.head_size));
+  const std::size_t half =
+      cached_bytes(keys_as, static_cast<std::size_t>(S.key_value_heads), n, static_cast<std::size_t>(S.head_size));
   encoder_room r{};
   r.normed = rows_of(D);
   r.branch = rows_of(D);

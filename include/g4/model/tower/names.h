@@ -43,6 +43,20 @@ namespace detail {
   return {"vision.soft_tokens", "embed_vision.embedding_projection", "mm.input_projection"};
 }
 
+/// The picture tower of Gemma 3.
+[[nodiscard]] constexpr stage_names square_names(const tower_spec& t, std::size_t i) {
+  const stage_spec& is = t.stages[i];
+  if (std::holds_alternative<stage::linear>(is))
+    return {"", "vision_tower.embeddings.patch_embedding", "v.patch_embd"};
+  if (std::holds_alternative<stage::learned>(is))
+    return {"vision.patch_embed", "vision_tower.embeddings.position_embedding", "v.position_embd"};
+  if (std::holds_alternative<stage::encoder>(is)) return {"vision.layer", "vision_tower.encoder.", "v."};
+  if (std::holds_alternative<stage::layer_norm>(is))
+    return {"vision.tower_out", "vision_tower.post_layernorm", "v.post_ln"};
+  if (std::holds_alternative<stage::into_text>(is)) return {"vision.soft_tokens", "multi_modal_projector.", "mm."};
+  return {};
+}
+
 /// The picture towers with layers.
 [[nodiscard]] constexpr stage_names encoder_names(const tower_spec& t, std::size_t i) {
   const stage_spec& is = t.stages[i];
@@ -64,6 +78,7 @@ namespace detail {
 
 /// The names of stage `i`.
 [[nodiscard]] constexpr stage_names names_of(const tower_spec& t, std::size_t i) {
+  if (t.find<stage::square>().has_value()) return detail::square_names(t, i);
   if (t.find<stage::encoder>().has_value()) return detail::encoder_names(t, i);
   if (t.find<stage::patches>().has_value()) return detail::patch_names(t, i);
   return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
@@ -71,9 +86,15 @@ namespace detail {
 
 /// What a tower's tensors begin with in a format: nothing else of a file may begin so.
 [[nodiscard]] constexpr std::array<std::string_view, 2> safetensors_rooms(const tower_spec& t) {
+  if (t.find<stage::square>().has_value()) return {"vision_tower.", "multi_modal_projector."};
   if (t.find<stage::encoder>().has_value()) return {"vision_tower.", "embed_vision."};
   if (t.find<stage::patches>().has_value()) return {"vision_embedder.", "embed_vision."};
   return {"embed_audio.", "audio_embedder."};
+}
+
+/// Whether the numbers of a patch lie colour by colour in a file's weights: as a convolution has them.
+[[nodiscard]] constexpr bool colours_lie_apart(const tower_spec& t, bool gguf) {
+  return gguf || t.find<stage::square>().has_value();
 }
 
 /// Whether a table of places has all columns first and all rows after them: [2, places, width], and not [places, 2, width].

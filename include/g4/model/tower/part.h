@@ -14,8 +14,9 @@
 namespace g4 {
 
 /// How a stage's tensor is read: a matrix in any storage, a table read row by row, or numbers in float32.
-/// A bound is one number that may be missing: there is no bound then.
-enum class stage_role : std::uint8_t { matrix, table, numbers, bias, bound };
+/// A bound is one number that may be missing: there is no bound then. Of `one_plus` a safetensors file holds what exceeds 1,
+/// and a `turned` matrix has its columns where others have their rows.
+enum class stage_role : std::uint8_t { matrix, table, numbers, bias, bound, one_plus, turned };
 
 struct stage_tensor {
   std::string safetensors;  ///< behind the stage's name

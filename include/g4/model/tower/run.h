@@ -99,6 +99,11 @@ template <Tower T, int Text, TowerBackend B>
         }
       }
     }
+    if constexpr (constexpr auto table = T::spec.template find<stage::learned>(); table.has_value()) {
+      if (n != static_cast<std::size_t>(table->places)) {
+        return fail("tower: ", n, " patches; a picture has ", table->places);
+      }
+    }
     if constexpr (T::spec.template find<stage::mean_pooled>().has_value()) {
       if (auto whole = detail::check_squares<T::spec.template find<stage::mean_pooled>()->side>(in.places); !whole) {
         return unexpected(std::move(whole.error()));
@@ -152,7 +157,7 @@ template <Tower T, int Text, TowerBackend B>
       weights.run(on, p);
     }
     const auto behind = static_cast<std::size_t>(T::widths[++stage]);  // 0 behind the last: the text's
-    if (*names.shown == 0) return;  // a stage between two that are looked at
+    if (*names.shown == 0) return;                                     // a stage between two that are looked at
     show(on, names.shown, -1, behind != 0 ? p.x : p.out, p.rows, behind != 0 ? behind : Text);
   });
   return soft_rows<B, Text>(std::move(*out), made);

@@ -1,4 +1,5 @@
-/// The stages of pictures that are one operation each: `centred`, `mean_pooled`, `scaled_by_root_of_width`, `standardised`.
+/// The stages of pictures that are one operation each: `centred`, `positions::learned`, `mean_pooled`,
+/// `scaled_by_root_of_width`, `standardised`.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +21,27 @@ struct stage_weights<S, In, Text> {
   template <class B>
   void run(B& on, stage_pass<typename B::scalar>& p) const {
     on.centre(p.x, p.rows * In);
+  }
+};
+
+/// x[p] += table[p]
+template <stage::learned S, int In, int Text>
+struct stage_weights<S, In, Text> {
+  matrix<S.places, In> table;
+
+  template <class Visit>
+  void each(Visit&& visit) {
+    visit(stage_tensor{".weight", ".weight", stage_role::table, 2, {S.places, In}}, table);
+  }
+
+  /// Places of a square picture: `run_tower` has counted them.
+  template <class B>
+  void run(B& on, stage_pass<typename B::scalar>& p) const {
+    std::int32_t most = 0;
+    for (std::size_t i = 0; i < p.rows; ++i) most = std::max(most, p.places[i].column);
+    for (std::size_t i = 0; i < p.rows; ++i) p.host_ids[i] = p.places[i].row * (most + 1) + p.places[i].column;
+    on.put(p.host_ids, p.rows, p.ids);
+    on.mix_embedded(table, p.ids, p.rows, 1.0f, typename B::scalar(1), p.room, p.x);
   }
 };
 
