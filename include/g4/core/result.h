@@ -14,6 +14,8 @@
 #include <tl/expected.hpp>
 #endif
 
+#include "g4/core/printable.h"
+
 namespace g4 {
 
 /// Why something was refused. The message is one sentence that names the file, the tensor or option, what was
@@ -32,7 +34,8 @@ using result = tl::expected<T, error>;
 using unexpected = tl::unexpected<error>;
 #endif
 
-/// `return fail("model.gguf: ", name, " is missing");` The pieces are strings or integers.
+/// `return fail("model.gguf: ", name, " is missing");` The pieces are strings or integers. What a file or a user wrote may
+/// be among them: control characters come out as \n or \x1b, here and nowhere else.
 template <class... Pieces>
 [[nodiscard]] unexpected fail(const Pieces&... pieces) {
   std::string message;
@@ -44,12 +47,12 @@ template <class... Pieces>
     }
   };
   (append(pieces), ...);
-  return unexpected(error{std::move(message)});
+  return unexpected(error{printable(message)});
 }
 
 /// Puts a place in front of an error that was raised further down: `file.gguf: <what went wrong>`.
 [[nodiscard]] inline unexpected fail_in(const std::string& where, const error& why) {
-  return unexpected(error{where + ": " + why.message});
+  return unexpected(error{printable(where + ": " + why.message)});
 }
 
 }  // namespace g4
