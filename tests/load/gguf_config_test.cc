@@ -222,6 +222,28 @@ TEST(gguf_config, knows_the_turning_pairs_from_the_rope_divisors) {
   EXPECT_EQ(spec_of(std::move(h)).layer[5].rope.fraction, 0.5f);
 }
 
+TEST(gguf_config, of_a_rope_factor_without_a_type_and_by_its_older_name_is_linear) {
+  for (const char* key : {"rope.scaling.factor", "rope.scale_linear"}) {
+    header h = header_of(gemma3_270m::spec);
+    h.f32(key, 8);
+    EXPECT_EQ(spec_of(std::move(h)).layer[5].rope.factor, 8) << key;
+  }
+  header off = header_of(gemma3_270m::spec);
+  off.f32("rope.scale_linear", 0);
+  EXPECT_EQ(spec_of(std::move(off)).layer[5].rope.factor, 1);
+}
+
+TEST(gguf_config, with_keys_that_change_nothing_reads_as_without) {
+  header h = header_of(gemma3_270m::spec);
+  h.u32("context_length", 32768);
+  h.u32("rope.dimension_count", 256);
+  h.u32("vision.block_count", 27);
+  h.u32("mm.tokens_per_image", 256);
+  h.u32("expert_count", 0);
+  h.keys.boolean("gemma3.attention.causal", true);
+  EXPECT_TRUE(differences(spec_of(std::move(h)), gemma3_270m::spec, "it", {.images = true, .fewer_rows = true}).empty());
+}
+
 struct refusal {
   const char* what;
   std::function<header()> make;
@@ -234,6 +256,13 @@ TEST(gguf_config_refusals, with_their_sentences) {
     return [&m, key, value] {
       header h = header_of(m, key);
       h.leave_out.clear();
+      h.u32(key, value);
+      return h;
+    };
+  };
+  const auto with = [](const text_spec& m, const char* key, int value) {
+    return [&m, key, value] {
+      header h = header_of(m);
       h.u32(key, value);
       return h;
     };
@@ -278,6 +307,29 @@ TEST(gguf_config_refusals, with_their_sentences) {
          return h;
        },
        "gemma3.rope.scaling.type is \"yarn\"; expected \"none\" or \"linear\""},
+      {"heads that turn in part", with(gemma3_270m::spec, "rope.dimension_count", 128),
+       "gemma3.rope.dimension_count is not the key length, 256; g4 turns whole heads"},
+      {"local heads that turn in part", with(gemma4_e2b::spec, "rope.dimension_count_swa", 512),
+       "gemma4.rope.dimension_count_swa is not the key length, 256; g4 turns whole heads"},
+      {"a key nobody knows", with(gemma3_270m::spec, "attention.temperature", 2),
+       "the key gemma3.attention.temperature is not known; it may change the arithmetic"},
+      {"experts where there are none", with(gemma3_270m::spec, "expert_count", 8),
+       "the key gemma3.expert_count is not known"},
+      {"two factors",
+       [] {
+         header h = header_of(gemma3_270m::spec);
+         h.f32("rope.scaling.factor", 8);
+         h.f32("rope.scale_linear", 4);
+         return h;
+       },
+       "gemma3.rope.scale_linear is not rope.scaling.factor"},
+      {"a decoder that is none",
+       [] {
+         header h = header_of(gemma4_e2b::spec);
+         h.keys.boolean("gemma4.attention.causal", false);
+         return h;
+       },
+       "gemma4.attention.causal is false; g4 knows that of Gemma 3 alone"},
       {"no epsilon", without(gemma3_270m::spec, "attention.layer_norm_rms_epsilon"),
        "the key gemma3.attention.layer_norm_rms_epsilon is missing"},
       {"too many experts chosen", changed(gemma4_26b_a4b::text::spec, "expert_used_count", 129),

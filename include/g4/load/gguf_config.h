@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,7 +36,34 @@ class gguf_keys {
   [[nodiscard]] const std::string& problem() const { return problem_; }
   [[nodiscard]] bool failed() const { return !problem_.empty(); }
   [[nodiscard]] bool has(std::string_view key) const { return file_.metadata.has(full(key)); }
-  [[nodiscard]] std::string full(std::string_view key) const { return prefix_ + std::string(key); }
+  [[nodiscard]] std::string full(std::string_view key) const {
+    asked_.insert(std::string(key));
+    return prefix_ + std::string(key);
+  }
+
+  /// Refuses the first key of the architecture that nobody has asked for and `harmless(key)` does not know: it may
+  /// change the arithmetic.
+  template <class Harmless>
+  void all_asked(Harmless harmless) {
+    for (const io::gguf_value& value : file_.metadata.values()) {
+      const std::string_view key = value.key;
+      if (!key.starts_with(prefix_)) continue;
+      const std::string_view name = key.substr(prefix_.size());
+      if (asked_.contains(std::string(name)) || harmless(name)) continue;
+      if (!failed()) {
+        problem_ = file_.tensors.name() + ": the key " + io::shown(key) + " is not known; it may change the arithmetic";
+      }
+      return;
+    }
+  }
+  /// Whether a number or a bool is there and is nought, which turns off what it is of.
+  [[nodiscard]] bool is_nought(std::string_view key) const {
+    const std::string name = prefix_ + std::string(key);
+    const auto whole = file_.metadata.i64(name);
+    const auto real = file_.metadata.f32(name);
+    const auto yes = file_.metadata.boolean(name);
+    return (whole && *whole == 0) || (real && *real == 0) || (yes && !*yes);
+  }
 
   void refuse(std::string_view key, const std::string& why) {
     if (!failed()) problem_ = file_.tensors.name() + ": " + full(key) + why;
@@ -118,6 +146,7 @@ class gguf_keys {
 
   const io::gguf_file& file_;
   std::string prefix_;
+  mutable std::set<std::string> asked_;
   std::string problem_;
 };
 
@@ -136,10 +165,40 @@ class gguf_config_reader {
     pattern();
     feed();
     residual();
+    keys_.all_asked([this](std::string_view key) { return says_nothing(key); });
     return m_;
   }
 
  private:
+  /// Keys that leave the arithmetic of the text as it is, or are switched off.
+  [[nodiscard]] bool says_nothing(std::string_view key) const {
+    constexpr std::string_view harmless[] = {"context_length", "vocab_size", "rope.scaling.original_context_length",
+                                             "rope.scaling.finetuned"};
+    // Files that bring a tower along describe it in the same namespace.
+    constexpr std::string_view of_towers[] = {"vision.", "audio.", "mm."};
+    constexpr std::string_view switches[] = {"expert_count",
+                                             "expert_used_count",
+                                             "attention.shared_kv_layers",
+                                             "embedding_length_per_layer_input",
+                                             "attn_logit_softcapping",
+                                             "final_logit_softcapping",
+                                             "attention.scale",
+                                             "rope.scale_linear"};
+    const auto in = [key](const auto& list) {
+      return std::find(std::begin(list), std::end(list), key) != std::end(list);
+    };
+    if (in(harmless) || (in(switches) && keys_.is_nought(key))) return true;
+    for (const std::string_view tower : of_towers) {
+      if (key.starts_with(tower)) return true;
+    }
+    // A drafter has no keys of its own in any layer, and its logits are not capped: only their order counts.
+    if (family_ == gguf_family::assistant) {
+      return key == "attention.shared_kv_layers" || key == "nextn_predict_layers" || key == "final_logit_softcapping";
+    }
+    // Its heads are found by their tensors.
+    return family_ == gguf_family::embedding && (key.starts_with("dense_") || key == "embedding_length_out");
+  }
+
   [[nodiscard]] bool gemma4() const { return family_ == gguf_family::gemma4 || family_ == gguf_family::assistant; }
   [[nodiscard]] bool gemma3() const { return family_ == gguf_family::gemma3 || family_ == gguf_family::embedding; }
   [[nodiscard]] layer_kind& layer(int l) { return m_.layer[static_cast<std::size_t>(l)]; }
@@ -212,7 +271,16 @@ class gguf_config_reader {
         keys_.refuse(value, " is not the key length; g4 needs them equal");
     }
     const int window = keys_.whole("attention.sliding_window", 1, 1 << 30);
-    const bool encoder = family_ == gguf_family::embedding || (gemma3() && says_not_causal());
+    const bool not_causal = says_not_causal();
+    if (not_causal && !gemma3()) keys_.refuse("attention.causal", " is false; g4 knows that of Gemma 3 alone");
+    const bool encoder = family_ == gguf_family::embedding || not_causal;
+    if (family_ == gguf_family::embedding && keys_.whole_or("pooling_type", 1, 0, 1 << 16) != 1)
+      keys_.refuse("pooling_type", " is not 1; an embedding is the mean of all rows");
+    for (const auto& [key, size] :
+         {std::pair{"rope.dimension_count", global_size}, std::pair{"rope.dimension_count_swa", local_size}}) {
+      if (keys_.whole_or(key, size, 0, 1 << 16) != size)
+        keys_.refuse(key, " is not the key length, " + std::to_string(size) + "; g4 turns whole heads");
+    }
     m_.sees = encoder ? visibility::everything : visibility::causal;
     const std::array<bool, max_layers> local = local_layers();
     const std::array<rope_spec, 2> rope = ropes();
@@ -268,12 +336,19 @@ class gguf_config_reader {
     std::array<rope_spec, 2> rope;
     rope[0].theta = keys_.positive_or("rope.freq_base_swa", 1e4f);
     rope[1].theta = keys_.positive_or("rope.freq_base", 1e6f);
-    const std::string scaling = keys_.string_or("rope.scaling.type", "none");
+    // A factor without a type is linear, as in llama.cpp, and `scale_linear` is the key's older name.
+    const bool older = keys_.has("rope.scale_linear") && !keys_.is_nought("rope.scale_linear");
+    const bool newer = keys_.has("rope.scaling.factor");
+    const std::string scaling = keys_.string_or("rope.scaling.type", older || newer ? "linear" : "none");
     if (scaling == "linear") {
-      rope[1].factor = keys_.positive("rope.scaling.factor");
+      rope[1].factor = keys_.positive(older && !newer ? "rope.scale_linear" : "rope.scaling.factor");
+      if (older && newer && keys_.positive("rope.scale_linear") != rope[1].factor)
+        keys_.refuse("rope.scale_linear", " is not rope.scaling.factor");
     } else if (scaling != "none") {
       keys_.refuse("rope.scaling.type", " is \"" + io::shown(scaling) + "\"; expected \"none\" or \"linear\"");
     }
+    if (keys_.positive_or("rope.scaling.attn_factor", 1) != 1)
+      keys_.refuse("rope.scaling.attn_factor", " is not 1; g4 does not know it");
     if (gemma4()) rope[1].fraction = fraction();
     return rope;
   }
