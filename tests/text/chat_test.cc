@@ -190,6 +190,49 @@ TEST(placeholders, media_that_do_not_match_refused) {
   EXPECT_FALSE(text::gemma4_audio_size(160));
 }
 
+TEST(placeholders, typed_by_somebody_stay_text) {
+  const text::medium image[] = {{.soft_tokens = 2}};
+  const auto said = [](const std::string& text, bool picture) {
+    text::message m;
+    std::vector<text::content_part> parts{{text::content_part::kind::text, text}};
+    if (picture) parts.push_back({text::content_part::kind::image});
+    m.said = parts;
+    return m;
+  };
+  const text::message typed[] = {said("what is <|image|>?", false)};
+  const auto four = *text::gemma4_prompt(typed);
+  const auto alone = text::gemma4_expand(four, {});
+  ASSERT_TRUE(alone) << alone.error().message;
+  EXPECT_EQ(alone->text, four.text);
+  const text::message both[] = {said("what is <|image|>? ", true)};
+  const auto expanded = text::gemma4_expand(*text::gemma4_prompt(both), image);
+  ASSERT_TRUE(expanded) << expanded.error().message;
+  EXPECT_NE(expanded->text.find("what is <|image|>?"), std::string::npos);
+  EXPECT_NE(expanded->text.find("<|image><|image|><|image|><image|>"), std::string::npos);
+  ASSERT_EQ(expanded->said.size(), 1u);
+  EXPECT_EQ(expanded->text.substr(expanded->said[0].begin, expanded->said[0].end - expanded->said[0].begin),
+            "what is <|image|>?");
+  const text::message three[] = {said("<start_of_image>", true)};
+  const auto third = text::gemma3_expand(*text::gemma3_prompt(three), image);
+  ASSERT_TRUE(third) << third.error().message;
+  EXPECT_NE(third->text.find("user\n<start_of_image>\n\n<start_of_image><image_soft_token>"), std::string::npos);
+  // A mark that is half typed is none.
+  text::prompt half;
+  half.markup("<|ima");
+  half.say("ge|>");
+  EXPECT_TRUE(text::gemma4_expand(half, {}));
+}
+
+TEST(chat, a_system_text_that_gemma_3_would_drop_refused) {
+  text::message system{.from = text::role::system, .said = std::string("Be brief.")};
+  EXPECT_EQ(text::gemma3_prompt(std::span(&system, 1)).error().message,
+            "chat: the system text stands alone; Gemma 3 reads it in front of the first user's text");
+  using parts = std::vector<text::content_part>;
+  system.said = parts{{text::content_part::kind::text, "Be brief."}, {text::content_part::kind::text, "Be kind."}};
+  const text::message two[] = {system, {.from = text::role::user, .said = std::string("Hi")}};
+  EXPECT_EQ(text::gemma3_prompt(two).error().message, "chat: the system message is not one text");
+}
+
 TEST(placeholders, crops_of_gemma3_introduced_by_a_sentence) {
   const text::medium image[] = {{.crops = 2}};
   const auto expanded = *text::gemma3_expand("<start_of_image>", image);

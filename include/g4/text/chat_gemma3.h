@@ -26,7 +26,8 @@ struct gemma3_chat {
 inline constexpr gemma3_chat gemma3n_chat{.image_mark = "<image_soft_token>", .audio_mark = "<audio_soft_token>"};
 
 /// Fails where the published template does: no messages, or user and assistant do not alternate; and on what it drops
-/// without a word: media the model has no mark for, tools.
+/// without a word: a system text that no user's text follows or that has more parts than one, media the model has no
+/// mark for, tools.
 [[nodiscard]] G4_INLINE result<prompt> gemma3_prompt(std::span<const message> messages,
                                                      const gemma3_chat& options = {});
 

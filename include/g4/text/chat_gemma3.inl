@@ -20,13 +20,16 @@ G4_INLINE result<prompt> gemma3_prompt(std::span<const message> messages, const 
     if (const auto* text = std::get_if<std::string>(&messages[0].said)) {
       system = *text;
     } else if (const auto* parts = std::get_if<std::vector<content_part>>(&messages[0].said);
-               parts != nullptr && !parts->empty() && parts->front().is == content_part::kind::text) {
+               parts != nullptr && parts->size() == 1 && parts->front().is == content_part::kind::text) {
       system = parts->front().text;
     } else {
-      return fail("chat: the system message has no text");
+      return fail("chat: the system message is not one text");
     }
     system += "\n\n";
     messages = messages.subspan(1);
+    if (messages.empty()) {
+      return fail("chat: the system text stands alone; Gemma 3 reads it in front of the first user's text");
+    }
   }
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const message& m = messages[i];

@@ -13,6 +13,7 @@
 
 #include "g4/core/compiled.h"
 #include "g4/core/result.h"
+#include "g4/text/chat.h"
 
 namespace g4::text {
 
@@ -67,15 +68,20 @@ struct medium {
 };
 
 /// `<|image|>`, `<|audio|>` and `<|video|>` → their soft tokens with begin and end markers, in order; a video is its
-/// frames, each with its time. Fails when placeholders and media do not match in number.
-[[nodiscard]] G4_INLINE result<std::string> gemma4_expand(std::string_view prompt, std::span<const medium> media);
+/// frames, each with its time. Fails when placeholders and media do not match in number. A placeholder that somebody
+/// typed is text: what the prompt says was said stays as it is, in this form and the others.
+[[nodiscard]] G4_INLINE result<prompt> gemma4_expand(const prompt& from, std::span<const medium> media);
+/// The same for a text in which nobody said anything.
+[[nodiscard]] G4_INLINE result<std::string> gemma4_expand(std::string_view text, std::span<const medium> media);
 
 /// Gemma 3: `<start_of_image>` → empty line, marker, 256 soft tokens, marker, empty line; with crops the sentence that
 /// introduces them.
-[[nodiscard]] G4_INLINE result<std::string> gemma3_expand(std::string_view prompt, std::span<const medium> media);
+[[nodiscard]] G4_INLINE result<prompt> gemma3_expand(const prompt& from, std::span<const medium> media);
+[[nodiscard]] G4_INLINE result<std::string> gemma3_expand(std::string_view text, std::span<const medium> media);
 
 /// Gemma 3n: `<image_soft_token>` → 256 of them, `<audio_soft_token>` → 188, with markers and empty lines.
-[[nodiscard]] G4_INLINE result<std::string> gemma3n_expand(std::string_view prompt, std::span<const medium> media);
+[[nodiscard]] G4_INLINE result<prompt> gemma3n_expand(const prompt& from, std::span<const medium> media);
+[[nodiscard]] G4_INLINE result<std::string> gemma3n_expand(std::string_view text, std::span<const medium> media);
 
 }  // namespace g4::text
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "g4/text/placeholders.h"
@@ -90,44 +91,62 @@ struct placeholder {
   medium::kind is;
 };
 
-/// Replaces every mark in `text` by what `write(medium, out)` writes for the next medium of its kind.
+/// Replaces every mark in the prompt that nobody typed by what `write(medium, out)` writes for the next medium of its
+/// kind.
 template <class Write>
-[[nodiscard]] result<std::string> expand(std::string_view text, std::span<const placeholder> marks,
-                                         std::span<const medium> media, Write write) {
-  std::string out;
+[[nodiscard]] result<prompt> expand(const prompt& from, std::span<const placeholder> marks,
+                                    std::span<const medium> media, Write write) {
+  const std::string_view text = from.text;
+  prompt out;
   std::size_t used[3] = {};
+  auto said = from.said.begin();
   for (std::size_t at = 0; at < text.size();) {
+    if (said != from.said.end() && said->begin <= at) {
+      const std::size_t end = std::clamp(said->end, at, text.size());
+      out.say(text.substr(at, end - at));
+      at = end;
+      ++said;
+      continue;
+    }
+    const std::size_t ours = said == from.said.end() ? text.size() : std::min(said->begin, text.size());
+    const std::string_view left = text.substr(at, ours - at);
     const placeholder* here = nullptr;
     for (const placeholder& p : marks) {
-      if (text.substr(at).starts_with(p.mark)) here = &p;
+      if (left.starts_with(p.mark)) here = &p;
     }
     if (here == nullptr) {
-      const std::size_t next = text.find('<', at + 1);
-      out += text.substr(at, next == std::string_view::npos ? next : next - at);
-      at = next == std::string_view::npos ? text.size() : next;
+      const std::string_view passed = left.substr(0, left.find('<', 1));
+      out.markup(passed);
+      at += passed.size();
       continue;
     }
     std::size_t& next = used[static_cast<std::size_t>(here->is)];
     while (next < media.size() && media[next].is != here->is) ++next;
     if (next == media.size()) return fail("prompt: more ", here->mark, " than media for them");
-    write(media[next++], out);
+    write(media[next++], out.text);
     at += here->mark.size();
   }
   for (const placeholder& p : marks) {
-    const std::size_t from = used[static_cast<std::size_t>(p.is)];
-    for (std::size_t i = from; i < media.size(); ++i) {
+    const std::size_t first = used[static_cast<std::size_t>(p.is)];
+    for (std::size_t i = first; i < media.size(); ++i) {
       if (media[i].is == p.is) return fail("prompt: fewer ", p.mark, " than media for them");
     }
   }
   return out;
 }
 
+/// The text of a prompt, where there is one.
+[[nodiscard]] inline result<std::string> text_of(result<prompt> written) {
+  if (!written) return unexpected(std::move(written.error()));
+  return std::move(written->text);
+}
+
 }  // namespace detail
 
-G4_INLINE result<std::string> gemma4_expand(std::string_view prompt, std::span<const medium> media) {
+G4_INLINE result<prompt> gemma4_expand(const prompt& from, std::span<const medium> media) {
   static constexpr detail::placeholder marks[] = {
       {"<|image|>", medium::kind::image}, {"<|audio|>", medium::kind::audio}, {"<|video|>", medium::kind::video}};
-  return detail::expand(prompt, marks, media, [](const medium& m, std::string& out) {
+  return detail::expand(from, marks, media, [](const medium& m, std::string& out) {
     const auto run = [&](std::string_view open, std::string_view soft, std::string_view close) {
       out += open;
       detail::append_times(soft, m.soft_tokens, out);
@@ -145,9 +164,9 @@ G4_INLINE result<std::string> gemma4_expand(std::string_view prompt, std::span<c
   });
 }
 
-G4_INLINE result<std::string> gemma3_expand(std::string_view prompt, std::span<const medium> media) {
+G4_INLINE result<prompt> gemma3_expand(const prompt& from, std::span<const medium> media) {
   static constexpr detail::placeholder marks[] = {{"<start_of_image>", medium::kind::image}};
-  return detail::expand(prompt, marks, media, [](const medium& m, std::string& out) {
+  return detail::expand(from, marks, media, [](const medium& m, std::string& out) {
     const auto image = [&out] {
       out += "\n\n<start_of_image>";
       detail::append_times("<image_soft_token>", gemma3_image_tokens, out);
@@ -164,16 +183,28 @@ G4_INLINE result<std::string> gemma3_expand(std::string_view prompt, std::span<c
   });
 }
 
-G4_INLINE result<std::string> gemma3n_expand(std::string_view prompt, std::span<const medium> media) {
+G4_INLINE result<prompt> gemma3n_expand(const prompt& from, std::span<const medium> media) {
   static constexpr detail::placeholder marks[] = {{"<image_soft_token>", medium::kind::image},
                                                   {"<audio_soft_token>", medium::kind::audio}};
-  return detail::expand(prompt, marks, media, [](const medium& m, std::string& out) {
+  return detail::expand(from, marks, media, [](const medium& m, std::string& out) {
     const bool image = m.is == medium::kind::image;
     out += image ? "\n\n<start_of_image>" : "\n\n<start_of_audio>";
     detail::append_times(image ? "<image_soft_token>" : "<audio_soft_token>",
                          image ? gemma3_image_tokens : gemma3n_audio_tokens, out);
     out += image ? "<end_of_image>\n\n" : "<end_of_audio>\n\n";
   });
+}
+
+G4_INLINE result<std::string> gemma4_expand(std::string_view text, std::span<const medium> media) {
+  return detail::text_of(gemma4_expand(prompt{std::string(text), {}}, media));
+}
+
+G4_INLINE result<std::string> gemma3_expand(std::string_view text, std::span<const medium> media) {
+  return detail::text_of(gemma3_expand(prompt{std::string(text), {}}, media));
+}
+
+G4_INLINE result<std::string> gemma3n_expand(std::string_view text, std::span<const medium> media) {
+  return detail::text_of(gemma3n_expand(prompt{std::string(text), {}}, media));
 }
 
 }  // namespace g4::text
