@@ -96,7 +96,7 @@ result<text::tokenizer> build(reader& in) {
       case 4: builder.piece(in.byte() * 257u, in.piece(), static_cast<text::piece_kind>(in.byte() % 8)); break;
       default:
         builder.piece(id++, in.piece(), static_cast<text::piece_kind>(1 + in.byte() % 6),
-                      static_cast<float>(in.byte()) - 128.0f, in.byte() % 2 == 0);
+                      static_cast<float>(in.byte()) - 128.0f, static_cast<text::cut_out>(in.byte() % 3));
     }
   }
   const auto some_id = [&] { return static_cast<text::token>(in.byte() * 2) - 1; };

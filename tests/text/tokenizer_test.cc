@@ -12,8 +12,10 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "g4/io/gguf_writer.h"
 #include "tests/text/files.h"
 
 namespace {
@@ -163,6 +165,98 @@ TEST(tokenizer, ids_left_free_by_the_vocabulary_decoded_to_nothing) {
   EXPECT_EQ(*tokens->encode("a<soft>", {.parse_special = true}), (ids{'a', 300}));
   EXPECT_FALSE(tokens->contains(290));
   EXPECT_EQ(*tokens->decode(ids{290, 300}), "<soft>");
+}
+
+// ---- markers, whatever a file says of them ----
+
+/// A vocabulary of the bytes and these pieces from id 256 on, as the keys of a GGUF file.
+result<text::tokenizer> from_keys(const std::string& model, const std::vector<std::pair<std::string, int>>& more) {
+  std::vector<std::string> pieces;
+  std::vector<std::int32_t> kinds;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    char name[8];
+    std::snprintf(name, sizeof name, "<0x%02X>", byte);
+    pieces.emplace_back(name);
+    kinds.push_back(6);
+  }
+  for (const auto& [piece, kind] : more) {
+    pieces.push_back(piece);
+    kinds.push_back(kind);
+  }
+  io::gguf_keys keys;
+  keys.string("tokenizer.ggml.model", model).strings("tokenizer.ggml.tokens", pieces);
+  keys.i32s("tokenizer.ggml.token_type", kinds);
+  if (model == "llama") {
+    keys.f32s("tokenizer.ggml.scores", std::vector<float>(pieces.size(), -1.0f));
+  } else {
+    keys.strings("tokenizer.ggml.merges", std::vector<std::string>{});
+  }
+  const auto metadata = io::metadata_of(keys, "keys");
+  EXPECT_TRUE(metadata);
+  return load::tokenizer_from_gguf(*metadata, "m.gguf");
+}
+
+ids bytes_of(const std::string& text) {
+  ids out;
+  for (const char c : text) out.push_back(static_cast<unsigned char>(c));
+  return out;
+}
+
+TEST(markers, that_a_file_calls_normal_are_control_tokens_and_it_is_said) {
+  for (const int kind : {1, 4, 5}) {
+    const auto tokens = from_keys("llama", {{"<start_of_turn>", kind}, {"<end_of_turn>", kind}, {"<b>", 4}});
+    ASSERT_TRUE(tokens) << tokens.error().message;
+    EXPECT_EQ(tokens->note(),
+              "m.gguf: tokenizer.ggml.token_type does not call '<start_of_turn>' and 1 more control tokens; "
+              "they are taken as such");
+    EXPECT_EQ(*tokens->encode("<start_of_turn>a<end_of_turn>", {.parse_special = true}), (ids{256, 'a', 257}));
+    EXPECT_EQ(*tokens->encode("<end_of_turn>"), bytes_of("<end_of_turn>"));
+    EXPECT_EQ(tokens->kind(256), text::piece_kind::control);
+    EXPECT_EQ(*tokens->decode(ids{257, 'a'}, false), "a");
+    EXPECT_TRUE(tokens->ends_answer(257));
+  }
+  EXPECT_EQ(from_keys("gemma4", {{"<turn|>", 1}})->note(),
+            "m.gguf: tokenizer.ggml.token_type does not call '<turn|>' a control token; it is taken as one");
+}
+
+TEST(markers, that_files_call_user_defined_by_custom_say_nothing_and_are_shown) {
+  const auto four = from_keys("gemma4", {{"<|tool_call>", 4}, {"<|turn>", 3}});
+  EXPECT_EQ(four->note(), "");
+  EXPECT_EQ(four->kind(256), text::piece_kind::user_defined);
+  EXPECT_EQ(*four->encode("<|tool_call>"), bytes_of("<|tool_call>"));
+  EXPECT_EQ(from_keys("llama", {{"<start_of_image>", 4}, {"<unk>", 2}})->note(), "");
+}
+
+TEST(markers, typed_in_a_plain_range_stay_text_and_what_is_text_is_cut_out_there_too) {
+  const auto tokens = from_keys("llama", {{"<start_of_image>", 4}, {"[multimodal]", 4}, {"<|end|>", 4}, {"<b>", 4},
+                                          {"\n\n", 4}, {"<end_of_turn>", 4}});
+  ASSERT_TRUE(tokens) << tokens.error().message;
+  const std::string said = "<start_of_image>[multimodal]<|end|><end_of_turn>";
+  const text::text_range plain[] = {{0, said.size()}};
+  for (const bool special : {false, true}) {
+    EXPECT_EQ(*tokens->encode(said, {.parse_special = special, .plain = plain}), bytes_of(said));
+  }
+  const text::text_range all[] = {{0, 5}};
+  EXPECT_EQ(*tokens->encode("<b>\n\n", {.plain = all}), (ids{259, 260}));
+  // Where nobody spoke they count.
+  EXPECT_EQ(*tokens->encode(said, {.parse_special = true}), (ids{256, 257, 258, 261}));
+}
+
+TEST(markers, in_a_tokenizer_json_are_special_whatever_it_says) {
+  auto document = test::read_cases("small.json");
+  for (auto& added : document["added_tokens"]) added["special"] = false;
+  const auto unflagged = load::tokenizer_from_json(document.dump(), "t.json");
+  ASSERT_TRUE(unflagged) << unflagged.error().message;
+  EXPECT_NE(unflagged->note().find("t.json: added_tokens does not call '<pad>' and "), std::string::npos);
+  document.erase("added_tokens");
+  const auto unlisted = load::tokenizer_from_json(document.dump(), "t.json");
+  ASSERT_TRUE(unlisted) << unlisted.error().message;
+  for (const auto* tokens : {&*unflagged, &*unlisted}) {
+    EXPECT_EQ(*tokens->encode("<start_of_turn><end_of_turn>", {.parse_special = true}), (ids{7, 8}));
+    const auto typed = *tokens->encode("<end_of_turn>");
+    EXPECT_EQ(std::count(typed.begin(), typed.end(), 8), 0);
+  }
+  EXPECT_EQ(small("small.json").note(), "");
 }
 
 // ---- the definition ----
@@ -319,6 +413,40 @@ TEST(tokenizer, work_linear_in_the_text_whatever_it_says) {
     EXPECT_LE(work.characters, text.size());
     EXPECT_LE(work.lookups, 4 * work.characters);
     EXPECT_LE(work.queued, 3 * work.characters);
+  }
+}
+
+TEST(tokenizer, a_merge_listed_a_thousand_times_costs_no_more_and_its_last_line_counts) {
+  text::tokenizer_builder builder({.merges = text::tokenizer_builder::order::by_rank});
+  test::add_byte_pieces(builder);
+  const char* pieces[] = {"a", "b", "c", "ab", "bc"};
+  for (std::size_t i = 0; i < 5; ++i) builder.piece(256 + i, pieces[i], text::piece_kind::normal);
+  for (int i = 0; i < 1000; ++i) builder.merge("a b");
+  builder.merge("b c");
+  builder.merge("a b");
+  const auto tokens = builder.build({});
+  ASSERT_TRUE(tokens) << tokens.error().message;
+  EXPECT_EQ(*tokens->encode("abc"), (ids{256, 260}));
+  const auto lines = tokens->merges();
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].left, "b");
+  EXPECT_EQ(lines[1].left, "a");
+}
+
+TEST(tokenizer, pieces_across_blanks_are_found_and_words_are_merged_one_by_one) {
+  const std::string blank(text::visible_blank);
+  for (const bool across : {false, true}) {
+    text::tokenizer_builder builder({});
+    test::add_byte_pieces(builder);
+    builder.piece(256, "a", text::piece_kind::normal);
+    builder.piece(257, blank, text::piece_kind::normal);
+    builder.piece(258, blank + "a", text::piece_kind::normal, -1.0f);
+    builder.piece(259, across ? "a" + blank : "aa", text::piece_kind::normal, -0.5f);
+    const auto tokens = builder.build({});
+    ASSERT_TRUE(tokens) << tokens.error().message;
+    EXPECT_EQ(*tokens->encode("a a a"), across ? (ids{259, 259, 256}) : (ids{256, 258, 258}));
+    // A blank that a broken character takes along is none.
+    EXPECT_EQ(tokens->encode("\xC3 a")->front(), 0xC3);
   }
 }
 
@@ -512,6 +640,16 @@ TEST_F(real_vocabulary, same_ids_and_texts_as_the_references) {
     EXPECT_EQ(encoded, row["ids_llama_cpp"].get<ids>()) << row["bytes_hex"];
     EXPECT_EQ(*tokens.decode(encoded), test::bytes_of_hex(row["decoded_hex"].get<std::string>())) << row["bytes_hex"];
   }
+}
+
+TEST_F(real_vocabulary, typed_image_markers_stay_text) {
+  const std::string said = "<start_of_image>";
+  const text::text_range plain[] = {{0, said.size()}};
+  const auto typed = *tokens.encode(said, {.parse_special = true, .plain = plain});
+  EXPECT_EQ(std::count(typed.begin(), typed.end(), 255999), 0);
+  EXPECT_EQ(*tokens.decode(typed), said);
+  EXPECT_EQ(*tokens.encode(said, {.parse_special = true}), ids{255999});
+  EXPECT_EQ(tokens.note(), "");
 }
 
 TEST_F(real_vocabulary, special_ids) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,16 +9,9 @@
 #include <vector>
 
 #include "g4/load/gguf_vocabulary.h"
+#include "g4/text/markers.h"
 
 namespace g4::load {
-
-namespace detail {
-
-/// Control tokens of Gemma 4 that GGUF files call user-defined, so that a reader shows them.
-inline constexpr std::array<std::string_view, 7> shown_markers{
-    "<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>"};
-
-}  // namespace detail
 
 G4_INLINE result<void> add_vocabulary(io::gguf_keys& keys, const text::tokenizer& from, generation g, std::size_t rows,
                                       const std::string& name) {
@@ -40,10 +32,7 @@ G4_INLINE result<void> add_vocabulary(io::gguf_keys& keys, const text::tokenizer
     const auto id = static_cast<text::token>(i);
     const std::string_view piece = from.piece(id);
     piece_kind kind = from.kind(id);
-    if (!by_score &&
-        std::find(detail::shown_markers.begin(), detail::shown_markers.end(), piece) != detail::shown_markers.end()) {
-      kind = piece_kind::user_defined;
-    }
+    if (!by_score && text::marker_of(piece) == text::marker::shown) kind = piece_kind::user_defined;
     pieces[i] = piece;
     if (!from.contains(id)) pieces[i].append("[PAD").append(std::to_string(i)).append("]");
     kinds[i] = static_cast<std::int32_t>(kind);

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +12,7 @@
 
 #include "g4/io/json.h"
 #include "g4/load/tokenizer.h"
+#include "g4/text/markers.h"
 #include "g4/text/tokenizer_builder.h"
 
 namespace g4::load {
@@ -34,6 +37,50 @@ inline constexpr std::string_view tool_response_name = "<|tool_response>";
     }
   }
   return special;
+}
+
+/// Markers that a file calls something else.
+class doubts {
+ public:
+  void see(std::string_view marker) {
+    if (count_++ == 0) first_ = text::detail::quoted(marker);
+  }
+  [[nodiscard]] bool any() const { return count_ != 0; }
+  [[nodiscard]] std::string sentence(const std::string& where) const {
+    const bool more = count_ > 1;
+    return where + " does not call " + first_ + (more ? " and " + std::to_string(count_ - 1) + " more" : "") +
+           (more ? " control tokens; they are taken as such" : " a control token; it is taken as one");
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::string first_;
+};
+
+/// What a piece of a GGUF file is, and where it is cut out; empty where its kind says so.
+struct believed {
+  text::piece_kind kind;
+  std::optional<text::cut_out> where{};
+};
+
+[[nodiscard]] inline believed kind_believed(std::string_view piece, text::piece_kind stated, bool by_score) {
+  using text::cut_out;
+  using text::marker;
+  using text::piece_kind;
+  const bool user_defined = stated == piece_kind::user_defined;
+  const marker is = text::marker_of(piece);
+  if (is == marker::none) {
+    if (!user_defined) return {stated};
+    // Gemma 3's </s> is a tag that reads as the end of a sequence. llama.cpp guards it for that reason.
+    if (!by_score || piece == "</s>") return {stated, cut_out::when_asked};
+    if (text::written_as_marker(piece)) return {stated, cut_out::where_nobody_spoke};
+    return {stated};
+  }
+  if (stated == piece_kind::control || stated == piece_kind::unknown) return {stated};
+  // User-defined for being shown, not for being typed.
+  if (user_defined && is == marker::shown) return {stated, cut_out::when_asked};
+  if (user_defined && is == marker::medium) return {piece_kind::control, cut_out::where_nobody_spoke};
+  return {piece_kind::control, cut_out::when_asked};
 }
 
 /// An id as a file states it; one that no vocabulary can hold is kept out of range for `build` to refuse.
@@ -81,17 +128,19 @@ G4_INLINE result<text::tokenizer> tokenizer_from_gguf(const io::gguf_metadata& k
 
   tokenizer_builder builder(
       {.merges = by_score ? tokenizer_builder::order::by_score : tokenizer_builder::order::by_rank});
+  detail::doubts doubted;
   std::size_t id = 0;
   builder.reserve(pieces->size(), 12 * pieces->size(), merges.size());
   for (const std::string_view piece : *pieces) {
-    const std::int64_t kind = (*kinds)[id];
-    const bool known = kind >= 1 && kind <= 6;
-    // User-defined for being shown, not for being typed: the markers of Gemma 4's channels and tools, and Gemma 3's
-    // </s>, which reads as the end of a sequence. llama.cpp guards </s> and <|tool_response> for the same reason.
-    const bool guarded = !by_score || piece == "</s>";
-    builder.piece(id, piece, static_cast<text::piece_kind>(known ? kind : 0), by_score ? scores[id] : 0.0f, guarded);
+    const std::int64_t number = (*kinds)[id];
+    const bool known = number >= 1 && number <= 6;
+    const auto stated = static_cast<text::piece_kind>(known ? number : 0);
+    const detail::believed piece_is = detail::kind_believed(piece, stated, by_score);
+    if (piece_is.kind != stated && piece_is.where == text::cut_out::when_asked) doubted.see(piece);
+    builder.piece(id, piece, piece_is.kind, by_score ? scores[id] : 0.0f, piece_is.where);
     ++id;
   }
+  if (doubted.any()) builder.note(doubted.sentence(name + ": tokenizer.ggml.token_type"));
   for (const std::string_view line : merges) builder.merge(line);
 
   text::special_ids special;
@@ -305,8 +354,8 @@ class tokenizer_json_reader : public io::json_reader {
 [[nodiscard]] inline result<void> take_added(const io::json& rest, text::tokenizer_builder& builder,
                                              const std::string& name) {
   const io::json& list = member(rest, "added_tokens");
-  if (list.is_null()) return {};
-  if (!list.is_array()) return fail(name, ": added_tokens is not a list");
+  doubts doubted;
+  if (!list.is_null() && !list.is_array()) return fail(name, ": added_tokens is not a list");
   for (const io::json& token : list) {
     const io::json& id = member(token, "id");
     const std::string_view content = string_or_empty(member(token, "content"));
@@ -318,9 +367,21 @@ class tokenizer_json_reader : public io::json_reader {
                     ", which g4 does not know");
       }
     }
-    builder.added(static_cast<std::size_t>(*number), content, is_true(member(token, "special")),
-                  is_true(member(token, "normalized")));
+    const bool special = is_true(member(token, "special"));
+    const bool marker = text::marker_of(content) != text::marker::none;
+    if (marker && !special) doubted.see(content);
+    builder.added(static_cast<std::size_t>(*number), content, special || marker, is_true(member(token, "normalized")));
   }
+  for (const auto& names :
+       {std::span<const std::string_view>(text::control_markers), {text::shown_markers}, {text::medium_markers}}) {
+    for (const std::string_view name_of : names) {
+      const text::token id = builder.find(name_of);
+      if (id == text::no_token || builder.kind(id) == text::piece_kind::control) continue;
+      doubted.see(name_of);
+      builder.added(static_cast<std::size_t>(id), name_of, true, false);
+    }
+  }
+  if (doubted.any()) builder.note(doubted.sentence(name + ": added_tokens"));
   return {};
 }
 

@@ -12,6 +12,13 @@
 
 namespace g4::text {
 
+/// Where a token is cut out of a text.
+enum class cut_out : std::uint8_t {
+  anywhere,            ///< it is text: a run of blanks, a tag
+  where_nobody_spoke,  ///< outside `encode_options::plain`
+  when_asked,          ///< there, and only with `encode_options::parse_special`
+};
+
 /// A byte trie. Matching at one place costs at most the length of the longest token, whatever the text.
 class added_tokens {
  public:
@@ -22,11 +29,17 @@ class added_tokens {
 
   [[nodiscard]] bool empty() const { return nodes_.empty(); }
 
-  /// `special` tokens match only when asked for. An empty text is ignored; a text added twice keeps its later id.
-  void add(std::string_view text, token id, bool special);
+  /// An empty text is ignored; a text added twice keeps its later id.
+  void add(std::string_view text, token id, cut_out where);
 
-  /// The longest token that begins at text[at]; a special one only where it ends at or before `special_end`.
-  [[nodiscard]] match at(std::string_view text, std::size_t at, std::size_t special_end) const;
+  /// How far the token that begins here may reach, by where it is cut out; one that is cut out anywhere is free.
+  struct limits {
+    std::size_t of_ours = 0;     ///< cut_out::where_nobody_spoke
+    std::size_t of_special = 0;  ///< cut_out::when_asked
+  };
+
+  /// The longest token that begins at text[at] and ends within its limit.
+  [[nodiscard]] match at(std::string_view text, std::size_t at, limits ends) const;
 
  private:
   struct entry {
@@ -34,7 +47,7 @@ class added_tokens {
     std::uint32_t sibling = 0;
     token id = no_token;
     char byte = 0;
-    bool special = false;
+    cut_out where = cut_out::anywhere;
   };
 
   std::array<std::uint32_t, 256> first_{};

@@ -9,7 +9,7 @@
 
 namespace g4::text {
 
-G4_INLINE void added_tokens::add(std::string_view text, token id, bool special) {
+G4_INLINE void added_tokens::add(std::string_view text, token id, cut_out where) {
   if (text.empty()) return;
   std::uint32_t* link = &first_[static_cast<unsigned char>(text[0])];
   std::uint32_t node = 0;
@@ -26,15 +26,17 @@ G4_INLINE void added_tokens::add(std::string_view text, token id, bool special) 
     link = &nodes_[node - 1].child;
   }
   nodes_[node - 1].id = id;
-  nodes_[node - 1].special = special;
+  nodes_[node - 1].where = where;
 }
 
-G4_INLINE added_tokens::match added_tokens::at(std::string_view text, std::size_t at, std::size_t special_end) const {
+G4_INLINE added_tokens::match added_tokens::at(std::string_view text, std::size_t at, limits ends) const {
   match longest;
   std::uint32_t node = first_[static_cast<unsigned char>(text[at])];
   for (std::size_t size = 1; node != 0; ++size) {
     const entry& here = nodes_[node - 1];
-    if (here.id != no_token && (!here.special || at + size <= special_end)) longest = {size, here.id};
+    const bool fits = here.where == cut_out::anywhere ||
+                      at + size <= (here.where == cut_out::when_asked ? ends.of_special : ends.of_ours);
+    if (here.id != no_token && fits) longest = {size, here.id};
     if (at + size == text.size()) break;
     node = here.child;
     while (node != 0 && nodes_[node - 1].byte != text[at + size]) node = nodes_[node - 1].sibling;

@@ -1,6 +1,7 @@
 /// merge_rules.h, defined.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -26,17 +27,30 @@ G4_INLINE void merge_rules::use_merges(const std::vector<token>& piece, const st
   for (std::size_t m = 0; m < piece.size(); ++m) {
     ways_[next[static_cast<std::size_t>(piece[m])]++] = {static_cast<std::uint32_t>(m), left[m]};
   }
+  std::size_t kept = 0;
+  for (std::size_t id = 0; id < pieces; ++id) {
+    const auto from = ways_.begin() + first_[id];
+    const auto to = ways_.begin() + first_[id + 1];
+    std::sort(from, to, [](const way& a, const way& b) {
+      return a.left_bytes != b.left_bytes ? a.left_bytes < b.left_bytes : a.rank > b.rank;
+    });
+    first_[id] = static_cast<std::uint32_t>(kept);
+    for (auto w = from; w != to; ++w) {
+      if (kept == first_[id] || ways_[kept - 1].left_bytes != w->left_bytes) ways_[kept++] = *w;
+    }
+  }
+  first_[pieces] = static_cast<std::uint32_t>(kept);
+  ways_.resize(kept);
 }
 
 G4_INLINE std::uint32_t merge_rules::urgency(token joined, std::size_t left_bytes) const {
   const auto id = static_cast<std::size_t>(joined);
   if (!by_piece_.empty()) return by_piece_[id];
   if (first_.empty()) return never;
-  // Backwards: of a pair listed twice the later line counts.
-  for (std::size_t i = first_[id + 1]; i > first_[id]; --i) {
-    if (ways_[i - 1].left_bytes == left_bytes) return ways_[i - 1].rank;
-  }
-  return never;
+  const auto end = ways_.begin() + first_[id + 1];
+  const auto found =
+      std::partition_point(ways_.begin() + first_[id], end, [=](const way& w) { return w.left_bytes < left_bytes; });
+  return found != end && found->left_bytes == left_bytes ? found->rank : never;
 }
 
 }  // namespace g4::text

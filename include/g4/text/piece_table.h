@@ -4,6 +4,7 @@
 /// open-addressing table of (hash, id) pairs. No piece has an allocation of its own.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "g4/core/compiled.h"
+#include "g4/text/utf8.h"
 
 namespace g4::text {
 
@@ -48,6 +50,9 @@ class piece_table {
   /// Makes piece `id` findable by its bytes. Of two pieces with the same bytes the first keeps them.
   [[nodiscard]] index_result index(std::size_t id);
 
+  /// Whether some indexed piece holds a visible blank behind a character that ends in this byte.
+  [[nodiscard]] bool joins_blank(char before) const { return joins_blank_[static_cast<unsigned char>(before)]; }
+
   /// The id of the piece with exactly these bytes, `no_token` if there is none.
   [[nodiscard]] token find(std::string_view piece) const;
 
@@ -78,6 +83,7 @@ class piece_table {
   std::vector<place> places_;
   std::vector<std::uint64_t> slots_;
   std::size_t mask_ = 0;
+  std::array<bool, 256> joins_blank_{};
   std::size_t longest_ = 0;
 };
 

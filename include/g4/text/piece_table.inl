@@ -40,6 +40,10 @@ G4_INLINE void piece_table::prepare_index() {
 
 G4_INLINE piece_table::index_result piece_table::index(std::size_t id) {
   const std::string_view piece = (*this)[id];
+  for (std::size_t at = piece.find(visible_blank, 1); at != std::string_view::npos;
+       at = piece.find(visible_blank, at + 1)) {
+    joins_blank_[static_cast<unsigned char>(piece[at - 1])] = true;
+  }
   const std::uint64_t h = hash(piece.data(), piece.size());
   std::size_t slot = static_cast<std::size_t>(h) & mask_;
   for (std::size_t probe = 0; probe < max_probes; ++probe, slot = (slot + 1) & mask_) {

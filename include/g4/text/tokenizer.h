@@ -49,8 +49,9 @@ struct text_range {
 struct encode_options {
   bool parse_special = false;  ///< control tokens written out in the text become their ids; off for untrusted text
   bool add_bos = false;        ///< begin with `special().bos`, where there is one
-  /// With `parse_special`: ranges of the text, ascending and apart, where control tokens stay text all the same. What
-  /// somebody said in a prompt whose markers are ours.
+  /// Ranges of the text, ascending and apart, where nothing but text is found: what somebody said in a prompt whose
+  /// markers are ours. Control tokens stay text there whatever `parse_special` says, and so do user-defined ones that
+  /// are written like markers (Gemma 3's image markers, `[multimodal]`), which count everywhere else.
   std::span<const text_range> plain = {};
 };
 
@@ -84,6 +85,8 @@ class tokenizer {
   /// The longest piece in bytes: what `append_bytes` appends is never longer.
   [[nodiscard]] std::size_t longest_piece() const { return pieces_.longest(); }
   [[nodiscard]] const special_ids& special() const { return special_; }
+  /// What the file said of its tokens and is not believed, in one sentence to show; empty where there is nothing.
+  [[nodiscard]] const std::string& note() const { return note_; }
   /// One line of a merges list.
   struct merge {
     std::string_view left;
@@ -97,6 +100,9 @@ class tokenizer {
 
  private:
   friend class tokenizer_builder;
+
+  [[nodiscard]] result<std::vector<token>> encoded(std::string_view text, const encode_options& options,
+                                                   encode_work* work) const;
 
   struct state {
     bool with_special;
@@ -118,9 +124,9 @@ class tokenizer {
     std::size_t range = 0;
     for (std::size_t at = 0; !added.empty() && at < text.size();) {
       while (range < plain.size() && plain[range].end <= at) ++range;
-      std::size_t special_end = s.with_special ? text.size() : 0;
-      if (s.with_special && range < plain.size()) special_end = plain[range].begin <= at ? 0 : plain[range].begin;
-      const added_tokens::match found = added.at(text, at, special_end);
+      std::size_t ours = text.size();
+      if (range < plain.size()) ours = plain[range].begin <= at ? 0 : plain[range].begin;
+      const added_tokens::match found = added.at(text, at, {ours, s.with_special ? ours : 0});
       if (found.size == 0) {
         ++at;
         continue;
@@ -150,6 +156,7 @@ class tokenizer {
   bool byte_fallback_ = true;
   bool fuse_unknown_ = true;
   special_ids special_;
+  std::string note_;
 };
 
 }  // namespace g4::text

@@ -10,12 +10,18 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4::text {
 
 G4_INLINE result<std::vector<token>> tokenizer::encode(std::string_view text, encode_options options,
                                                        encode_work* work) const {
+  return guarded([&] { return encoded(text, options, work); });
+}
+
+G4_INLINE result<std::vector<token>> tokenizer::encoded(std::string_view text, const encode_options& options,
+                                                        encode_work* work) const {
   if (text.size() > max_text_bytes) {
     return fail("text: ", text.size(), " bytes; at most ", max_text_bytes, " are encoded at once");
   }
@@ -41,12 +47,14 @@ G4_INLINE result<std::vector<token>> tokenizer::encode(std::string_view text, en
 }
 
 G4_INLINE result<std::string> tokenizer::decode(std::span<const token> ids, bool show_control) const {
-  std::string text;
-  for (const token id : ids) {
-    if (!in_range(id)) return fail("id ", id, " is outside the vocabulary of ", pieces_.size(), " pieces");
-    append_bytes(id, show_control, text);
-  }
-  return text;
+  return guarded([&]() -> result<std::string> {
+    std::string text;
+    for (const token id : ids) {
+      if (!in_range(id)) return fail("id ", id, " is outside the vocabulary of ", pieces_.size(), " pieces");
+      append_bytes(id, show_control, text);
+    }
+    return text;
+  });
 }
 
 G4_INLINE void tokenizer::append_bytes(token id, bool show_control, std::string& out) const {
@@ -69,11 +77,16 @@ G4_INLINE piece_kind tokenizer::kind(token id) const {
 }
 
 G4_INLINE std::vector<tokenizer::merge> tokenizer::merges() const {
-  std::vector<merge> lines(rules_.size());
+  std::vector<std::pair<std::uint32_t, merge>> ranked;
+  ranked.reserve(rules_.size());
   rules_.each([&](std::uint32_t rank, token made, std::size_t left_bytes) {
     const std::string_view piece = pieces_[static_cast<std::size_t>(made)];
-    lines[rank] = {piece.substr(0, left_bytes), piece.substr(left_bytes), made};
+    ranked.push_back({rank, {piece.substr(0, left_bytes), piece.substr(left_bytes), made}});
   });
+  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<merge> lines;
+  lines.reserve(ranked.size());
+  for (const auto& [rank, line] : ranked) lines.push_back(line);
   return lines;
 }
 
@@ -89,6 +102,7 @@ G4_INLINE char tokenizer::byte_value(std::string_view piece) {
 G4_INLINE void tokenizer::normalize(std::string_view text, std::size_t begin, std::size_t end,
                                     std::span<const text_range> plain, state& s) {
   s.normal.clear();
+  s.normal.reserve(end - begin);
   s.normal_plain.clear();
   const auto after =
       std::partition_point(plain.begin(), plain.end(), [=](const text_range& r) { return r.end <= begin; });

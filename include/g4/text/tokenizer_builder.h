@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "g4/core/compiled.h"
@@ -48,13 +49,17 @@ class tokenizer_builder {
   /// Sizes to expect; a hint.
   void reserve(std::size_t pieces, std::size_t bytes, std::size_t merges);
 
-  /// Piece `id`. User-defined pieces are cut out of every text, control and unknown ones only out of texts encoded
-  /// with `parse_special`. A guarded user-defined piece is matched as control pieces are, but shown as text is. `score`
-  /// matters for `by_score` only.
-  void piece(std::size_t id, std::string_view text, piece_kind kind, float score = 0, bool guarded = false);
+  /// Piece `id`. User-defined, control and unknown ones are cut out of texts before any merging; `where` for those that
+  /// are not as their kind has it: user-defined ones anywhere, the others when asked. `score` matters for `by_score` only.
+  void piece(std::size_t id, std::string_view text, piece_kind kind, float score = 0,
+             std::optional<cut_out> where = {});
+
+  /// The kind of a piece given so far.
+  [[nodiscard]] piece_kind kind(token id) const { return made_.kinds_[static_cast<std::size_t>(id)]; }
 
   /// A token that the file lists apart from the vocabulary (`added_tokens`), which it may extend. `special` tokens are
-  /// control tokens; `normalized` ones match after ' ' became U+2581, the others in the text as it is.
+  /// control tokens; `normalized` ones match after ' ' became U+2581, the others in the text as it is. What is written as a
+  /// marker but is not special is cut out where nobody spoke.
   void added(std::size_t id, std::string_view written, bool special, bool normalized);
 
   /// The next line of a merges list: `left` and `right` may join; earlier lines join first.
@@ -62,6 +67,9 @@ class tokenizer_builder {
 
   /// A merge as one string: "left right".
   void merge(std::string_view line);
+
+  /// What the tokenizer is to say of its file; see `tokenizer::note`.
+  void note(std::string sentence) { made_.note_ = std::move(sentence); }
 
   /// The tokenizer, or the first thing that was wrong with the vocabulary.
   [[nodiscard]] result<tokenizer> build(special_ids special);

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "g4/text/markers.h"
 #include "g4/text/tokenizer_builder.h"
 #include "g4/text/utf8.h"
 
@@ -51,7 +53,7 @@ G4_INLINE void tokenizer_builder::reserve(std::size_t pieces, std::size_t bytes,
 }
 
 G4_INLINE void tokenizer_builder::piece(std::size_t id, std::string_view text, piece_kind kind, float score,
-                                        bool guarded) {
+                                        std::optional<cut_out> where) {
   if (error_) return;
   if (kind < piece_kind::normal || kind > piece_kind::byte) {
     return refuse(fail("piece ", id, " has type ", static_cast<int>(kind), "; types are 1 to 6"));
@@ -71,7 +73,7 @@ G4_INLINE void tokenizer_builder::piece(std::size_t id, std::string_view text, p
   }
   if (kind == piece_kind::byte) note_byte(id, text);
   if (kind == piece_kind::unknown || kind == piece_kind::control || cut) {
-    made_.normalized_.add(text, static_cast<token>(id), !cut || guarded);
+    made_.normalized_.add(text, static_cast<token>(id), where.value_or(cut ? cut_out::anywhere : cut_out::when_asked));
   }
 }
 
@@ -91,7 +93,10 @@ G4_INLINE void tokenizer_builder::added(std::size_t id, std::string_view written
   normal_.clear();
   if (normalized) append_with_visible_blanks(written, normal_);
   (normalized ? made_.normalized_ : made_.verbatim_)
-      .add(normalized ? std::string_view(normal_) : written, static_cast<token>(id), special);
+      .add(normalized ? std::string_view(normal_) : written, static_cast<token>(id),
+           special                      ? cut_out::when_asked
+           : written_as_marker(written) ? cut_out::where_nobody_spoke
+                                        : cut_out::anywhere);
 }
 
 G4_INLINE void tokenizer_builder::merge(std::string_view left, std::string_view right) {
