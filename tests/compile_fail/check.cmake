@@ -1,6 +1,6 @@
-# cmake -D COMPILER=… -D SOURCE=… -D INCLUDE=… -D KIND=right|wrong -P check.cmake
+# cmake -D COMPILER=… -D SOURCE=… -D INCLUDE=… -D KIND=right|wrong [-D FLAGS=…] -P check.cmake
 cmake_minimum_required(VERSION 3.24)
-set(flags -std=c++20 -fsyntax-only)
+set(flags -std=c++20 -fsyntax-only ${FLAGS})
 foreach(folder IN LISTS INCLUDE)
   list(APPEND flags -isystem "${folder}")
 endforeach()

@@ -33,9 +33,11 @@ template <class V>
 class running {
  public:
   explicit running(reference& on) : weights_(file_.template load<V>(on)), on_(on) {}
+  [[nodiscard]] session<V, reference> start_typed() const {
+    return *session<V, reference>::make(*weights_, on_, {.context = 64, .batch = 16});
+  }
   [[nodiscard]] std::unique_ptr<any_session> start() const {
-    auto made = session<V, reference>::make(*weights_, on_, {.context = 64, .batch = 16});
-    return std::make_unique<detail::typed_session<V, reference>>(std::move(*made));
+    return std::make_unique<detail::typed_session<V, reference>>(start_typed());
   }
 
  private:
@@ -101,6 +103,27 @@ TEST_F(any_drafter_of_a_tiny_model, lookup_with_a_forgotten_type) {
   const auto done = speculate(*s, prompt_, 30, 3, guess_by(lookup), [](token_id) { return true; });
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->tokens, greedy(30));
+}
+
+TEST_F(any_drafter_of_a_tiny_model, rows_laid_into_a_prompt_reach_the_session) {
+  const std::vector<float> rows(2 * test::tiny_e2b::width, 0.25f);
+  const inlay<float> laid[] = {{.first = 1, .count = 2, .rows = rows.data()}};
+  const prompt_view<float> prompt{prompt_, laid};
+  const auto forgotten = model_.start();
+  auto typed = model_.start_typed();
+  std::vector<std::vector<float>> all;
+  ASSERT_TRUE(forgotten->run_all(prompt, [&](std::size_t, auto logits) { all.emplace_back(logits.begin(), logits.end()); }));
+  ASSERT_TRUE(typed.run_all(prompt, [&](std::size_t t, auto logits) {
+    EXPECT_EQ(std::vector<float>(logits.begin(), logits.end()), all[t]);
+  }));
+  EXPECT_EQ(all.size(), prompt_.size());
+  ASSERT_TRUE(forgotten->rewind(0));
+  const auto last = forgotten->run(prompt);
+  ASSERT_TRUE(last) << last.error().message;
+  EXPECT_EQ(std::vector<float>(last->begin(), last->end()), all.back());
+  ASSERT_TRUE(forgotten->rewind(0));
+  const auto without = forgotten->run(prompt_);
+  EXPECT_NE(std::vector<float>(without->begin(), without->end()), all.back());
 }
 
 TEST_F(any_drafter_of_a_tiny_model, another_target_refused) {

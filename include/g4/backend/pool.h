@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <thread>
 #include <type_traits>
@@ -50,10 +51,21 @@ class inline_pool final : public pool {
 /// A decoded token is about a hundred short steps; waking a sleeping thread for each would cost more than the step.
 class thread_pool final : public pool {
  public:
-  /// `workers` counts the calling thread: 1 starts no thread.
-  explicit thread_pool(std::size_t workers) : workers_(workers == 0 ? 1 : workers) {
-    if (workers_ > 1) threads_ = std::make_unique<std::thread[]>(workers_ - 1);
-    for (std::size_t w = 1; w < workers_; ++w) threads_[w - 1] = std::thread([this, w] { serve(w); });
+  /// `workers` counts the calling thread: 1 starts no thread. Where the system gives fewer threads than asked for, there
+  /// are fewer workers: `workers()` says how many.
+  explicit thread_pool(std::size_t workers) {
+    if (workers <= 1) return;
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      threads_ = std::make_unique<std::thread[]>(workers - 1);
+      for (; workers_ < workers; ++workers_) {
+        threads_[workers_ - 1] = std::thread([this, w = workers_] { serve(w); });
+      }
+#if defined(__cpp_exceptions)
+    } catch (const std::exception&) {  // no memory, no thread, or a number beyond any memory: those that run are the pool
+    }
+#endif
   }
   ~thread_pool() override {
     stop_.store(true, std::memory_order_relaxed);
@@ -116,7 +128,7 @@ class thread_pool final : public pool {
     }
   }
 
-  std::size_t workers_;
+  std::size_t workers_ = 1;
   std::unique_ptr<std::thread[]> threads_;
   task_function function_ = nullptr;
   void* context_ = nullptr;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "g4/backend/concept.h"
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/load/embedding_heads.h"
 #include "g4/model/text/encoder.h"
@@ -69,6 +72,18 @@ class embedder {
   /// `on` must outlive it. `longest` is the most tokens a text may have.
   [[nodiscard]] static result<embedder> open(const std::string& path, B& on, std::size_t longest = 2048,
                                              const open_options& options = {}) {
+    return guarded([&] { return open_of(path, on, longest, options); });
+  }
+
+  /// ids   the whole text as the model expects it: bos, text, eos
+  /// Fails where the encoder does, and where the embedding is not finite.
+  [[nodiscard]] result<text_embedding<scalar>> embed(std::span<const token_id> ids) {
+    return guarded([&] { return embedded(ids); });
+  }
+
+ private:
+  [[nodiscard]] static result<embedder> open_of(const std::string& path, B& on, std::size_t longest,
+                                                const open_options& options) {
     auto from = open_checkpoint(path);
     if (!from) return unexpected(std::move(from.error()));
     auto weights = open_weights<V>(*from, on, options);
@@ -86,8 +101,7 @@ class embedder {
     return embedder(std::move(*weights), std::move(*heads), std::move(*encoder), std::move(*memory), most);
   }
 
-  /// ids   the whole text as the model expects it: bos, text, eos
-  [[nodiscard]] result<text_embedding<scalar>> embed(std::span<const token_id> ids) {
+  [[nodiscard]] result<text_embedding<scalar>> embedded(std::span<const token_id> ids) {
     const auto encoded = encoder_.encode({ids});
     if (!encoded) return unexpected(encoded.error());
     B& on = encoder_.backend();
@@ -111,10 +125,13 @@ class embedder {
     }
     on.unit(x, n, room(0));
     out.unit = shown(room(0), n);
+    if (!std::all_of(out.unit.begin(), out.unit.end(), [](scalar s) { return std::isfinite(s); })) {
+      return fail(
+          "embedder: the embedding holds a NaN or an infinity; the weights are damaged, or the model overflowed");
+    }
     return out;
   }
 
- private:
   embedder(std::shared_ptr<const weights<V>> w, load::embedding_heads heads, text_encoder<V, B> e,
            typename B::owned_memory memory, std::size_t most)
       : weights_(std::move(w)),

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/sample/sampler.h"
 #include "g4/text/tokenizer.h"
@@ -38,9 +39,9 @@ enum class stop_reason : std::uint8_t {
 
 struct generate_options {
   std::size_t max_tokens = 256;
-  sample::sampler_options sampling = {};  ///< greedy unless a temperature is set
-  bool stop_at_end = true;           ///< stop at a token that ends an answer
-  bool show_control = false;         ///< pass the names of control tokens on
+  sample::sampler_options sampling = {};     ///< greedy unless a temperature is set
+  bool stop_at_end = true;                   ///< stop at a token that ends an answer
+  bool show_control = false;                 ///< pass the names of control tokens on
   std::span<const text::token> before = {};  ///< what the session holds, where the repetition penalty is to count it
 };
 
@@ -57,23 +58,23 @@ struct generated {
   }
 };
 
-/// Runs `prompt` in `session` and continues it, calling `on_text(piece)` with every piece of text as soon as it is whole
-/// characters; returning false from it cancels. A callback that returns nothing never cancels.
-///
-/// session   a `session<V, B>` in float, or an `any_session`; what it held before is the text's beginning
-/// Fails when the sampling options make no sense, or the prompt does not fit into the context.
+namespace detail {
+
 template <class Session, class OnText>
-[[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary,
-                                          std::span<const text::token> prompt, const generate_options& options, OnText&& on_text) {
+[[nodiscard]] result<generated> run_and_continue(Session& session, const text::tokenizer& vocabulary,
+                                         std::span<const text::token> prompt, const generate_options& options,
+                                         OnText&& on_text) {
   using clock = std::chrono::steady_clock;
-  const auto seconds = [](clock::time_point from, clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
+  const auto seconds = [](clock::time_point from, clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+  };
   auto sampler = sample::make_sampler(options.sampling, session.vocabulary());
   if (!sampler) return unexpected(std::move(sampler.error()));
   text::utf8_stream stream(vocabulary, options.show_control);
 
   generated done;
   done.prompt_tokens = prompt.size();
-  done.tokens.reserve(options.max_tokens);
+  done.tokens.reserve(std::min(options.max_tokens, session.options().context - session.size() + 1));
   const auto begun = clock::now();
   auto logits = session.run(prompt);
   if (!logits) return unexpected(std::move(logits.error()));
@@ -111,16 +112,33 @@ template <class Session, class OnText>
     logits = session.run(*chosen);
     if (!logits) return unexpected(std::move(logits.error()));
   }
-  pass_on(stream.finish());
+  // Half a character is shown as such, but not to a callback that wants no more.
+  if (done.stopped != stop_reason::cancelled) pass_on(stream.finish());
   done.answer_seconds = seconds(answering, clock::now());
   return done;
 }
 
-/// The same for a prompt that is plain text: control tokens written in it stay text.
+}  // namespace detail
+
+/// Runs `prompt` in `session` and continues it, calling `on_text(piece)` with every piece of text as soon as it is whole
+/// characters; returning false from it cancels. A callback that returns nothing never cancels.
+///
+/// session   a `session<V, B>` in float, or an `any_session`; what it held before is the text's beginning
+/// Fails when the sampling options make no sense, the prompt does not fit into the context, or memory runs out.
+template <class Session, class OnText>
+[[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary,
+                                         std::span<const text::token> prompt, const generate_options& options,
+                                         OnText&& on_text) {
+  return guarded([&] { return detail::run_and_continue(session, vocabulary, prompt, options, on_text); });
+}
+
+/// The same for a prompt that is plain text: markers written in it stay text.
 template <class Session, class OnText>
 [[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary, std::string_view prompt,
-                                          const generate_options& options, OnText&& on_text) {
-  auto ids = vocabulary.encode(prompt, {.add_bos = session.size() == 0 && vocabulary.special().add_bos});
+                                         const generate_options& options, OnText&& on_text) {
+  const text::text_range said{0, prompt.size()};
+  auto ids = vocabulary.encode(
+      prompt, {.add_bos = session.size() == 0 && vocabulary.special().add_bos, .plain = std::span(&said, 1)});
   if (!ids) return unexpected(std::move(ids.error()));
   return generate(session, vocabulary, std::span<const text::token>(*ids), options, on_text);
 }

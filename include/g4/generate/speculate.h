@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/text/draft.h"
 #include "g4/model/text/session.h"
@@ -26,16 +27,10 @@ struct speculation {
   }
 };
 
-/// Greedy decoding of `count` tokens after `prompt`, checking guesses as it goes. Token for token what greedy decoding
-/// gives: a guess is kept only where it is the target's own choice.
-///
-///     round: guesses g1 … gk for what follows c (chosen, not yet run)
-///            run c, g1 … gk in one pass; keep the longest prefix that the logits agree with; rewind the rest
-///
-/// guess    guess(text so far, id chosen, last hidden row, k) → at most k tokens; see `guess_with`
-/// on_token on_token(id) for each token; returning false stops
+namespace detail {
+
 template <class Session, class Guess, class OnToken>
-[[nodiscard]] result<speculation> speculate(Session& session, std::span<const token_id> prompt, std::size_t count,
+[[nodiscard]] result<speculation> run_and_speculate(Session& session, std::span<const token_id> prompt, std::size_t count,
                                             std::size_t guesses_per_round, Guess&& guess, OnToken&& on_token) {
   using scalar = typename Session::scalar;
   bool finite = true;  // a NaN is nobody's choice
@@ -102,6 +97,23 @@ template <class Session, class Guess, class OnToken>
     if (auto back = session.rewind(before + kept); !back) return unexpected(back.error());
   }
   return done;
+}
+
+}  // namespace detail
+
+/// Greedy decoding of `count` tokens after `prompt`, checking guesses as it goes. Token for token what greedy decoding
+/// gives: a guess is kept only where it is the target's own choice.
+///
+///     round: guesses g1 … gk for what follows c (chosen, not yet run)
+///            run c, g1 … gk in one pass; keep the longest prefix that the logits agree with; rewind the rest
+///
+/// guess    guess(text so far, id chosen, last hidden row, k) → at most k tokens; see `guess_with`
+/// on_token on_token(id) for each token; returning false stops
+template <class Session, class Guess, class OnToken>
+[[nodiscard]] result<speculation> speculate(Session& session, std::span<const token_id> prompt, std::size_t count,
+                                            std::size_t guesses_per_round, Guess&& guess, OnToken&& on_token) {
+  return guarded(
+      [&] { return detail::run_and_speculate(session, prompt, count, guesses_per_round, guess, on_token); });
 }
 
 /// Guesses of a drafter, in the form `speculate` asks for.

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/drafter.h"
 #include "g4/model/text/draft.h"
@@ -53,24 +55,26 @@ template <Drafter D, Backend B>
     return fail(from.path, ": is ", std::string(name), ", which drafts for ",
                 std::string(load::variant_name<typename D::target>()), "; the model that is running is another");
   }
-  auto weights = load::make_weights<D>(from.tensors, from.format, on, options.checks, options.progress);
-  if (!weights) return unexpected(std::move(weights.error()));
-  auto drafts = draft_session<D, B>::make(**weights, *session);
-  if (!drafts) return unexpected(std::move(drafts.error()));
-  return std::unique_ptr<any_drafter>(
-      std::make_unique<detail::typed_drafter<D, B>>(std::move(*weights), std::move(*drafts)));
+  return guarded([&]() -> result<std::unique_ptr<any_drafter>> {
+    auto weights = load::make_weights<D>(from.tensors, from.format, on, options.checks, options.progress);
+    if (!weights) return unexpected(std::move(weights.error()));
+    auto drafts = draft_session<D, B>::make(**weights, *session);
+    if (!drafts) return unexpected(std::move(drafts.error()));
+    return std::unique_ptr<any_drafter>(
+        std::make_unique<detail::typed_drafter<D, B>>(std::move(*weights), std::move(*drafts)));
+  });
 }
 
 /// Opens a checkpoint that is any of the listed drafters, for a session that is running.
 template <class Drafters, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_drafter>> open_any_drafter(const checkpoint& from, const any_session& target,
                                                                     B& on, const open_options& options = {}) {
-  return [&]<class... D>(one_of<D...>) -> result<std::unique_ptr<any_drafter>> {
-    result<std::unique_ptr<any_drafter>> opened = std::unique_ptr<any_drafter>();
+  const auto among = [&]<class... D>(one_of<D...>) -> result<std::unique_ptr<any_drafter>> {
+    std::optional<result<std::unique_ptr<any_drafter>>> opened;
     const bool found = ((load::differences(from.spec, D::spec, "", from.unsaid).empty() &&
-                         (opened = open_drafter_as<D>(from, target, on, options), true)) ||
+                         (opened.emplace(open_drafter_as<D>(from, target, on, options)), true)) ||
                         ...);
-    if (found) return opened;
+    if (found) return std::move(*opened);
     if constexpr (sizeof...(D) == 0) {
       return fail(from.path, ": this program knows no drafters");
     } else {
@@ -78,7 +82,8 @@ template <class Drafters, Backend B>
       return unexpected(not_the_variant(from, "any drafter of this program; the nearest is " + std::string(near.name),
                                         near.differences));
     }
-  }(Drafters{});
+  };
+  return guarded([&] { return among(Drafters{}); });
 }
 
 /// Guesses of a drafter, in the form `speculate` asks for.

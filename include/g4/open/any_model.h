@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/load/match.h"
 #include "g4/model/one_of.h"
@@ -31,9 +33,9 @@ class any_session {
  public:
   using scalar = float;
   virtual ~any_session() = default;
-  virtual result<std::span<const float>> run(std::span<const token_id> ids) = 0;
+  virtual result<std::span<const float>> run(const prompt_view<float>& prompt) = 0;
   /// Calls see(self, t, logits) for each token in order.
-  virtual result<std::size_t> run_all(std::span<const token_id> ids, void* self,
+  virtual result<std::size_t> run_all(const prompt_view<float>& prompt, void* self,
                                       void (*see)(void* self, std::size_t t, std::span<const float> logits)) = 0;
   virtual result<std::size_t> rewind(std::size_t size) = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
@@ -45,11 +47,12 @@ class any_session {
   [[nodiscard]] virtual std::span<const float> hidden() const = 0;
   [[nodiscard]] virtual std::span<const float> hidden_row(std::size_t t) const = 0;
 
+  result<std::span<const float>> run(std::span<const token_id> ids) { return run(prompt_view<float>{ids}); }
   result<std::span<const float>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
-  /// As `session::run_all`, for a prompt of text: calls sink(t, logits).
+  /// As `session::run_all`: calls sink(t, logits).
   template <class Sink>
   result<std::size_t> run_all(const prompt_view<float>& prompt, Sink&& sink) {
-    return run_all(prompt.ids, &sink, [](void* self, std::size_t t, std::span<const float> logits) {
+    return run_all(prompt, &sink, [](void* self, std::size_t t, std::span<const float> logits) {
       (*static_cast<std::remove_reference_t<Sink>*>(self))(t, logits);
     });
   }
@@ -81,10 +84,11 @@ class typed_session final : public any_session {
  public:
   explicit typed_session(g4::session<V, B> s) : s_(std::move(s)) {}
   using any_session::run;
-  result<std::span<const float>> run(std::span<const token_id> ids) override { return s_.run(ids); }
-  result<std::size_t> run_all(std::span<const token_id> ids, void* self,
+  using any_session::run_all;
+  result<std::span<const float>> run(const prompt_view<float>& prompt) override { return s_.run(prompt); }
+  result<std::size_t> run_all(const prompt_view<float>& prompt, void* self,
                               void (*see)(void*, std::size_t, std::span<const float>)) override {
-    return s_.run_all({ids}, [&](std::size_t t, std::span<const float> logits) { see(self, t, logits); });
+    return s_.run_all(prompt, [&](std::size_t t, std::span<const float> logits) { see(self, t, logits); });
   }
   result<std::size_t> rewind(std::size_t size) override { return s_.rewind(size); }
   [[nodiscard]] std::size_t size() const override { return s_.size(); }
@@ -111,9 +115,11 @@ class typed_model final : public any_model {
   [[nodiscard]] const text_spec& spec() const override { return V::spec; }
   [[nodiscard]] const text::tokenizer& tokenizer() const override { return m_.tokenizer(); }
   [[nodiscard]] result<std::unique_ptr<any_session>> session(const session_options& options) const override {
-    auto made = m_.session(options);
-    if (!made) return unexpected(std::move(made.error()));
-    return std::unique_ptr<any_session>(std::make_unique<typed_session<V, B>>(std::move(*made)));
+    return guarded([&]() -> result<std::unique_ptr<any_session>> {
+      auto made = m_.session(options);
+      if (!made) return unexpected(std::move(made.error()));
+      return std::unique_ptr<any_session>(std::make_unique<typed_session<V, B>>(std::move(*made)));
+    });
   }
   [[nodiscard]] memory_plan plan(const session_options& options) const override {
     return plan_session(V::spec, V::kinds, options, sizeof(typename B::scalar), on_.cache_storage());
@@ -132,9 +138,11 @@ template <Variant V, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_model>> open_as(const checkpoint& from, B& on, const open_options& options) {
   static_assert(std::is_same_v<typename B::scalar, float>,
                 "g4: any_model is for float backends; use open<V> with others.");
-  auto opened = open<V>(from, on, options);
-  if (!opened) return unexpected(std::move(opened.error()));
-  return std::unique_ptr<any_model>(std::make_unique<detail::typed_model<V, B>>(std::move(*opened), on));
+  return guarded([&]() -> result<std::unique_ptr<any_model>> {
+    auto opened = open<V>(from, on, options);
+    if (!opened) return unexpected(std::move(opened.error()));
+    return std::unique_ptr<any_model>(std::make_unique<detail::typed_model<V, B>>(std::move(*opened), on));
+  });
 }
 
 /// Opens a checkpoint that is any of the listed variants:
@@ -145,16 +153,17 @@ template <Variant V, Backend B>
 template <class Variants, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_model>> open_any(const checkpoint& from, B& on,
                                                           const open_options& options = {}) {
-  return [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_model>> {
-    result<std::unique_ptr<any_model>> opened = std::unique_ptr<any_model>();
+  const auto among = [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_model>> {
+    std::optional<result<std::unique_ptr<any_model>>> opened;
     const bool found = ((load::differences(from.spec, V::spec, "", from.unsaid).empty() &&
-                         (opened = open_as<V>(from, on, options), true)) ||
+                         (opened.emplace(open_as<V>(from, on, options)), true)) ||
                         ...);
-    if (found) return opened;
+    if (found) return std::move(*opened);
     const load::nearest_variant near = load::nearest<V...>(from.spec, from.unsaid);
     return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name),
                                       near.differences));
-  }(Variants{});
+  };
+  return guarded([&] { return among(Variants{}); });
 }
 
 }  // namespace g4

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
@@ -32,17 +33,19 @@ struct checkpoint {
 
   /// Reads the vocabulary. A folder needs a tokenizer.json for it.
   [[nodiscard]] result<text::tokenizer> tokenizer() const {
-    if (format == load::format::gguf) return load::tokenizer_from_gguf(keys, path);
-    const std::string name = path + "/tokenizer.json";
-    auto file = io::map_file(name);
-    if (!file) return unexpected(std::move(file.error()));
-    return load::tokenizer_from_json(io::text_of((*file)->bytes()), name);
+    return guarded([&]() -> result<text::tokenizer> {
+      if (format == load::format::gguf) return load::tokenizer_from_gguf(keys, path);
+      const std::string name = path + "/tokenizer.json";
+      auto file = io::map_file(name);
+      if (!file) return unexpected(std::move(file.error()));
+      return load::tokenizer_from_json(io::text_of((*file)->bytes()), name);
+    });
   }
 };
 
-/// Opens a GGUF file, or a folder with config.json and safetensors.
-/// Fails when there is neither, when a header is damaged, or when the configuration asks for what g4 does not know.
-[[nodiscard]] inline result<checkpoint> open_checkpoint(const std::string& path) {
+namespace detail {
+
+[[nodiscard]] inline result<checkpoint> read_checkpoint(const std::string& path) {
   checkpoint opened;
   opened.path = path;
   if (io::kind_of(path) == io::path_kind::folder) {
@@ -73,6 +76,14 @@ struct checkpoint {
   opened.keys = std::move(file->metadata);
   opened.tensors = std::move(file->tensors);
   return opened;
+}
+
+}  // namespace detail
+
+/// Opens a GGUF file, or a folder with config.json and safetensors.
+/// Fails when there is neither, when a header is damaged, or when the configuration asks for what g4 does not know.
+[[nodiscard]] inline result<checkpoint> open_checkpoint(const std::string& path) {
+  return guarded([&] { return detail::read_checkpoint(path); });
 }
 
 }  // namespace g4

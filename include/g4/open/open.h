@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "g4/backend/concept.h"
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/load/match.h"
 #include "g4/load/weights.h"
@@ -61,21 +62,25 @@ class model {
 template <Variant V, Backend B>
 [[nodiscard]] result<std::shared_ptr<const weights<V>>> open_weights(const checkpoint& from, B& on,
                                                                      const open_options& options = {}) {
-  constexpr std::string_view name = load::variant_name<V>();
-  if (const auto lines = load::differences(from.spec, V::spec, name, from.unsaid); !lines.empty()) {
-    return unexpected(not_the_variant(from, name, lines));
-  }
-  return load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
+  return guarded([&]() -> result<std::shared_ptr<const weights<V>>> {
+    constexpr std::string_view name = load::variant_name<V>();
+    if (const auto lines = load::differences(from.spec, V::spec, name, from.unsaid); !lines.empty()) {
+      return unexpected(not_the_variant(from, name, lines));
+    }
+    return load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
+  });
 }
 
 /// Fills variant V from an opened checkpoint.
 template <Variant V, Backend B>
 [[nodiscard]] result<model<V, B>> open(const checkpoint& from, B& on, const open_options& options = {}) {
-  auto weights = open_weights<V>(from, on, options);
-  if (!weights) return unexpected(std::move(weights.error()));
-  auto vocabulary = from.tokenizer();
-  if (!vocabulary) return unexpected(std::move(vocabulary.error()));
-  return model<V, B>(std::move(*weights), std::make_shared<const text::tokenizer>(std::move(*vocabulary)), on);
+  return guarded([&]() -> result<model<V, B>> {
+    auto weights = open_weights<V>(from, on, options);
+    if (!weights) return unexpected(std::move(weights.error()));
+    auto vocabulary = from.tokenizer();
+    if (!vocabulary) return unexpected(std::move(vocabulary.error()));
+    return model<V, B>(std::move(*weights), std::make_shared<const text::tokenizer>(std::move(*vocabulary)), on);
+  });
 }
 
 /// Opens a checkpoint that is expected to be a V:

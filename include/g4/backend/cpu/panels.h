@@ -174,6 +174,7 @@ class panel_store {
     bytes = (bytes + 63) & ~std::size_t{63};
     if (bytes > left_) {
       const std::size_t size = bytes > piece ? bytes : piece;
+      pieces_.reserve(pieces_.size() + 1);  // so that nothing is lost between the two
       auto* memory = static_cast<std::byte*>(::operator new[](size, huge_page, std::nothrow));
       if (memory == nullptr) return nullptr;
       pieces_.emplace_back(memory);

@@ -13,8 +13,8 @@ class working_memory {
   template <class T>
   [[nodiscard]] T* take(std::size_t count) {
     if (count * sizeof(T) > bytes_) {
-      bytes_ = count * sizeof(T);
-      memory_.reset(static_cast<std::byte*>(::operator new[](bytes_, alignment)));
+      memory_.reset(static_cast<std::byte*>(::operator new[](count * sizeof(T), alignment)));
+      bytes_ = count * sizeof(T);  // known only once it is there: the next call may come after one without memory
     }
     return reinterpret_cast<T*>(memory_.get());
   }

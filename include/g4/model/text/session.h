@@ -14,6 +14,7 @@
 
 #include "g4/backend/composed.h"
 #include "g4/backend/concept.h"
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/text/inlay.h"
 #include "g4/model/text/plan.h"
@@ -36,25 +37,7 @@ class session {
   /// Fails when the options leave no room for a token, the cache cannot be kept as they say, or the memory cannot be had.
   /// `on` and `w` must outlive the session.
   [[nodiscard]] static result<session> make(const weights<V>& w, B& on, session_options options = {}) {
-    if (options.context == 0 || options.batch == 0) return fail("session: context and batch must be at least 1");
-    options = fitting(options);
-    const memory_plan plan = plan_session(spec, V::kinds, options, sizeof(scalar), on.cache_storage());
-    const auto too_large = [&] {
-      return fail("session: ", plan.counted() ? "" : "more than ", plan.total(),
-                  " bytes of cache and working memory could not be had; ask for a smaller context than ",
-                  options.context, " or a smaller batch than ", options.batch);
-    };
-    if (!plan.counted()) return too_large();
-    auto cache = text_cache<B>::make(on, spec, options);
-    if (!cache) return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
-    auto runner = text_runner<V, B>::make(w, on, options.batch, options.first_position);
-    if (!runner) return too_large();
-    session made(std::move(*cache), std::move(*runner), options);
-    made.wanted_.reset(new (std::nothrow) std::int32_t[options.batch]);
-    made.inlays_.reset(new (std::nothrow) inlay<scalar>[options.batch]);
-    if (made.wanted_ == nullptr || made.inlays_ == nullptr) return too_large();
-    made.guess_.reserve(std::min<std::size_t>(options.best_logits, spec.vocab));
-    return made;
+    return guarded([&] { return make_of(w, on, options); });
   }
 
   [[nodiscard]] memory_plan plan() const {
@@ -69,9 +52,14 @@ class session {
   /// They stay valid until the next call.
   /// Fails, before anything has run, when an id is outside the vocabulary, the context is full, or a picture whose tokens
   /// see each other does not fit in one batch.
+  /// Fails also where the backend needs memory that cannot be had: nothing has happened then, or, where the call was so long
+  /// that it cannot be taken back, the session is empty.
   result<std::span<const scalar>> run(const prompt_view<scalar>& prompt) {
-    if (auto done = run_chunks(prompt, false, [](std::size_t, std::size_t) {}); !done) return unexpected(done.error());
-    return last_logits();
+    return all_or_nothing([&]() -> result<std::span<const scalar>> {
+      if (auto done = run_chunks(prompt, false, [](std::size_t, std::size_t) {}); !done)
+        return unexpected(std::move(done.error()));
+      return last_logits();
+    });
   }
   result<std::span<const scalar>> run(std::span<const token_id> ids) { return run(prompt_view<scalar>{ids}); }
   result<std::span<const scalar>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
@@ -79,8 +67,10 @@ class session {
   /// Runs `prompt` and calls `sink(t, logits)` for each of its tokens in order, t counted from the prompt's start.
   template <class Sink>
   result<std::size_t> run_all(const prompt_view<scalar>& prompt, Sink&& sink) {
-    return run_chunks(prompt, true, [&](std::size_t first, std::size_t count) {
-      each_logits(runner_, count, [&](std::size_t t, std::span<const scalar> logits) { sink(first + t, logits); });
+    return all_or_nothing([&] {
+      return run_chunks(prompt, true, [&](std::size_t first, std::size_t count) {
+        each_logits(runner_, count, [&](std::size_t t, std::span<const scalar> logits) { sink(first + t, logits); });
+      });
     });
   }
 
@@ -120,8 +110,41 @@ class session {
   void watch(tap<scalar> see) { runner_.watch(see); }
 
  private:
+  [[nodiscard]] static result<session> make_of(const weights<V>& w, B& on, session_options options) {
+    if (options.context == 0 || options.batch == 0) return fail("session: context and batch must be at least 1");
+    options = fitting(options);
+    const memory_plan plan = plan_session(spec, V::kinds, options, sizeof(scalar), on.cache_storage());
+    const auto too_large = [&] {
+      return fail("session: ", plan.counted() ? "" : "more than ", plan.total(),
+                  " bytes of cache and working memory could not be had; ask for a smaller context than ",
+                  options.context, " or a smaller batch than ", options.batch);
+    };
+    if (!plan.counted()) return too_large();
+    auto cache = text_cache<B>::make(on, spec, options);
+    if (!cache) return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
+    auto runner = text_runner<V, B>::make(w, on, options.batch, options.first_position);
+    if (!runner) return too_large();
+    session made(std::move(*cache), std::move(*runner), options);
+    made.wanted_.reset(new (std::nothrow) std::int32_t[options.batch]);
+    made.inlays_.reset(new (std::nothrow) inlay<scalar>[options.batch]);
+    if (made.wanted_ == nullptr || made.inlays_ == nullptr) return too_large();
+    made.guess_.reserve(std::min<std::size_t>(options.best_logits, spec.vocab));
+    return made;
+  }
+
   session(text_cache<B> cache, text_runner<V, B> runner, const session_options& options)
       : cache_(std::move(cache)), runner_(std::move(runner)), options_(options) {}
+
+  /// Takes a call's tokens back where memory for it ran out. Where they are more than can be taken back nothing is left.
+  template <class Call>
+  auto all_or_nothing(Call&& call) -> decltype(call()) {
+    const std::size_t before = size_;
+    return guarded(call, [&] {
+      furthest_ = std::max(furthest_, std::min(options_.context, size_ + options_.batch));  // as far as keys were written
+      size_ = before == 0 || furthest_ - before > options_.batch ? 0 : before;
+      if (size_ == 0) furthest_ = 0;
+    });
+  }
 
   template <class Done>
   result<std::size_t> run_chunks(const prompt_view<scalar>& prompt, bool all_wanted, Done&& done) {

@@ -1,0 +1,83 @@
+// The loop from prompt to answer, over a session that says what it is told to.
+#include "g4/generate/generate.h"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "g4/text/tokenizer_builder.h"
+
+namespace g4 {
+namespace {
+
+/// Answers with these ids, one after the other.
+struct speaker {
+  struct options_t {
+    std::size_t context = 64;
+  };
+  std::vector<text::token> answer;
+  std::size_t said = 0;
+  std::size_t size_ = 0;
+  options_t options_{};
+  std::vector<float> logits = std::vector<float>(8);
+  std::vector<text::token> prompt{};
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t vocabulary() const { return logits.size(); }
+  [[nodiscard]] const options_t& options() const { return options_; }
+  result<std::span<const float>> run(std::span<const text::token> ids) {
+    if (size_ == 0) prompt.assign(ids.begin(), ids.end());
+    size_ += ids.size();
+    logits.assign(logits.size(), 0);
+    logits[static_cast<std::size_t>(answer[said++ % answer.size()])] = 1;
+    return std::span<const float>(logits);
+  }
+  result<std::span<const float>> run(text::token id) { return run(std::span<const text::token>(&id, 1)); }
+};
+
+text::tokenizer words() {
+  text::tokenizer_builder builder({.byte_fallback = false});
+  builder.piece(0, "<unk>", text::piece_kind::unknown);
+  builder.piece(1, "a\xC3", text::piece_kind::normal);  // ends in half a character
+  builder.piece(2, "b", text::piece_kind::normal);
+  builder.piece(3, "[multimodal]", text::piece_kind::user_defined, 0, text::cut_out::where_nobody_spoke);
+  return *builder.build({.unknown = 0});
+}
+
+TEST(generate, calls_back_no_more_once_it_was_told_to_stop) {
+  const text::tokenizer vocabulary = words();
+  speaker session{{2, 1, 2}};
+  std::vector<std::string> heard;
+  const text::token prompt[] = {2};
+  const auto done = generate(session, vocabulary, prompt, {.max_tokens = 9}, [&](std::string_view piece) {
+    heard.emplace_back(piece);
+    return heard.size() < 2;
+  });
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->stopped, stop_reason::cancelled);
+  EXPECT_EQ(heard, (std::vector<std::string>{"b", "a"}));
+  EXPECT_EQ(done->tokens, (std::vector<text::token>{2, 1}));
+}
+
+TEST(generate, shows_half_a_character_where_the_answer_ends_in_one) {
+  const text::tokenizer vocabulary = words();
+  speaker session{{1}};
+  std::string heard;
+  const text::token prompt[] = {2};
+  ASSERT_TRUE(generate(session, vocabulary, prompt, {.max_tokens = 1}, [&](std::string_view piece) { heard += piece; }));
+  EXPECT_EQ(heard, "a\xEF\xBF\xBD");
+}
+
+TEST(generate, reads_markers_in_a_text_as_text) {
+  const text::tokenizer vocabulary = words();
+  speaker session{{2}};
+  ASSERT_TRUE(generate(session, vocabulary, "b[multimodal]", {.max_tokens = 1}, [](std::string_view) {}));
+  for (const text::token id : session.prompt) EXPECT_NE(id, 3);
+}
+
+}  // namespace
+}  // namespace g4
