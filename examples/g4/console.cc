@@ -129,6 +129,10 @@ g4::result<void> is_no_input(const std::string& out, std::initializer_list<std::
   return {};
 }
 
+void say_note(const g4::text::tokenizer& vocabulary) {
+  if (!vocabulary.note().empty()) fmt::print(stderr, "g4: {}\n", g4::printable(vocabulary.note()));
+}
+
 std::string bytes_text(std::size_t bytes) {
   const auto n = static_cast<double>(bytes);
   if (bytes < 10'000) return fmt::format("{} B", bytes);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "g4/core/result.h"
+#include "g4/text/tokenizer.h"
 
 namespace program {
 
@@ -71,6 +72,9 @@ inline constexpr std::size_t longest_text = std::size_t{64} << 20;
 
 /// Fails where a file to be written is one that is read: one of these files, or a file in one of these folders.
 [[nodiscard]] g4::result<void> is_no_input(const std::string& out, std::initializer_list<std::string> inputs);
+
+/// Says on stderr what a vocabulary's file says and is not believed, where there is something.
+void say_note(const g4::text::tokenizer& vocabulary);
 
 /// "253 MB"
 [[nodiscard]] std::string bytes_text(std::size_t bytes);

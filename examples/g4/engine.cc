@@ -53,6 +53,8 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   }
   if (!opened) return g4::unexpected(std::move(opened.error()));
   e.model = std::move(*opened);
+  status.clear();
+  say_note(e.model->tokenizer());
   e.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return e;
 }

@@ -64,8 +64,10 @@ g4::result<int> generate(const settings& s) {
   if (!e) return g4::unexpected(std::move(e.error()));
 
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
-  const auto ids =
-      vocabulary.encode(*prompt, {.parse_special = s.special, .add_bos = !s.raw && vocabulary.special().add_bos});
+  const g4::text::text_range all{0, prompt->size()};
+  const auto ids = vocabulary.encode(*prompt, {.parse_special = s.special,
+                                               .add_bos = !s.raw && vocabulary.special().add_bos,
+                                               .plain = {&all, s.special ? 0u : 1u}});
   if (!ids) return g4::unexpected(ids.error());
   if (ids->empty()) return g4::fail("prompt: there is nothing to continue");
   auto session = e->model->session(session_for(s, ids->size()));

@@ -40,7 +40,8 @@ g4::result<int> perplexity(const settings& s) {
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
-  const auto ids = vocabulary.encode(*text, {.parse_special = s.special});
+  const g4::text::text_range all{0, text->size()};
+  const auto ids = vocabulary.encode(*text, {.parse_special = s.special, .plain = {&all, s.special ? 0u : 1u}});
   if (!ids) return g4::unexpected(ids.error());
   if (ids->empty()) return g4::fail("text: there is nothing to measure");
   const g4::text::token bos = vocabulary.special().bos;

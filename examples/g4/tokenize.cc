@@ -57,6 +57,7 @@ g4::result<int> tokenize(const settings& s) {
   if (!from) return g4::unexpected(from.error());
   const auto vocabulary = from->tokenizer();
   if (!vocabulary) return g4::unexpected(vocabulary.error());
+  say_note(*vocabulary);
 
   output out;
   json j;
@@ -74,8 +75,10 @@ g4::result<int> tokenize(const settings& s) {
       if (is_terminal(STDOUT_FILENO)) out.write("\n");
     }
   } else {
-    const auto ids =
-        vocabulary->encode(*text, {.parse_special = s.special, .add_bos = !s.raw && vocabulary->special().add_bos});
+    const g4::text::text_range all{0, text->size()};  // without --special nothing but text, as `generate` reads it
+    const auto ids = vocabulary->encode(*text, {.parse_special = s.special,
+                                                .add_bos = !s.raw && vocabulary->special().add_bos,
+                                                .plain = {&all, s.special ? 0u : 1u}});
     if (!ids) return g4::unexpected(ids.error());
     if (s.json) {
       j["ids"] = *ids;
