@@ -3,12 +3,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <new>
+#include <optional>
+#include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -231,5 +236,195 @@ TEST_F(running_out_of_memory, does_not_come_of_a_limit_beyond_the_context) {
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->stopped, stop_reason::context_full);
 }
+
+// ---- histories ----
+
+/// A session after a random history, against a fresh one that runs what the first must hold.
+template <class V, class B>
+class history {
+ public:
+  history(const weights<V>& w, B& on, unsigned seed, float limit)
+      : w_(w), on_(on), random_(seed), limit_(limit), batch_(4 + some(9)) {
+    session_.emplace(*session<V, B>::make(w, on, {.context = context, .batch = batch_}));
+  }
+
+  void go(int steps) {
+    for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
+      switch (some(8)) {
+        case 0:
+        case 1: run(some_ids(1 + some(2 * batch_))); break;
+        case 2: run(some_ids(1)); break;
+        case 3: run_all(some_ids(1 + some(2 * batch_))); break;
+        case 4:
+        case 5: rewind(some(text_.size() + 2)); break;
+        case 6: speculate_some(); break;
+        default: fail_somehow();
+      }
+    }
+  }
+  [[nodiscard]] std::size_t compared() const { return compared_; }
+
+ private:
+  static constexpr std::size_t context = 48;
+
+  std::size_t some(std::size_t below) { return random_() % below; }
+  std::vector<token_id> some_ids(std::size_t count) {
+    std::vector<token_id> ids(count);
+    for (token_id& id : ids) id = static_cast<token_id>(some(std::min(V::vocab, 7)));  // few, so that guesses come true
+    return ids;
+  }
+  std::vector<token_id> with(const std::vector<token_id>& more) const {
+    std::vector<token_id> all = text_;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void went(const std::vector<token_id>& more) {
+    text_ = with(more);
+    least_furthest_ = std::max(least_furthest_, text_.size());
+    most_furthest_ = std::max(most_furthest_, text_.size());
+  }
+  void expect_same(std::span<const float> found, std::span<const float> fresh, const char* after) {
+    ASSERT_EQ(found.size(), fresh.size());
+    float most = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) most = std::max(most, std::abs(found[i] - fresh[i]));
+    EXPECT_LE(most, limit_) << after << " at " << text_.size() << " tokens, batch " << batch_;
+    ++compared_;
+  }
+  void expect_as_fresh(std::span<const float> found, const char* after) {
+    auto fresh = *session<V, B>::make(w_, on_, {.context = context, .batch = batch_});
+    const std::vector<float> kept(found.begin(), found.end());
+    const auto logits = fresh.run(text_);
+    ASSERT_TRUE(logits);
+    expect_same(kept, *logits, after);
+  }
+  [[nodiscard]] bool fits(const std::vector<token_id>& ids) const { return text_.size() + ids.size() <= context; }
+
+  void run(const std::vector<token_id>& ids) {
+    const auto logits = session_->run(ids);
+    ASSERT_EQ(logits.has_value(), fits(ids));
+    if (!logits) return;
+    went(ids);
+    expect_as_fresh(*logits, "run");
+  }
+  void run_all(const std::vector<token_id>& ids) {
+    std::vector<std::vector<float>> rows;
+    const auto ran = session_->run_all({ids}, [&](std::size_t, auto l) { rows.emplace_back(l.begin(), l.end()); });
+    ASSERT_EQ(ran.has_value(), fits(ids));
+    if (!ran) return;
+    went(ids);
+    ASSERT_EQ(rows.size(), ids.size());
+    expect_as_fresh(rows.back(), "run_all");
+  }
+  void rewind(std::size_t size) {
+    const bool done = session_->rewind(size).has_value();
+    if (size > text_.size()) {
+      EXPECT_FALSE(done);
+      return;
+    }
+    const bool surely = size == 0 || most_furthest_ - size <= batch_;
+    const bool surely_not = size != 0 && least_furthest_ > size + batch_;
+    EXPECT_FALSE((surely && !done) || (surely_not && done))
+        << size << " of " << text_.size() << ", furthest " << least_furthest_ << " to " << most_furthest_ << ", batch " << batch_;
+    if (!done) return;
+    text_.resize(size);
+    if (size == 0) least_furthest_ = most_furthest_ = 0;
+  }
+  void speculate_some() {
+    prompt_lookup lookup;
+    const auto prompt = some_ids(1 + some(4));
+    const std::size_t stop = some(9);
+    std::size_t heard = 0;
+    const auto done = speculate(*session_, prompt, 1 + some(8), some(batch_), guess_by(lookup),
+                                [&](token_id) { return ++heard != stop; });
+    ASSERT_EQ(done.has_value(), fits(prompt)) << (done ? "" : done.error().message);
+    if (!done) return;
+    std::vector<token_id> held = prompt;
+    held.insert(held.end(), done->tokens.begin(), done->tokens.end() - 1);
+    const std::size_t before = text_.size();
+    went(held);
+    most_furthest_ = std::max(most_furthest_, std::min(context, text_.size() + batch_));
+    ASSERT_EQ(session_->size(), text_.size());
+    // Every token is the greedy choice of a session that never guessed.
+    auto fresh = *session<V, B>::make(w_, on_, {.context = context, .batch = batch_});
+    const std::vector<token_id> first(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(before + prompt.size()));
+    auto logits = fresh.run(first);
+    for (std::size_t i = 0; i < done->tokens.size(); ++i) {
+      const auto best = std::max_element(logits->begin(), logits->end());
+      EXPECT_LE(*best - (*logits)[static_cast<std::size_t>(done->tokens[i])], limit_) << "token " << i;
+      if (i + 1 < done->tokens.size()) logits = fresh.run(done->tokens[i]);
+    }
+    ++compared_;
+  }
+  void fail_somehow() {
+    auto ids = some_ids(1 + some(2 * batch_));
+    const std::size_t before = text_.size();
+    if (some(3) == 0) {
+      allocations = 0;
+      refused = 1 + some(4);
+      const auto logits = session_->run(ids);
+      refused = 0;
+      if (logits) {
+        went(ids);
+        return expect_as_fresh(*logits, "run in little memory");
+      }
+      if (!fits(ids)) return;
+      most_furthest_ = std::max(most_furthest_, before + ids.size());
+      if (session_->size() == 0) {
+        text_.clear();
+        least_furthest_ = most_furthest_ = 0;
+      }
+      ASSERT_EQ(session_->size(), text_.size());
+      return;
+    }
+    ids[some(ids.size())] = some(2) == 0 ? -1 : V::vocab;
+    EXPECT_FALSE(session_->run(ids));
+    EXPECT_FALSE(session_->run(std::span<const token_id>{}));
+    EXPECT_EQ(session_->size(), before);
+  }
+
+  const weights<V>& w_;
+  B& on_;
+  std::mt19937 random_;
+  float limit_;
+  std::size_t batch_;
+  std::optional<session<V, B>> session_;
+  std::vector<token_id> text_;
+  // How far the cache was ever written, as far as that is known from outside.
+  std::size_t least_furthest_ = 0;
+  std::size_t most_furthest_ = 0;
+  std::size_t compared_ = 0;
+};
+
+/// G4_HISTORIES says how many; a few by default.
+template <class V, class B>
+void expect_histories_leave_no_trace(B& on, float limit) {
+  const char* const asked = std::getenv("G4_HISTORIES");
+  const unsigned count = asked == nullptr ? 12 : static_cast<unsigned>(std::atoi(asked));
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto w = checkpoint.load<V>(on);
+  std::size_t compared = 0;
+  for (unsigned seed = 1; seed <= count && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("history " + std::to_string(seed));
+    history<V, B> one(*w, on, seed, limit);
+    one.go(40);
+    compared += one.compared();
+  }
+  EXPECT_GT(compared, 5 * count);
+}
+
+TEST(session_after_any_history, is_a_fresh_one_on_the_reference) {
+  backend::reference<float> on;
+  expect_histories_leave_no_trace<test::tiny_gemma3>(on, 1e-4f);
+}
+#if defined(G4_WITH_CPU)
+TEST(session_after_any_history, is_a_fresh_one_on_the_cpu) {
+  backend::cpu on({.mode = backend::numeric::exact});
+  expect_histories_leave_no_trace<test::tiny_e2b>(on, 1e-4f);
+}
+TEST(session_after_any_history, is_a_fresh_one_in_fast_mode) {
+  backend::cpu on({.mode = backend::numeric::fast});
+  expect_histories_leave_no_trace<test::tiny_gemma3>(on, 2e-3f);
+}
+#endif
 
 }  // namespace

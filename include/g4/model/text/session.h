@@ -140,7 +140,6 @@ class session {
   auto all_or_nothing(Call&& call) -> decltype(call()) {
     const std::size_t before = size_;
     return guarded(call, [&] {
-      furthest_ = std::max(furthest_, std::min(options_.context, size_ + options_.batch));  // as far as keys were written
       size_ = before == 0 || furthest_ - before > options_.batch ? 0 : before;
       if (size_ == 0) furthest_ = 0;
     });
@@ -153,9 +152,9 @@ class session {
     for (std::size_t first = 0; first < count;) {
       const std::size_t length = chunk_length(prompt, first);
       const bool final = first + length == count;
+      furthest_ = std::max(furthest_, size_ + length);  // also where the chunk fails: its first keys may be written
       run_chunk(prompt, first, length, all_wanted ? length : final ? 1 : 0);
       size_ += length;
-      furthest_ = std::max(furthest_, size_);
       done(first, length);
       first += length;
     }
