@@ -52,9 +52,14 @@ template <class Session, class Guess, class OnToken>
   // A round stays where a row's bits do not depend on how many rows share the pass: there it is greedy to the bit.
   guesses_per_round = std::min(guesses_per_round, session.rows_alike() - 1);
   speculation done;
+  // All room is taken before anything is run, so that no round ends for want of it with guesses still in the session.
+  const std::size_t most_tokens = std::min(count, session.options().context - session.size() + 1);
+  done.tokens.reserve(most_tokens);
+  std::vector<token_id> text;
+  text.reserve(prompt.size() + most_tokens);
+  text.assign(prompt.begin(), prompt.end());
   auto logits = session.run(prompt);
   if (!logits) return unexpected(std::move(logits.error()));
-  std::vector<token_id> text(prompt.begin(), prompt.end());
   std::vector<token_id> run(guesses_per_round + 1);
   std::vector<scalar> hidden(session.hidden().begin(), session.hidden().end());
   token_id chosen = best(*logits);

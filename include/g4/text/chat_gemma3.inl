@@ -7,11 +7,14 @@
 #include <variant>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/text/chat_gemma3.h"
 
 namespace g4::text {
 
-G4_INLINE result<prompt> gemma3_prompt(std::span<const message> messages, const gemma3_chat& options) {
+namespace detail {
+
+[[nodiscard]] inline result<prompt> gemma3_turns(std::span<const message> messages, const gemma3_chat& options) {
   if (messages.empty()) return fail("chat: there are no messages");
   prompt out;
   out.markup("<bos>");
@@ -71,6 +74,12 @@ G4_INLINE result<prompt> gemma3_prompt(std::span<const message> messages, const 
   }
   if (options.generation_prompt) out.markup("<start_of_turn>model\n");
   return out;
+}
+
+}  // namespace detail
+
+G4_INLINE result<prompt> gemma3_prompt(std::span<const message> messages, const gemma3_chat& options) {
+  return guarded([&] { return detail::gemma3_turns(messages, options); });
 }
 
 }  // namespace g4::text

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/text/chat_gemma4.h"
 
 namespace g4::text {
@@ -350,7 +351,9 @@ class gemma4_writer {
 
 }  // namespace detail
 
-G4_INLINE result<prompt> gemma4_prompt(std::span<const message> messages, const gemma4_chat& options) {
+namespace detail {
+
+[[nodiscard]] inline result<prompt> gemma4_turns(std::span<const message> messages, const gemma4_chat& options) {
   if (messages.empty()) return fail("chat: there are no messages");
   if (auto shallow = detail::check_depth(messages, options.tools); !shallow) return unexpected(shallow.error());
   detail::gemma4_writer w;
@@ -462,6 +465,12 @@ G4_INLINE result<prompt> gemma4_prompt(std::span<const message> messages, const 
     if (!options.thinking && options.empty_thought) out.markup("<|channel>thought\n<channel|>");
   }
   return std::move(w.out);
+}
+
+}  // namespace detail
+
+G4_INLINE result<prompt> gemma4_prompt(std::span<const message> messages, const gemma4_chat& options) {
+  return guarded([&] { return detail::gemma4_turns(messages, options); });
 }
 
 }  // namespace g4::text

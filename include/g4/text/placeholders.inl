@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/text/placeholders.h"
 
 namespace g4::text {
@@ -94,7 +95,7 @@ struct placeholder {
 /// Replaces every mark in the prompt that nobody typed by what `write(medium, out)` writes for the next medium of its
 /// kind.
 template <class Write>
-[[nodiscard]] result<prompt> expand(const prompt& from, std::span<const placeholder> marks,
+[[nodiscard]] result<prompt> expand_marks(const prompt& from, std::span<const placeholder> marks,
                                     std::span<const medium> media, Write write) {
   const std::string_view text = from.text;
   prompt out;
@@ -133,6 +134,12 @@ template <class Write>
     }
   }
   return out;
+}
+
+template <class Write>
+[[nodiscard]] result<prompt> expand(const prompt& from, std::span<const placeholder> marks,
+                                    std::span<const medium> media, Write write) {
+  return guarded([&] { return expand_marks(from, marks, media, write); });
 }
 
 /// The text of a prompt, where there is one.
@@ -196,15 +203,15 @@ G4_INLINE result<prompt> gemma3n_expand(const prompt& from, std::span<const medi
 }
 
 G4_INLINE result<std::string> gemma4_expand(std::string_view text, std::span<const medium> media) {
-  return detail::text_of(gemma4_expand(prompt{std::string(text), {}}, media));
+  return guarded([&] { return detail::text_of(gemma4_expand(prompt{std::string(text), {}}, media)); });
 }
 
 G4_INLINE result<std::string> gemma3_expand(std::string_view text, std::span<const medium> media) {
-  return detail::text_of(gemma3_expand(prompt{std::string(text), {}}, media));
+  return guarded([&] { return detail::text_of(gemma3_expand(prompt{std::string(text), {}}, media)); });
 }
 
 G4_INLINE result<std::string> gemma3n_expand(std::string_view text, std::span<const medium> media) {
-  return detail::text_of(gemma3n_expand(prompt{std::string(text), {}}, media));
+  return guarded([&] { return detail::text_of(gemma3n_expand(prompt{std::string(text), {}}, media)); });
 }
 
 }  // namespace g4::text

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "g4/backend/concept.h"
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/text/inlay.h"
 #include "g4/model/text/runner.h"
@@ -41,6 +42,34 @@ class text_encoder {
   /// `w` and `on` must outlive it. Fails when the memory cannot be had.
   [[nodiscard]] static result<text_encoder> make(const weights<V>& w, B& on, std::size_t longest,
                                                  std::int64_t first_position = 0) {
+    return guarded([&] { return make_of(w, on, longest, first_position); });
+  }
+
+  [[nodiscard]] std::size_t longest() const { return runner_.most(); }
+
+  /// The final norm [T, D] of a whole text, in the backend's memory until the next call.
+  /// Fails when the text is empty or too long, or an id is outside the vocabulary.
+  [[nodiscard]] result<rows<spec.width, scalar>> encode(const prompt_view<scalar>& text) {
+    return guarded([&] { return encoded(text); });
+  }
+
+  /// Encodes `text` and calls `sink(t, logits)` for each of its tokens in order.
+  template <class Sink>
+  result<std::size_t> run_all(const prompt_view<scalar>& text, Sink&& sink) {
+    auto encoded = encode(text);
+    if (!encoded) return unexpected(std::move(encoded.error()));
+    each_logits(runner_, encoded->count, sink);
+    return encoded->count;
+  }
+
+  [[nodiscard]] const weights<V>& model_weights() const { return runner_.model_weights(); }
+  [[nodiscard]] B& backend() const { return runner_.backend(); }
+  /// Shows every inner tensor to `see` from now on.
+  void watch(tap<scalar> see) { runner_.watch(see); }
+
+ private:
+  [[nodiscard]] static result<text_encoder> make_of(const weights<V>& w, B& on, std::size_t longest,
+                                                    std::int64_t first_position) {
     if (longest == 0) return fail("encoder: a text needs room for a token at least");
     const storage keys_as = on.cache_storage();
     const memory_plan plan = plan_encoder(spec, V::kinds, longest, sizeof(scalar), keys_as);
@@ -69,11 +98,7 @@ class text_encoder {
     return made;
   }
 
-  [[nodiscard]] std::size_t longest() const { return runner_.most(); }
-
-  /// The final norm [T, D] of a whole text, in the backend's memory until the next call.
-  /// Fails when the text is empty or too long, or an id is outside the vocabulary.
-  [[nodiscard]] result<rows<spec.width, scalar>> encode(const prompt_view<scalar>& text) {
+  [[nodiscard]] result<rows<spec.width, scalar>> encoded(const prompt_view<scalar>& text) {
     const std::size_t count = text.ids.size();
     if (count == 0) return fail("encoder: there is nothing to run");
     if (count > longest()) {
@@ -87,21 +112,6 @@ class text_encoder {
     return rows<spec.width, scalar>{runner_.final_norm(), count};
   }
 
-  /// Encodes `text` and calls `sink(t, logits)` for each of its tokens in order.
-  template <class Sink>
-  result<std::size_t> run_all(const prompt_view<scalar>& text, Sink&& sink) {
-    auto encoded = encode(text);
-    if (!encoded) return unexpected(std::move(encoded.error()));
-    each_logits(runner_, encoded->count, sink);
-    return encoded->count;
-  }
-
-  [[nodiscard]] const weights<V>& model_weights() const { return runner_.model_weights(); }
-  [[nodiscard]] B& backend() const { return runner_.backend(); }
-  /// Shows every inner tensor to `see` from now on.
-  void watch(tap<scalar> see) { runner_.watch(see); }
-
- private:
   explicit text_encoder(text_runner<V, B> runner) : runner_(std::move(runner)) {}
 
   text_runner<V, B> runner_;

@@ -1,0 +1,62 @@
+// What an embedder gives is finite or refused.
+#include "g4/generate/embedder.h"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "g4/backend/reference.h"
+#include "g4/model/transformer.h"
+#include "g4/policy/pooling.h"
+
+namespace g4 {
+namespace {
+
+/// conformance/cases/embeddinggemma.
+struct small_embedder : transformer<
+    shape{.layers = 6, .width = 36, .vocab = 192},
+    embed::tied_scaled,
+    norm::sandwich<one_plus_weight>,
+    attention<heads{.query = 3, .key_value = 1}, qk_norm, scaled_by_root_of{16}>,
+    repeat<times<5, local<head{16}, each_side{5}, rope{.theta = 1e4f}>>,
+           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{56}>,
+    mask::bidirectional,
+    logits::uncapped,
+    pooled_embedding{.hidden = 72, .out = 32}> {};
+
+TEST(embedder, refuses_a_vector_that_is_not_finite) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("g4_embedder_test_" + std::to_string(getpid()));
+  fs::copy(fs::path(G4_SOURCE_DIR) / "conformance/cases/embeddinggemma", folder, fs::copy_options::recursive);
+  const auto embedded = [&]() -> result<text_embedding<float>> {
+    backend::reference<float> on;
+    auto made = embedder<small_embedder, backend::reference<float>>::open(folder.string(), on, 16, {.checks = {.contents = false}});
+    if (!made) return unexpected(made.error());
+    const token_id ids[] = {2, 17, 33, 1};
+    return made->embed(ids);
+  };
+  const auto fine = embedded();
+  EXPECT_TRUE(fine) << fine.error().message;
+  {
+    // The last of its numbers becomes a NaN (BF16 or F32: all ones is one).
+    std::fstream file(folder / "3_Dense/model.safetensors", std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-4, std::ios::end);
+    file.write("\xff\xff\xff\xff", 4);
+  }
+  const auto broken = embedded();
+  fs::remove_all(folder);
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().message,
+            "embedder: the embedding holds a NaN or an infinity; the weights are damaged, or the model overflowed");
+}
+
+}  // namespace
+}  // namespace g4
