@@ -38,7 +38,8 @@ TEST(embedder, refuses_a_vector_that_is_not_finite) {
   fs::copy(fs::path(G4_SOURCE_DIR) / "conformance/cases/embeddinggemma", folder, fs::copy_options::recursive);
   const auto embedded = [&]() -> result<text_embedding<float>> {
     backend::reference<float> on;
-    auto made = embedder<small_embedder, backend::reference<float>>::open(folder.string(), on, 16, {.checks = {.contents = false}});
+    auto made = embedder<small_embedder, backend::reference<float>>::open(folder.string(), on, 16,
+                                                                          {.checks = {.contents = false}});
     if (!made) return unexpected(made.error());
     const token_id ids[] = {2, 17, 33, 1};
     return made->embed(ids);

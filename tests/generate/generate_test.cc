@@ -68,7 +68,8 @@ TEST(generate, shows_half_a_character_where_the_answer_ends_in_one) {
   speaker session{{1}};
   std::string heard;
   const text::token prompt[] = {2};
-  ASSERT_TRUE(generate(session, vocabulary, prompt, {.max_tokens = 1}, [&](std::string_view piece) { heard += piece; }));
+  ASSERT_TRUE(
+      generate(session, vocabulary, prompt, {.max_tokens = 1}, [&](std::string_view piece) { heard += piece; }));
   EXPECT_EQ(heard, "a\xEF\xBF\xBD");
 }
 

@@ -1,4 +1,5 @@
-// After set-up, running tokens allocates nothing. Whatever does allocate may be refused, each time in turn, and says so.
+// After set-up, running tokens allocates nothing. Whatever does allocate may be refused, each time in turn, and says
+// so.
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -181,7 +182,8 @@ class running_out_of_memory : public testing::Test {
     }));
     const auto& vocabulary = opened->tokenizer();
     EXPECT_GT(each_refused(with_fresh([&](auto& s) {
-                return generate(s, vocabulary, "ab a b", {.max_tokens = 5, .stop_at_end = false}, [](auto) {}).has_value();
+                const generate_options five{.max_tokens = 5, .stop_at_end = false};
+                return generate(s, vocabulary, "ab a b", five, [](auto) {}).has_value();
               })),
               3u);
     EXPECT_GT(each_refused(with_fresh([&](auto& s) {
@@ -232,7 +234,8 @@ TEST_F(running_out_of_memory, does_not_come_of_a_limit_beyond_the_context) {
   const auto opened = open<small>(from_, on);
   ASSERT_TRUE(opened);
   auto s = *opened->session({.context = 16, .batch = 8});
-  const auto done = generate(s, opened->tokenizer(), "ab", {.max_tokens = std::size_t(-1), .stop_at_end = false}, [](auto) {});
+  const generate_options endless{.max_tokens = std::size_t(-1), .stop_at_end = false};
+  const auto done = generate(s, opened->tokenizer(), "ab", endless, [](auto) {});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->stopped, stop_reason::context_full);
 }
@@ -324,7 +327,8 @@ class history {
     const bool surely = size == 0 || most_furthest_ - size <= batch_;
     const bool surely_not = size != 0 && least_furthest_ > size + batch_;
     EXPECT_FALSE((surely && !done) || (surely_not && done))
-        << size << " of " << text_.size() << ", furthest " << least_furthest_ << " to " << most_furthest_ << ", batch " << batch_;
+        << size << " of " << text_.size() << ", furthest " << least_furthest_ << " to " << most_furthest_ << ", batch "
+        << batch_;
     if (!done) return;
     text_.resize(size);
     if (size == 0) least_furthest_ = most_furthest_ = 0;
@@ -346,8 +350,7 @@ class history {
     ASSERT_EQ(session_->size(), text_.size());
     // Every token is the greedy choice of a session that never guessed.
     auto fresh = *session<V, B>::make(w_, on_, {.context = context, .batch = batch_});
-    const std::vector<token_id> first(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(before + prompt.size()));
-    auto logits = fresh.run(first);
+    auto logits = fresh.run(std::span<const token_id>(text_).first(before + prompt.size()));
     for (std::size_t i = 0; i < done->tokens.size(); ++i) {
       const auto best = std::max_element(logits->begin(), logits->end());
       EXPECT_LE(*best - (*logits)[static_cast<std::size_t>(done->tokens[i])], limit_) << "token " << i;

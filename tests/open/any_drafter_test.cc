@@ -112,7 +112,8 @@ TEST_F(any_drafter_of_a_tiny_model, rows_laid_into_a_prompt_reach_the_session) {
   const auto forgotten = model_.start();
   auto typed = model_.start_typed();
   std::vector<std::vector<float>> all;
-  ASSERT_TRUE(forgotten->run_all(prompt, [&](std::size_t, auto logits) { all.emplace_back(logits.begin(), logits.end()); }));
+  ASSERT_TRUE(
+      forgotten->run_all(prompt, [&](std::size_t, auto logits) { all.emplace_back(logits.begin(), logits.end()); }));
   ASSERT_TRUE(typed.run_all(prompt, [&](std::size_t t, auto logits) {
     EXPECT_EQ(std::vector<float>(logits.begin(), logits.end()), all[t]);
   }));

@@ -1,4 +1,5 @@
-// What encoding takes of memory, counted at operator new: a text's own size, not a multiple that makes long ones a weapon.
+// What encoding takes of memory, counted at operator new: a text's own size, not a multiple that makes long ones a
+// weapon.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -51,8 +51,8 @@ class inline_pool final : public pool {
 /// A decoded token is about a hundred short steps; waking a sleeping thread for each would cost more than the step.
 class thread_pool final : public pool {
  public:
-  /// `workers` counts the calling thread: 1 starts no thread. Where the system gives fewer threads than asked for, there
-  /// are fewer workers: `workers()` says how many.
+  /// `workers` counts the calling thread: 1 starts no thread. Where the system gives fewer threads than asked for,
+  /// there are fewer workers: `workers()` says how many.
   explicit thread_pool(std::size_t workers) {
     if (workers <= 1) return;
 #if defined(__cpp_exceptions)
@@ -63,7 +63,7 @@ class thread_pool final : public pool {
         threads_[workers_ - 1] = std::thread([this, w = workers_] { serve(w); });
       }
 #if defined(__cpp_exceptions)
-    } catch (const std::exception&) {  // no memory, no thread, or a number beyond any memory: those that run are the pool
+    } catch (const std::exception&) {  // no memory, or no thread: those that run are the pool
     }
 #endif
   }

@@ -34,8 +34,8 @@ using result = tl::expected<T, error>;
 using unexpected = tl::unexpected<error>;
 #endif
 
-/// `return fail("model.gguf: ", name, " is missing");` The pieces are strings or integers. What a file or a user wrote may
-/// be among them: control characters come out as \n or \x1b, here and nowhere else.
+/// `return fail("model.gguf: ", name, " is missing");` The pieces are strings or integers. What a file or a user wrote
+/// may be among them: control characters come out as \n or \x1b, here and nowhere else.
 template <class... Pieces>
 [[nodiscard]] unexpected fail(const Pieces&... pieces) {
   std::string message;

@@ -30,8 +30,9 @@ struct speculation {
 namespace detail {
 
 template <class Session, class Guess, class OnToken>
-[[nodiscard]] result<speculation> run_and_speculate(Session& session, std::span<const token_id> prompt, std::size_t count,
-                                            std::size_t guesses_per_round, Guess&& guess, OnToken&& on_token) {
+[[nodiscard]] result<speculation> run_and_speculate(Session& session, std::span<const token_id> prompt,
+                                                    std::size_t count, std::size_t guesses_per_round, Guess&& guess,
+                                                    OnToken&& on_token) {
   using scalar = typename Session::scalar;
   bool finite = true;  // a NaN is nobody's choice
   const auto best = [&finite](std::span<const scalar> logits) {

@@ -1,5 +1,5 @@
-/// The merging loop of byte-pair encoding, O(n log n) on any text, in 26 bytes of memory for each of the longest stretch
-/// that has to be looked at as one.
+/// The merging loop of byte-pair encoding, O(n log n) on any text, in 26 bytes of memory for each of the longest
+/// stretch that has to be looked at as one.
 ///
 ///     while some neighbours may join:  join the most urgent pair, the leftmost of equals
 ///
@@ -37,8 +37,8 @@ class byte_pairs {
 
   /// Merges `text` (below 4 GiB) and calls `emit(symbol)` for what is left, from left to right.
   ///
-  /// Where no piece holds the character before a blank together with that blank, nothing can join across: such stretches
-  /// are merged one by one, which in most languages are words.
+  /// Where no piece holds the character before a blank together with that blank, nothing can join across: such
+  /// stretches are merged one by one, which in most languages are words.
   template <class Emit>
   void run(std::string_view text, const piece_table& pieces, const merge_rules& rules, encode_work& work, Emit emit) {
     for (std::size_t begin = 0; begin < text.size();) {

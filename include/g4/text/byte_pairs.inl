@@ -47,7 +47,7 @@ G4_INLINE void byte_pairs::merge(std::string_view text, const piece_table& piece
     }
   }
   constexpr std::size_t kept = std::size_t{1} << 16;
-  if (queue_.capacity() > kept) queue_ = std::vector<std::uint64_t>();  // before the ids of a long stretch take their room
+  if (queue_.capacity() > kept) queue_ = std::vector<std::uint64_t>();  // before a long stretch's ids take room
 }
 
 G4_INLINE void byte_pairs::split(std::string_view text, const piece_table& pieces, encode_work& work) {

@@ -1,7 +1,7 @@
 /// The tokens of the family that are no text, known by name whatever a file calls them.
 ///
-/// A file has a type or a flag for each of its tokens, and published files have got them wrong: a `<start_of_turn>` that
-/// is called normal is cut into pieces like any word, and the model never sees a turn begin.
+/// A file has a type or a flag for each of its tokens, and published files have got them wrong: a `<start_of_turn>`
+/// that is called normal is cut into pieces like any word, and the model never sees a turn begin.
 ///
 /// Source: the tokenizer.json files of the family; the types in published GGUF files.
 #pragma once

@@ -28,8 +28,8 @@ class merge_rules {
   void use_scores(std::vector<std::uint32_t> urgency_of_piece) { by_piece_ = std::move(urgency_of_piece); }
 
   /// From here on only listed pairs join. `piece[m]` is what merge m makes, `left[m]` the bytes of its left half.
-  /// Kept sorted by the piece made, so that all ways to make a piece lie side by side, and by their left halves. Of a pair
-  /// listed twice the later line counts.
+  /// Kept sorted by the piece made, so that all ways to make a piece lie side by side, and by their left halves. Of a
+  /// pair listed twice the later line counts.
   void use_merges(const std::vector<token>& piece, const std::vector<std::uint16_t>& left, std::size_t pieces);
 
   /// Urgency of joining a left neighbour of `left_bytes` bytes with what follows it into `joined`.

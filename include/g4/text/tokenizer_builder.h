@@ -50,7 +50,8 @@ class tokenizer_builder {
   void reserve(std::size_t pieces, std::size_t bytes, std::size_t merges);
 
   /// Piece `id`. User-defined, control and unknown ones are cut out of texts before any merging; `where` for those that
-  /// are not as their kind has it: user-defined ones anywhere, the others when asked. `score` matters for `by_score` only.
+  /// are not as their kind has it: user-defined ones anywhere, the others when asked. `score` matters for `by_score`
+  /// only.
   void piece(std::size_t id, std::string_view text, piece_kind kind, float score = 0,
              std::optional<cut_out> where = {});
 
@@ -58,8 +59,8 @@ class tokenizer_builder {
   [[nodiscard]] piece_kind kind(token id) const { return made_.kinds_[static_cast<std::size_t>(id)]; }
 
   /// A token that the file lists apart from the vocabulary (`added_tokens`), which it may extend. `special` tokens are
-  /// control tokens; `normalized` ones match after ' ' became U+2581, the others in the text as it is. What is written as a
-  /// marker but is not special is cut out where nobody spoke.
+  /// control tokens; `normalized` ones match after ' ' became U+2581, the others in the text as it is. What is written
+  /// as a marker but is not special is cut out where nobody spoke.
   void added(std::size_t id, std::string_view written, bool special, bool normalized);
 
   /// The next line of a merges list: `left` and `right` may join; earlier lines join first.

@@ -52,8 +52,8 @@ class session {
   /// They stay valid until the next call.
   /// Fails, before anything has run, when an id is outside the vocabulary, the context is full, or a picture whose tokens
   /// see each other does not fit in one batch.
-  /// Fails also where the backend needs memory that cannot be had: nothing has happened then, or, where the call was so long
-  /// that it cannot be taken back, the session is empty.
+  /// Fails also where the backend needs memory that cannot be had: nothing has happened then, or, where the call was so
+  /// long that it cannot be taken back, the session is empty.
   result<std::span<const scalar>> run(const prompt_view<scalar>& prompt) {
     return all_or_nothing([&]() -> result<std::span<const scalar>> {
       if (auto done = run_chunks(prompt, false, [](std::size_t, std::size_t) {}); !done)
@@ -135,7 +135,8 @@ class session {
   session(text_cache<B> cache, text_runner<V, B> runner, const session_options& options)
       : cache_(std::move(cache)), runner_(std::move(runner)), options_(options) {}
 
-  /// Takes a call's tokens back where memory for it ran out. Where they are more than can be taken back nothing is left.
+  /// Takes a call's tokens back where memory for it ran out. Where they are more than can be taken back nothing is
+  /// left.
   template <class Call>
   auto all_or_nothing(Call&& call) -> decltype(call()) {
     const std::size_t before = size_;
