@@ -29,4 +29,35 @@ struct frames {
   friend constexpr bool operator==(const frames&, const frames&) = default;
 };
 
+/// Log-mel features: frames of `window` samples, `step` apart, in `bins` bands each (`media/log_mel.h`).
+struct log_mel {
+  int bins = 0;
+  int window = 320;
+  int step = 160;
+  static constexpr std::string_view word = "log_mel";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"bins", &log_mel::bins});
+    visit(field{"window", &log_mel::window});
+    visit(field{"step", &log_mel::step});
+  }
+  friend constexpr bool operator==(const log_mel&, const log_mel&) = default;
+};
+
+/// Two convolutions of side 3 over time and bands, two apart, to `first` and to `second` channels; each is normed and
+/// rectified. A quarter of the rows comes out, each all channels of a quarter of the bands.
+struct subsample {
+  int first = 0;
+  int second = 0;
+  float eps = 1e-6f;
+  static constexpr std::string_view word = "subsample";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"first", &subsample::first});
+    visit(field{"second", &subsample::second});
+    visit(field{"eps", &subsample::eps});
+  }
+  friend constexpr bool operator==(const subsample&, const subsample&) = default;
+};
+
 }  // namespace g4::stage
