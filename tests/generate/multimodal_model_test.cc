@@ -40,6 +40,14 @@ struct tiny : multimodal<tiny_text,
                          hears<tiny_frames, soft_tokens{.most = 8}, marked{"<|audio>", "<|audio|>", "<audio|>"}>,
                          turns::gemma4<>> {};
 
+struct tiny_conformer : tower<
+    sound::waveform{.rate = 16'000}, log_mel{.bins = 8}, subsample{.first = 8, .second = 2}, embed::linear<width{8}>,
+    conformer<layers{1}, relative_attention{.heads = 2}, light_conv{.side = 3}, clipped_linears>,
+    embed::linear<width{12}, biased>, into_text<norm::unweighted>> {};
+struct tiny_listener : multimodal<
+    tiny_text, hears<tiny_conformer, soft_tokens{.most = 10}, marked{"<|audio>", "<|audio|>", "<audio|>"}>,
+    turns::gemma4<>> {};
+
 constexpr const char* config = R"({"model_type": "gemma4_unified",
   "text_config": {"num_hidden_layers": 2, "hidden_size": 24, "vocab_size": 120, "num_attention_heads": 2,
     "num_key_value_heads": 1, "head_dim": 8, "global_head_dim": 8, "sliding_window": 8, "intermediate_size": 32,
@@ -47,6 +55,13 @@ constexpr const char* config = R"({"model_type": "gemma4_unified",
   "vision_config": {"patch_size": 2, "pooling_kernel_size": 3, "mm_embed_dim": 16, "mm_posemb_size": 70,
     "output_proj_dims": 16},
   "audio_config": {"audio_embed_dim": 10}})";
+constexpr const char* listener_config = R"({"model_type": "gemma4",
+  "text_config": {"num_hidden_layers": 2, "hidden_size": 24, "vocab_size": 120, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 8, "global_head_dim": 8, "sliding_window": 8, "intermediate_size": 32,
+    "layer_types": ["sliding_attention", "full_attention"], "final_logit_softcapping": 30.0,
+    "use_bidirectional_attention": "vision", "hidden_size_per_layer_input": 0},
+  "audio_config": {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "conv_kernel_size": 3,
+    "subsampling_conv_channels": [8, 2], "output_proj_dims": 12}})";
 
 /// Letters, a blank and the marks; every other id has a name that nothing is written with.
 std::string vocabulary() {
@@ -94,7 +109,9 @@ class folder {
     const test::random_checkpoint text(tiny_text::spec);
     const test::random_tower<tiny_patches, 24> patches(2);
     const test::random_tower<tiny_frames, 24> frames(3);
-    const io::tensor_file files[] = {text.file(), patches.file(), frames.file()};
+    const test::random_tower<tiny_conformer, 24> conformer(4);
+    std::vector<io::tensor_file> files{text.file(), patches.file(), frames.file()};
+    if (said == listener_config) files = {text.file(), conformer.file()};
     std::vector<io::tensor_plan> plan;
     for (const auto& file : files) {
       for (const auto& t : file.tensors()) plan.push_back({t.name, t.type, t.dims});
@@ -206,7 +223,33 @@ TEST(multimodal, what_cannot_be_seen_or_heard_refused) {
   EXPECT_EQ(why(model->hear({samples, 44'100})), "sound: 44100 samples a second; the model hears 16000");
   EXPECT_EQ(why(model->hear({})), "sound: there is nothing to hear");
   const std::vector<float> long_one(81);
-  EXPECT_EQ(why(model->hear({long_one})), "sound: 81 samples; the model hears 80 at once");
+  EXPECT_EQ(why(model->hear({long_one})),
+            "sound: 81 samples; the model hears 80 at once, 0.005 seconds: cut it into stretches of 80 samples and show "
+            "them one after the other");
+}
+
+TEST(multimodal, hears_through_a_conformer) {
+  const folder here(listener_config);
+  backend::reference<float> on;
+  const auto model = open<tiny_listener>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+  const std::vector<float> second(6'400, 0.1f);
+  const auto purr = model->hear({std::span(second).first(3'000)});  // 18 frames
+  ASSERT_TRUE(purr) << purr.error().message;
+  EXPECT_EQ(purr->rows.count(), 5u);
+  const auto most = model->hear({second});
+  ASSERT_TRUE(most) << most.error().message;
+  EXPECT_EQ(most->rows.count(), 10u);
+
+  const auto why = [&](std::span<const float> x) {
+    const auto made = model->hear({x});
+    return made ? std::string("it is heard") : made.error().message;
+  };
+  EXPECT_EQ(why(std::span(second).first(160)), "sound: 160 samples are too few to hear anything in");
+  const std::vector<float> long_one(6'401);
+  EXPECT_EQ(why(long_one), "sound: 6401 samples; the model hears 6400 at once, 0.400 seconds: cut it into stretches of "
+                           "6400 samples and show them one after the other");
+  EXPECT_TRUE(open<tiny_listener::text>(here.path(), on));
 }
 
 TEST(multimodal, another_tower_in_the_file_refused) {

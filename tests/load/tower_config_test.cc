@@ -11,6 +11,7 @@
 #include "g4/variants/gemma3_4b.h"
 #include "g4/variants/gemma4_12b.h"
 #include "g4/variants/gemma4_26b_a4b.h"
+#include "g4/variants/gemma4_conformer.h"
 #include "g4/variants/gemma4_e2b.h"
 #include "tests/load/configs.h"
 
@@ -190,6 +191,48 @@ TEST(towers, refused_where_a_key_would_change_the_arithmetic) {
             "config.json: vision_config.patch_size is 0; expected a whole number from 1 to 1024");
   EXPECT_EQ(refusal_of(config(R"("mm_posemb_size": "many")")),
             "config.json: vision_config.mm_posemb_size is \"many\"; expected a whole number from 1 to 1048576");
+}
+
+constexpr const char* with_ears = R"({"model_type": "gemma4", "text_config": {}, "audio_config": {AUDIO}})";
+
+TEST(towers, of_e2b_in_the_defaults) {
+  const tower_specs t = towers_of(with(with_ears, "AUDIO", ""));
+  ASSERT_TRUE(t.hears.has_value());
+  EXPECT_TRUE(*t.hears == gemma4_conformer::spec) << tower_source(*t.hears, "found");
+}
+
+TEST(towers, of_a_small_conformer) {
+  const tower_specs t = towers_of(with(with_ears, "AUDIO", R"("hidden_size": 32, "num_hidden_layers": 2,
+      "num_attention_heads": 4, "subsampling_conv_channels": [64, 8], "attention_chunk_size": 8,
+      "attention_context_left": 5, "attention_context_right": 3, "attention_logit_cap": 20.0, "conv_kernel_size": 7,
+      "residual_weight": 0.25, "gradient_clipping": 100.0, "use_clipped_linears": false, "rms_norm_eps": 1e-5,
+      "output_proj_dims": 40, "attention_invalid_logits_value": -1e9, "hidden_act": "silu")"));
+  ASSERT_TRUE(t.hears.has_value());
+  EXPECT_EQ(t.hears->find<stage::log_mel>()->bins, 64);
+  EXPECT_TRUE(*t.hears->find<stage::subsample>() == (stage::subsample{64, 8, 1e-5f}));
+  EXPECT_TRUE(*t.hears->find<stage::conformer>() ==
+              (stage::conformer{2, 4, 4, 3, 8, 20.0f, 7, 4, 0.25f, 100.0f, 1e-5f, false}));
+  EXPECT_EQ(stage_text(*t.hears->find<stage::conformer>()),
+            "conformer<layers{2}, relative_attention{.heads = 4, .past = 4, .ahead = 3, .chunk = 8, .cap = 20}, "
+            "light_conv{.side = 7, .eps = 1e-5f}, half_feed{.residual = 0.25f}, limited{.limit = 100}>");
+}
+
+TEST(towers, refused_where_a_conformer_would_be_another) {
+  const auto why = [](const std::string& audio) { return refusal_of(with(with_ears, "AUDIO", audio)); };
+  EXPECT_EQ(why(R"("hidden_act": "gelu")"), "config.json: audio_config.hidden_act is \"gelu\"; expected \"silu\"");
+  EXPECT_EQ(why(R"("hidden_size": 1000, "num_attention_heads": 16)"),
+            "config.json: audio_config.hidden_size is 1000; expected an even multiple of num_attention_heads, 16");
+  EXPECT_EQ(why(R"("subsampling_conv_channels": [30, 8])"),
+            "config.json: audio_config.subsampling_conv_channels begins with 30; expected a multiple of 4, as many as the "
+            "features have bands");
+  EXPECT_EQ(why(R"("attention_context_left": 1)"),
+            "config.json: audio_config.attention_context_left is 1; expected a whole number from 2 to 1024");
+  EXPECT_EQ(why(R"("attention_invalid_logits_value": -5.0)"),
+            "config.json: audio_config.attention_invalid_logits_value is -5; expected a number far below the cap of "
+            "scores");
+  EXPECT_EQ(why(R"("conf_reduction_factor": 4)"),
+            "config.json: audio_config.conf_reduction_factor is a key that g4 does not know; it may change the arithmetic, "
+            "so the model is refused");
 }
 
 TEST(stage_text, as_a_variant_writes_it) {

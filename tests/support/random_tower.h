@@ -71,7 +71,12 @@ class random_tower {
     made.turned = made.numbers;
     made.turned_dims = made.dims;
     const std::size_t columns = made.dims.columns();
-    if (t.gguf_extents[0] != 0 && t.gguf_extents != t.extents) {
+    if (t.gguf_extents[0] != 0 && t.as != stage_role::table) {
+      made.turned_dims = {};
+      for (const int extent : t.gguf_extents) {
+        if (extent != 0) made.turned_dims.push_back(static_cast<std::size_t>(extent));
+      }
+    } else if (t.gguf_extents[0] != 0 && t.gguf_extents != t.extents) {
       const std::size_t places = made.dims[0];
       for (std::size_t p = 0; p < places; ++p) {
         for (std::size_t axis = 0; axis < 2; ++axis) {

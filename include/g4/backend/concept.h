@@ -18,7 +18,9 @@
 #include <span>
 #include <vector>
 
+#include "g4/ops/attend_near.h"
 #include "g4/ops/begin.h"
+#include "g4/ops/convolve.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/pass_row.h"
@@ -104,8 +106,9 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
 /// What only towers use.
 template <class B>
 concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
-                          float eps, const token_id* of) {
-  /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x.
+                          float eps, const token_id* of, const weight_view plain, const ops::squares& plane,
+                          const ops::near_attention<typename B::scalar>& queries) {
+  /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x, and a null bias adds nothing.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
   on.centre(y, n);                                             // y = 2·(y − ½)
   on.gelu(y, n);                                               // in its tanh form
@@ -114,6 +117,15 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
   /// As `rope`, but in two halves of every head: cos, sin [T, 2, d/4].
   on.rope_2d(y, n /*T*/, n /*heads*/, n /*d*/, x /*cos*/, x /*sin*/);
   on.mean_groups(x, of /*[groups, size]*/, n /*groups*/, n /*size*/, n /*width*/, y);
+  /// As `matmul`, but of a backend that rounds activations none are, where the weight is of plain floats.
+  on.exact_matmul(plain, x, n /*T*/, y);
+  on.keep_within(x, n, eps /*least*/, eps /*most*/, y);
+  on.silu(y, n);
+  on.relu(y, n);
+  on.glu(x, n /*T*/, n /*width*/, y);
+  on.unfold(x, plane, n /*first*/, n /*rows*/, y);
+  on.convolve_back(x, w /*kernel*/, n /*T*/, n /*width*/, n /*side*/, y);
+  on.attend_near(queries);
 };
 
 }  // namespace words

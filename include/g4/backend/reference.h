@@ -41,6 +41,9 @@ class reference : public memory_definitions,
   void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
     ops::matmul(w, x, tokens, y, floats_);
   }
+  void exact_matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
+    ops::matmul(w, x, tokens, y, floats_);
+  }
   void rms_norm(const Scalar* x, const float* scale, std::size_t tokens, std::size_t width, float eps, Scalar* y) {
     ops::rms_norm(x, scale, tokens, width, eps, y);
   }

@@ -29,6 +29,7 @@
 #include "g4/load/tower.h"
 #include "g4/load/tower_config.h"
 #include "g4/load/tower_text.h"
+#include "g4/media/log_mel.h"
 #include "g4/media/patches.h"
 #include "g4/media/picture.h"
 #include "g4/media/resize.h"
@@ -143,20 +144,29 @@ class multimodal_model {
   }
 
   /// A sound as rows of the text.
-  /// Fails when it is empty, longer than the model hears at once, or of another rate.
+  /// Fails when it is empty, too short for one frame, longer than the model hears at once, or of another rate.
   [[nodiscard]] result<shown> hear(const media::sound& sound) const
     requires(M::can_hear)
   {
     using tower = typename M::hearing::tower;
     constexpr auto rate = static_cast<std::size_t>(tower::spec.template find<stage::waveform>()->rate);
-    constexpr auto length = static_cast<std::size_t>(tower::spec.template find<stage::frames>()->samples);
-    constexpr auto most = static_cast<std::size_t>(M::hearing::budget.most);
+    constexpr std::size_t most = samples_heard();
     if (sound.rate != rate) return fail("sound: ", sound.rate, " samples a second; the model hears ", rate);
     if (sound.samples.empty()) return fail("sound: there is nothing to hear");
-    if (sound.samples.size() > most * length) {
-      return fail("sound: ", sound.samples.size(), " samples; the model hears ", most * length, " at once");
+    if (sound.samples.size() > most) {
+      return fail("sound: ", sound.samples.size(), " samples; the model hears ", most, " at once, ",
+                  std::to_string(static_cast<double>(most) / rate).substr(0, 5), " seconds: cut it into stretches of ",
+                  most, " samples and show them one after the other");
     }
-    return through<tower>(*hears_, {media::framed(sound, length)}, false);
+    if constexpr (constexpr auto mel = tower::spec.template find<stage::log_mel>(); mel.has_value()) {
+      const media::log_mel features(media::settings_of(*mel, *tower::spec.template find<stage::waveform>()));
+      const std::vector<float> rows = features.of(sound.samples);
+      if (rows.empty()) return fail("sound: ", sound.samples.size(), " samples are too few to hear anything in");
+      return through<tower>(*hears_, {rows}, false);
+    } else {
+      constexpr auto length = static_cast<std::size_t>(tower::spec.template find<stage::frames>()->samples);
+      return through<tower>(*hears_, {media::framed(sound, length)}, false);
+    }
   }
 
   /// The conversation as the model reads it, ending where its answer begins. What is shown must outlive the prompt.
@@ -196,6 +206,16 @@ class multimodal_model {
   }
 
  private:
+  /// Samples for which a prompt has places: a row is a frame of them, or four steps where a tower quarters rows.
+  [[nodiscard]] static constexpr std::size_t samples_heard() {
+    constexpr tower_spec t = M::hearing::tower::spec;
+    constexpr auto mel = t.template find<stage::log_mel>();
+    constexpr auto frames = t.template find<stage::frames>();
+    constexpr int quartered = t.template find<stage::subsample>().has_value() ? 4 : 1;
+    return static_cast<std::size_t>(M::hearing::budget.most) *
+           static_cast<std::size_t>(mel.has_value() ? quartered * mel->step : frames->samples);
+  }
+
   /// A picture in a size that the tower takes.
   template <class T>
   [[nodiscard]] static result<media::pixels> fitted(const media::picture& picture, const see_options& options) {

@@ -36,7 +36,10 @@ namespace g4::load {
               "}, marked{" + marks + "}>";
   };
   if (towers.sees) add(*towers.sees, model + "_patches", "sees", towers.soft_tokens, "image");
-  if (towers.hears) add(*towers.hears, model + "_frames", "hears", 750, "audio");
+  if (towers.hears) {
+    const bool has_layers = towers.hears->find<stage::conformer>().has_value();
+    add(*towers.hears, model + (has_layers ? "_conformer" : "_frames"), "hears", 750, "audio");
+  }
   rest += "\nstruct " + model + " : multimodal<\n    " + model + "_text" + senses +
           (gemma3 ? ",\n    turns::gemma3> {};\n" : ",\n    turns::gemma4<>> {};\n");
   text.insert(text.rfind("\n}  // namespace g4"), rest);

@@ -55,6 +55,7 @@ class tower_filler {
       stage.each([&](const stage_tensor& t, auto& member) {
         if (!failed_) fill(names, t, member);
       });
+      if constexpr (requires { stage.softened; }) stage.softened = format_ == format::gguf;
     });
     if (!failed_) refuse_unknown();
     if (failed_) return unexpected(std::move(*failed_));
@@ -156,8 +157,10 @@ class tower_filler {
     const std::string tensor = name(names, t);
     const bool turned = format_ == format::gguf && t.gguf_extents[0] != 0;
     tensor_entry wanted{};
-    wanted.rank = t.rank;
     wanted.extents = turned ? t.gguf_extents : t.extents;
+    wanted.rank = turned ? static_cast<int>(std::find(wanted.extents.begin(), wanted.extents.end(), 0) -
+                                            wanted.extents.begin())
+                         : t.rank;
     const io::tensor_entry* found = file_.find(tensor);
     if (found == nullptr) {
       refuse_saying(file_.name(), ": the tensor ", tensor, " ", extents_text(wanted), " is missing");
@@ -178,7 +181,7 @@ class tower_filler {
       refuse(std::move(type.error()));
       return nullptr;
     }
-    if (look_.contents) {
+    if (look_.contents && t.as != stage_role::bound) {
       if (auto sound = io::check_finite(file_, *found); !sound) {
         refuse(std::move(sound.error()));
         return nullptr;

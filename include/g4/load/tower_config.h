@@ -2,8 +2,8 @@
 ///
 /// Reads the vision_config and audio_config of a unified Gemma 4 (the 12B). As in `load/config.h`, an absent key has the
 /// reference's default, and every other key is used, is known not to touch the arithmetic, or is an error that names it.
-/// Of the other Gemma 4, and of Gemma 3, it reads the vision_config. The towers of other models are not read yet: those
-/// models are their text.
+/// Of the other Gemma 4 it reads the towers, and of Gemma 3 the vision_config. The towers of other models are not read yet:
+/// those models are their text.
 ///
 /// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py, configuration_gemma3.py.
 #pragma once
@@ -230,6 +230,65 @@ inline constexpr int most_tower_layers = 256;
   return t;
 }
 
+/// The conformer of E2B and E4B. The features' bands are not in config.json, but they are as many as the first
+/// convolution's channels: the linear map behind the convolutions takes a quarter of those times the second's.
+[[nodiscard]] inline tower_spec read_conformer(config_object& keys) {
+  constexpr int most_side = 1 << 10;
+  const std::string_view type = keys.text("model_type", "gemma4_audio");
+  if (type != "gemma4_audio") {
+    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_audio\"");
+  }
+  stage::conformer c;
+  const int width = keys.whole("hidden_size", 1024, 1, most_width);
+  c.layers = keys.whole("num_hidden_layers", 12, 1, max_layers);
+  c.heads = keys.whole("num_attention_heads", 8, 1, most_width);
+  if (width % 2 != 0 || width % c.heads != 0) {
+    keys.refuse("hidden_size", " is " + std::to_string(width) + "; expected an even multiple of num_attention_heads, " +
+                                   std::to_string(c.heads));
+  }
+  const std::string_view act = keys.text("hidden_act", "silu");
+  if (act != "silu") keys.refuse("hidden_act", " is \"" + io::shown(act) + "\"; expected \"silu\"");
+  int channels[2] = {128, 32};
+  if (const io::json* list = keys.list("subsampling_conv_channels", 2)) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      channels[i] = keys.whole_of("subsampling_conv_channels", (*list)[i], 1, most_side);
+    }
+  }
+  if (channels[0] % 4 != 0) {
+    keys.refuse("subsampling_conv_channels", " begins with " + std::to_string(channels[0]) +
+                                                 "; expected a multiple of 4, as many as the features have bands");
+  }
+  c.chunk = keys.whole("attention_chunk_size", 12, 1, most_side);
+  c.past = keys.whole("attention_context_left", 13, 2, most_side) - 1;
+  c.ahead = keys.whole("attention_context_right", 0, 0, most_side);
+  c.cap = keys.positive("attention_logit_cap", 50.0f);
+  c.side = keys.whole("conv_kernel_size", 5, 1, most_side);
+  c.residual = keys.positive("residual_weight", 0.5f);
+  c.limit = keys.positive("gradient_clipping", 1e10f);
+  c.clipped = keys.truth("use_clipped_linears", true);
+  const float eps = keys.positive("rms_norm_eps", 1e-6f);
+  c.conv_eps = eps;
+  // What a key that is not seen counts as: less than any score that the cap lets through, however large.
+  if (const io::json* value = keys.take_set("attention_invalid_logits_value")) {
+    (void)keys.real_of("attention_invalid_logits_value", *value, -1e30f, -10 * c.cap - 1000,
+                       "a number far below the cap of scores");
+  }
+  const int out = keys.whole("output_proj_dims", 1536, 1, most_width);
+  keys.ignore(harmless_keys);
+  keys.only("is_encoder_decoder", false);
+  keys.finish();
+
+  tower_spec t;
+  t.then(stage::waveform{16'000});
+  t.then(stage::log_mel{channels[0]});
+  t.then(stage::subsample{channels[0], channels[1], eps});
+  t.then(stage::linear{width, false});
+  t.then(c);
+  t.then(stage::linear{out, true});
+  t.then(stage::into_text{eps});
+  return t;
+}
+
 /// The towers of a Gemma 4 E2B, E4B, 26B-A4B or 31B.
 [[nodiscard]] inline result<tower_specs> read_gemma4_towers(const io::json& document, const std::string& file) {
   tower_specs out;
@@ -239,6 +298,10 @@ inline constexpr int most_tower_layers = 256;
   if (const io::json* vision = outer.object("vision_config")) {
     config_object keys(*vision, outer.path("vision_config."), problem);
     out.sees = read_gemma4_vision(keys, problem, most, out.soft_tokens);
+  }
+  if (const io::json* audio = outer.object("audio_config")) {
+    config_object keys(*audio, outer.path("audio_config."), problem);
+    out.hears = read_conformer(keys);
   }
   if (!problem.empty()) return fail(problem);
   return out;

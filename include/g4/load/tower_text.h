@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -67,6 +69,29 @@ template <class Stage>
   if (e.biased) text += ", biased";
   if (e.clipped) text += ", clipped_linears";
   return text + ">";
+}
+[[nodiscard]] inline std::string stage_text(const stage::conformer& stage) {
+  const stage::conformer usual;
+  std::string text = "conformer<layers{" + count_text(stage.layers) + "}";
+  const auto word = [&](const char* name, std::initializer_list<std::pair<const char*, std::string>> fields) {
+    std::string inside;
+    for (const auto& [field, value] : fields) {
+      if (!value.empty()) inside += (inside.empty() ? "." : ", .") + std::string(field) + " = " + value;
+    }
+    if (!inside.empty()) text += ", " + std::string(name) + "{" + inside + "}";
+  };
+  const auto other = [](const auto& value, const auto& standard) {
+    return value == standard ? std::string() : field_text(value);
+  };
+  word("relative_attention", {{"heads", field_text(stage.heads)},
+                              {"past", other(stage.past, usual.past)},
+                              {"ahead", other(stage.ahead, usual.ahead)},
+                              {"chunk", other(stage.chunk, usual.chunk)},
+                              {"cap", other(stage.cap, usual.cap)}});
+  word("light_conv", {{"side", field_text(stage.side)}, {"eps", other(stage.conv_eps, usual.conv_eps)}});
+  word("half_feed", {{"wider", other(stage.wider, usual.wider)}, {"residual", other(stage.residual, usual.residual)}});
+  word("limited", {{"limit", other(stage.limit, usual.limit)}});
+  return text + (stage.clipped ? ", clipped_linears>" : ">");
 }
 
 }  // namespace detail

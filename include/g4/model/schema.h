@@ -62,7 +62,7 @@ struct tensor_entry {
   part what;
   int layer = -1;                ///< −1 for tensors of the whole model
   int rank = 1;                  ///< how many of `extents` count
-  std::array<int, 3> extents{};  ///< outermost first, as safetensors lists them
+  std::array<int, 4> extents{};  ///< outermost first, as safetensors lists them
   role as = role::matrix;
   need needed = need::required;
 

@@ -25,6 +25,7 @@ struct layers {
     e.layers = count;
     e.norm_eps = norm_eps;
   }
+  constexpr void describe(stage::conformer& c) const { c.layers = count; }
 };
 
 /// Rotary embedding in two dimensions: pairs (i, i + d/4) of the first half of a head are turned by the patch's column,
@@ -37,6 +38,7 @@ struct rope_2d {
 /// What goes into a linear map, and what comes out, is kept within bounds that the checkpoint holds beside it.
 inline constexpr struct clipped_linears_t {
   constexpr void describe(stage::encoder& e) const { e.clipped = true; }
+  constexpr void describe(stage::conformer& c) const { c.clipped = true; }
 } clipped_linears{};
 
 namespace norm {

@@ -35,4 +35,33 @@ struct frames {
   }
 };
 
+/// Log-mel features of the samples (`media/log_mel.h`).
+struct log_mel {
+  int bins = 0;
+  int window = 320;
+  int step = 160;
+  constexpr void describe(tower_spec& t) const { t.then(stage::log_mel{bins, window, step}); }
+  [[nodiscard]] constexpr flow::sequence out(flow::samples) const { return {bins}; }  // [T, bins]
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.bins, Self.window, Self.step>{};
+  }
+};
+
+/// A quarter of the rows: two convolutions over time and bands, each normed over its channels and rectified.
+struct subsample {
+  int first = 0;   ///< channels
+  int second = 0;
+  float eps = 1e-6f;
+  constexpr void describe(tower_spec& t) const { t.then(stage::subsample{first, second, eps}); }
+  [[nodiscard]] constexpr flow::sequence out(flow::sequence in) const { return {in.width / 4 * second}; }
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.first, Self.second>{};
+    (void)rule::bands_are_quartered<In.width>{};
+  }
+};
+
 }  // namespace g4

@@ -102,6 +102,35 @@ struct is_a_part_of_an_encoder {
                 "policy/encoder.h.");
 };
 
+template <int Bands>
+struct bands_are_quartered {
+  static_assert(Bands > 0 && Bands % 4 == 0,
+                "g4: subsample{...} halves the bands twice, so log_mel{.bins} must be a multiple of 4. See "
+                "subsampling_conv_channels in audio_config: as many bands as the first convolution has channels.");
+};
+
+template <bool IsPart>
+struct is_a_part_of_a_conformer {
+  static_assert(IsPart,
+                "g4: conformer<...> takes layers{...}, relative_attention{...}, light_conv{...} and clipped_linears, "
+                "and nothing else. See policy/conformer.h.");
+};
+
+template <int Layers, int Heads, int Past, int Side>
+struct conformer_has_its_sizes {
+  static_assert(Layers > 0 && Heads > 0 && Past > 0 && Side > 0,
+                "g4: conformer<...> needs layers{n}, relative_attention{.heads = n} that sees at least itself, and "
+                "light_conv{.side = n}. See num_hidden_layers, num_attention_heads and conv_kernel_size in "
+                "audio_config.");
+};
+
+template <int Width, int Heads>
+struct conformer_width_is_shared {
+  static_assert(Width % 2 == 0 && Heads > 0 && Width % Heads == 0,
+                "g4: a conformer's heads share its width evenly, and half of it are sines of distances, half cosines: "
+                "the width in front of it must be even and a multiple of relative_attention{.heads}.");
+};
+
 template <bool OnlyBias>
 struct only_a_bias_is_added {
   static_assert(OnlyBias,

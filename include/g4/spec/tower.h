@@ -9,6 +9,7 @@
 #include <string_view>
 #include <variant>
 
+#include "g4/spec/conformer.h"
 #include "g4/spec/encoder.h"
 #include "g4/spec/field.h"
 #include "g4/spec/picture.h"
@@ -61,7 +62,7 @@ struct into_text {
 using stage_spec = std::variant<std::monostate, stage::any_aspect, stage::patches, stage::per_axis, stage::waveform,
                                 stage::frames, stage::layer_norm, stage::linear, stage::into_text, stage::centred,
                                 stage::encoder, stage::mean_pooled, stage::root_scaled, stage::standardised, stage::square,
-                                stage::learned>;
+                                stage::learned, stage::log_mel, stage::subsample, stage::conformer>;
 
 /// A tower, complete.
 struct tower_spec {

@@ -138,6 +138,52 @@ class simd : public memory_definitions,
     each(n, 8, 64, [&](std::size_t first, std::size_t count) { Kernels::soft_cap(x + first, count, cap); });
   }
 
+  // ---- What only towers use: as defined, in tasks ----------------------------------------------------------------------
+
+  /// So few rows at a time that plain floats meet activations as they are, in every mode.
+  void exact_matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
+    const std::size_t few = rows_alike();
+    for (std::size_t t = 0, n = 0; t < tokens; t += n) {
+      n = std::min(few, tokens - t);
+      matmul(w, x + t * w.columns, n, y + t * w.rows);
+    }
+  }
+  void keep_within(const float* x, std::size_t n, float least, float most, float* y) {
+    each(n, 2, 64, [&](std::size_t first, std::size_t count) {
+      ops::keep_within(x + first, count, least, most, y + first);
+    });
+  }
+  void silu(float* x, std::size_t n) {
+    each(n, 32, 64, [&](std::size_t first, std::size_t count) { ops::silu(x + first, count); });
+  }
+  void relu(float* x, std::size_t n) {
+    each(n, 2, 64, [&](std::size_t first, std::size_t count) { ops::relu(x + first, count); });
+  }
+  void glu(const float* x, std::size_t tokens, std::size_t width, float* y) {
+    each(tokens, 32 * width, 1, [&](std::size_t first, std::size_t count) {
+      ops::glu(x + 2 * first * width, count, width, y + first * width);
+    });
+  }
+  void unfold(const float* x, const ops::squares& s, std::size_t from, std::size_t rows, float* y) {
+    const std::size_t row = s.columns() * s.numbers();
+    each(rows, 4 * row, 1, [&](std::size_t first, std::size_t count) {
+      ops::unfold(x, s, from + first, count, y + first * row);
+    });
+  }
+  void convolve_back(const float* x, const float* kernel, std::size_t tokens, std::size_t width, std::size_t side,
+                     float* y) {
+    each(tokens, 4 * side * width, 1, [&](std::size_t first, std::size_t count) {
+      ops::convolve_back(x, kernel, first, count, width, side, y);
+    });
+  }
+  void attend_near(const ops::near_attention<float>& call) {
+    const std::size_t cost = 4 * call.heads * call.head_size * (call.past + call.ahead);
+    each(call.rows, cost, 1, [&](std::size_t first, std::size_t count) {
+      std::vector<float> room;
+      ops::attend_near(call, first, count, room);
+    });
+  }
+
   // ---- Attention: backend/cpu/attention.h ----------------------------------------------------------------------------
 
   /// What keys and values are kept as unless a session says otherwise.

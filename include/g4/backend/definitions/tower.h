@@ -4,18 +4,23 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "g4/ops/attend_near.h"
+#include "g4/ops/convolve.h"
 #include "g4/ops/gate.h"
+#include "g4/ops/keep_within.h"
 #include "g4/ops/layer_norm.h"
 #include "g4/ops/rope.h"
 #include "g4/tensor/pass_row.h"
+#include "g4/ops/sigmoid.h"
 
 namespace g4::backend {
 
 /// The words of towers.
 template <class Scalar>
 struct tower_definitions {
-  /// y[t] = (x[t] − mean) / √(variance + eps) · weight + bias; y may be x.
+  /// y[t] = (x[t] − mean) / √(variance + eps) · weight + bias; y may be x, and a null bias adds nothing.
   void layer_norm(const Scalar* x, const float* weight, const float* bias, std::size_t rows, std::size_t width,
                   float eps, Scalar* y) {
     ops::layer_norm(x, weight, bias, rows, width, eps, y);
@@ -57,6 +62,30 @@ struct tower_definitions {
       for (std::size_t i = 0; i < width; ++i) y[i] /= static_cast<Scalar>(size);
     }
   }
+  /// y = min(max(x, least), most); y may be x.
+  void keep_within(const Scalar* x, std::size_t n, float least, float most, Scalar* y) {
+    ops::keep_within(x, n, least, most, y);
+  }
+  /// x = x · σ(x)
+  void silu(Scalar* x, std::size_t n) { ops::silu(x, n); }
+  /// x = max(x, 0)
+  void relu(Scalar* x, std::size_t n) { ops::relu(x, n); }
+  /// y[t, i] = x[t, i] · σ(x[t, width + i]), x [T, 2·width]
+  void glu(const Scalar* x, std::size_t rows, std::size_t width, Scalar* y) { ops::glu(x, rows, width, y); }
+  /// Squares of a plane as rows: `ops/convolve.h`.
+  void unfold(const Scalar* x, const ops::squares& s, std::size_t first, std::size_t rows, Scalar* y) {
+    ops::unfold(x, s, first, rows, y);
+  }
+  /// Every channel with its own kernel [width, side], looking back: `ops/convolve.h`.
+  void convolve_back(const Scalar* x, const float* kernel, std::size_t rows, std::size_t width, std::size_t side,
+                     Scalar* y) {
+    ops::convolve_back(x, kernel, 0, rows, width, side, y);
+  }
+  /// Attention among neighbours: `ops/attend_near.h`.
+  void attend_near(const ops::near_attention<Scalar>& call) { ops::attend_near(call, 0, call.rows, near_room_); }
+
+ private:
+  std::vector<Scalar> near_room_;
 };
 
 }  // namespace g4::backend

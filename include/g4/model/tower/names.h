@@ -74,6 +74,20 @@ namespace detail {
   return {shown, "", ""};
 }
 
+/// The conformer of E2B and E4B: its linear maps stand in front of it and behind it.
+[[nodiscard]] constexpr stage_names conformer_names(const tower_spec& t, std::size_t i) {
+  if (std::holds_alternative<stage::subsample>(t.stages[i]))
+    return {"audio.convolved", "audio_tower.subsample_conv_projection.layer", "a.conv1d."};
+  if (std::holds_alternative<stage::conformer>(t.stages[i])) return {"audio.layer", "audio_tower.layers.", "a.blk."};
+  if (std::holds_alternative<stage::into_text>(t.stages[i]))
+    return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
+  for (std::size_t k = 0; k < i; ++k) {
+    if (std::holds_alternative<stage::conformer>(t.stages[k]))
+      return {"audio.tower_out", "audio_tower.output_proj", "a.pre_encode.out"};
+  }
+  return {"audio.subsample", "audio_tower.subsample_conv_projection.input_proj_linear", "a.input_projection"};
+}
+
 }  // namespace detail
 
 /// The names of stage `i`.
@@ -81,6 +95,7 @@ namespace detail {
   if (t.find<stage::square>().has_value()) return detail::square_names(t, i);
   if (t.find<stage::encoder>().has_value()) return detail::encoder_names(t, i);
   if (t.find<stage::patches>().has_value()) return detail::patch_names(t, i);
+  if (t.find<stage::conformer>().has_value()) return detail::conformer_names(t, i);
   return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
 }
 
@@ -89,6 +104,7 @@ namespace detail {
   if (t.find<stage::square>().has_value()) return {"vision_tower.", "multi_modal_projector."};
   if (t.find<stage::encoder>().has_value()) return {"vision_tower.", "embed_vision."};
   if (t.find<stage::patches>().has_value()) return {"vision_embedder.", "embed_vision."};
+  if (t.find<stage::conformer>().has_value()) return {"audio_tower.", "embed_audio."};
   return {"embed_audio.", "audio_embedder."};
 }
 

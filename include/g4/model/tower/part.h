@@ -14,8 +14,8 @@
 namespace g4 {
 
 /// How a stage's tensor is read: a matrix in any storage, a table read row by row, or numbers in float32.
-/// A bound is one number that may be missing: there is no bound then. Of `one_plus` a safetensors file holds what exceeds 1,
-/// and a `turned` matrix has its columns where others have their rows.
+/// A bias may be all noughts; a bound is one number that may be missing: there is no bound then. Of `one_plus` a safetensors
+/// file holds what exceeds 1, and a `turned` matrix has its columns where others have their rows.
 enum class stage_role : std::uint8_t { matrix, table, numbers, bias, bound, one_plus, turned };
 
 struct stage_tensor {
@@ -23,8 +23,8 @@ struct stage_tensor {
   std::string gguf;
   stage_role as = stage_role::matrix;
   int rank = 1;
-  std::array<int, 3> extents{};       ///< outermost first
-  std::array<int, 3> gguf_extents{};  ///< where that format has another order
+  std::array<int, 4> extents{};       ///< outermost first
+  std::array<int, 4> gguf_extents{};  ///< where that format has another order
 };
 
 /// What a stage runs on: n rows, and memory to work in. All pointers but `places` are of the backend's memory.
@@ -41,7 +41,9 @@ struct stage_pass {
   token_id* host_ids = nullptr;    ///< [n] on the host
 };
 
-/// The weights of a stage and what they do: specialised for each stage that has any, in a header of its name.
+/// The weights of a stage and what they do: specialised for each stage that has any, in a header of its name. A stage
+/// that makes fewer rows says so, `rows_of(n)`; one that needs memory says how many bytes, `room(n, …)`; and one with
+/// layers is given `show(layer, x, rows, width)` as well, for what each leaves.
 ///
 ///     In     how wide the rows are that it is given
 ///     Text   how wide the rows of the text are

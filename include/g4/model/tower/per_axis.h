@@ -18,7 +18,7 @@ struct stage_weights<S, In, Text> {
 
   template <class Visit>
   void each(Visit&& visit) {
-    const std::array<int, 3> by_place{S.places, 2, In}, by_axes{2, S.places, In};
+    const std::array<int, 4> by_place{S.places, 2, In}, by_axes{2, S.places, In};
     visit(stage_tensor{"", ".weight", stage_role::table, 3, by_axis ? by_axes : by_place, by_axes}, table);
   }
 

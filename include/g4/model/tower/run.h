@@ -76,7 +76,7 @@ template <Tower T>
 
 /// Runs a tower.
 ///
-///     rows [n, input_width]  →  [n, D], or fewer where the tower pools
+///     rows [n, input_width]  →  [n, D], or fewer where a stage makes fewer
 ///
 /// see   is shown what each stage leaves, and what each layer of a stack does
 /// Fails when there are no rows, a patch has no place or one beyond the table, patches that are to be pooled do not fill
@@ -112,22 +112,24 @@ template <Tower T, int Text, TowerBackend B>
   }
 
   constexpr auto widest = static_cast<std::size_t>(*std::max_element(T::widths.begin(), T::widths.end()));
+  std::size_t count = n, most = n * T::input_width, largest = 0;  // rows behind each stage, and the most numbers of any
+  w.each([&, stage = static_cast<std::size_t>(T::first_on_rows)](const stage_names&, const auto& weights) mutable {
+    if constexpr (requires { weights.room(count, sizeof(scalar), on.cache_storage()); }) {
+      largest = std::max(largest, weights.room(count, sizeof(scalar), on.cache_storage()));
+    }
+    if constexpr (requires { weights.rows_of(count); }) count = weights.rows_of(count);
+    most = std::max(most, count * static_cast<std::size_t>(T::widths[++stage]));
+  });
   arena needed;
-  const std::size_t x = needed.take(n, widest, sizeof(scalar));
-  const std::size_t y = needed.take(n, widest, sizeof(scalar));
+  const std::size_t x = needed.take(most, sizeof(scalar));
+  const std::size_t y = needed.take(most, sizeof(scalar));
   const std::size_t room = needed.take(widest, sizeof(scalar));
   const std::size_t ids = needed.take(n, sizeof(token_id));
-  std::size_t largest = 0;
-  w.each([&](const stage_names&, const auto& weights) {
-    if constexpr (requires { weights.room(n, sizeof(scalar), on.cache_storage()); }) {
-      largest = std::max(largest, weights.room(n, sizeof(scalar), on.cache_storage()));
-    }
-  });
   const std::size_t memory = needed.take(largest, 1);
-  const std::size_t made = rows_made<T>(n);
+  const std::size_t made = rows_made<T>(count);
   auto scratch = on.take(needed.total());
   if (!scratch) return unexpected(std::move(scratch.error()));
-  auto out = on.take(made * Text * sizeof(scalar));
+  auto out = on.take(arena::product(made * Text, sizeof(scalar)));
   if (!out) return unexpected(std::move(out.error()));
 
   std::byte* const block = scratch->data();

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "g4/policy/conformer.h"
 #include "g4/policy/encoder.h"
 #include "g4/policy/flow.h"
 #include "g4/policy/picture.h"

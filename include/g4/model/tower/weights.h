@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/model/tower/conformer.h"
 #include "g4/model/tower/encoder.h"
 #include "g4/model/tower/into_text.h"
 #include "g4/model/tower/layer_norm.h"
@@ -15,6 +16,7 @@
 #include "g4/model/tower/part.h"
 #include "g4/model/tower/per_axis.h"
 #include "g4/model/tower/small_stages.h"
+#include "g4/model/tower/subsample.h"
 #include "g4/model/tower/tower.h"
 
 namespace g4 {
