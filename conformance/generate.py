@@ -77,7 +77,7 @@ class Case:
     settings: dict
     seed: int
     like: str = ""
-    kind: str = "text"            # text, media, eyes, encoder, embedder, long, drafter, real
+    kind: str = "text"            # text, media, eyes, ears, encoder, embedder, long, drafter, real
     family: str = "gemma4"
     spelling: str = "save_pretrained"
     dtype: str = "bfloat16"       # of the checkpoint; the arithmetic is float32 always
@@ -209,6 +209,17 @@ CASES = {
                                position_embedding_size=9, standardize=True, use_clipped_linears=True,
                                rope_parameters={"rope_theta": 50.0, "rope_type": "axial"}),
                    pictures=((6, 4), (4, 8)), padded_patches=36)),
+    "gemma4-ears": Case(
+        "a sound tower: subsampling, two conformer layers with clipped maps that see behind and ahead, two clips",
+        "Gemma4ForConditionalGeneration",
+        gemma4(num_hidden_layers=4, layer_types=[S, S, S, F], hidden_size=24, intermediate_size=36, num_attention_heads=4,
+               num_key_value_heads=2, head_dim=8, global_head_dim=16, sliding_window=9,
+               hidden_size_per_layer_input=4),
+        416, like="gemma-4-e2b", kind="ears", nested="gemma4", prompt=18,
+        media=dict(audio=dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, attention_chunk_size=4,
+                              attention_context_left=5, attention_context_right=2, conv_kernel_size=3,
+                              subsampling_conv_channels=[12, 6], output_proj_dims=20, attention_logit_cap=5.0,
+                              use_clipped_linears=True), clips=(5200, 3300))),
     "gemma4-26b-a4b": Case(
         "mixture of experts beside the dense part, keys as values; taps inside the layers", G4,
         gemma4(num_hidden_layers=6, hidden_size=32, intermediate_size=40, num_attention_heads=8,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import transformers
 
-from . import eyes, folder, media, mistakes, reference, weights
+from . import ears, eyes, folder, media, mistakes, reference, weights
 
 SMALLEST_MARGIN = 0.02   # between the two best logits of every greedy step
 SMALLEST_GAP = 2e-4      # between the last chosen and the first rejected expert, in probability
@@ -30,7 +30,7 @@ def case(name, row, out, gguf):
     if row.kind == "real":
         from . import real_model
         return real_model.case(out, gguf)
-    towers = eyes if row.kind == "eyes" else media
+    towers = {"eyes": eyes, "ears": ears}.get(row.kind, media)
     config = folder.write_config(out, row.architecture, row.settings, spelling=row.spelling, dtype=row.dtype,
                                  nested=row.nested, keep=row.keep,
                                  towers=towers.config_of(row) if row.media else None)
@@ -43,7 +43,7 @@ def case(name, row, out, gguf):
         "prompt_length": row.prompt, "new_tokens": row.new, "config_style": row.spelling,
         **({"note": row.note} if row.note else {})}
     kind = {"text": text, "encoder": text, "long": long, "embedder": embedder, "drafter": drafter,
-            "media": with_media, "eyes": with_eyes}[row.kind]
+            "media": with_media, "eyes": with_eyes, "ears": with_ears}[row.kind]
     for attempt in range(60):
         try:
             expected, checks = kind(row, out, prompt(row, attempt))
@@ -313,6 +313,10 @@ def drafter(row, out, ids):
 
 def with_eyes(row, out, ids):
     return eyes.case(row, out, ids, top2, caught, tight, Unsuitable, SMALLEST_MARGIN)
+
+
+def with_ears(row, out, ids):
+    return ears.case(row, out, ids, top2, caught, tight, Unsuitable, SMALLEST_MARGIN)
 
 
 def with_media(row, out, ids):

@@ -503,6 +503,71 @@ def tower_values_not_normed(model, stack):
     return None
 
 
+def _ears(model):
+    return getattr(getattr(model, "model", None), "audio_tower", None)
+
+
+def ears_clip_nothing(model, stack):
+    if _ears(model) is None or not _ears(model).config.use_clipped_linears:
+        return False
+    for name, bound in _ears(model).named_buffers():
+        if name.endswith(("put_min", "put_max")):
+            bound.fill_(float("-inf") if name.endswith("min") else float("inf"))
+    return None
+
+
+def ears_without_distances(model, stack):
+    if _ears(model) is None:
+        return False
+    for layer in _ears(model).layers:
+        layer.self_attn.relative_k_proj.weight.data.zero_()
+    return None
+
+
+def ears_reach_one_further(model, stack):
+    if _ears(model) is None:
+        return False
+    _ears(model).config.attention_context_left += 1
+    for layer in _ears(model).layers:
+        layer.self_attn.max_past_horizon += 1
+        layer.self_attn.context_size += 1
+    return None
+
+
+def ears_keys_unscaled(model, stack):
+    if _ears(model) is None:
+        return False
+    for layer in _ears(model).layers:
+        layer.self_attn.k_scale = 1.0
+    return None
+
+
+def ears_per_number_as_it_is(model, stack):
+    """softplus taken twice, as a port does that trusts an mmproj file's number to be the checkpoint's."""
+    if _ears(model) is None:
+        return False
+    for layer in _ears(model).layers:
+        scale = layer.self_attn.per_dim_scale
+        scale.data = torch.nn.functional.softplus(scale.data)
+    return None
+
+
+def ears_without_the_bias_behind(model, stack):
+    if _ears(model) is None:
+        return False
+    _ears(model).output_proj.bias.data.zero_()
+    return None
+
+
+def ears_feed_whole(model, stack):
+    """The feed-forwards added whole, and not by half."""
+    if _ears(model) is None:
+        return False
+    for layer in _ears(model).layers:
+        layer.feed_forward1.post_layer_scale = layer.feed_forward2.post_layer_scale = 1.0
+    return None
+
+
 ALL = [f for name, f in list(globals().items())
        if callable(f) and getattr(f, "__module__", "") == __name__ and not name.startswith("_")
        and name not in ("text_of", "code_of", "attentions", "patch")]

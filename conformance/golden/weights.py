@@ -49,6 +49,10 @@ def draw(name, shape, seed, *, one_plus_weight):
         value = (-1 if leaf.endswith("min") else 1) * rng.uniform(1.0, 2.0, shape)
     elif leaf == "std_scale":
         value = normal(1.0, 0.3)
+    elif leaf == "per_dim_scale":
+        value = normal(0.5, 0.7)
+    elif leaf in ("conv", "depthwise_conv1d"):  # [out, in, …]
+        value = normal(0, 1 / np.sqrt(np.prod(shape[1:])))
     elif leaf in ("bias", "std_bias"):
         value = normal(0, 0.3)
     elif leaf in ("gate_proj", "v_proj"):

@@ -39,6 +39,8 @@ result<void> check_rope(const case_folder& folder, report& out);
 result<void> check_images(const case_folder& folder, report& out);
 /// Conversations as text, and placeholders (prompt_case.cc).
 result<void> check_prompts(const case_folder& folder, const check_options& options, report& out);
+/// Sound features alone: waveforms to log-mel (media.cc).
+result<void> check_sound(const case_folder& folder, report& out);
 /// Strings and ids (tokenizer_case.cc).
 result<void> check_tokenizer(const case_folder& folder, const check_options& options, report& out);
 

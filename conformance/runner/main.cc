@@ -115,9 +115,7 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     case kind::tokenizer: return alone("-", [&](report& out) { return check_tokenizer(folder, args.options, out); });
     case kind::images: return alone("-", [&](report& out) { return check_images(folder, out); });
     case kind::sound:
-      return alone("-", [&](report& out) {
-        return out.skipped("(the case)", "sound preprocessing: not in this build"), result<void>{};
-      });
+      return alone("-", [&](report& out) { return check_sound(folder, out); });
     case kind::unknown:
       return alone("-", [&](report&) -> result<void> {
         return fail("this is no kind of case that g4 knows: no config.json, cases.json, prompts, flavours or messages");

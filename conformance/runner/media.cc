@@ -7,6 +7,7 @@
 
 #include "conformance/runner/compare.h"
 #include "conformance/runner/recorder.h"
+#include "g4/media/log_mel.h"
 #include "g4/media/patches.h"
 #include "g4/media/resize.h"
 #include "g4/media/sound.h"
@@ -109,19 +110,109 @@ bool has_sounds(const case_folder& folder, const running_on& on) {
   return on.how.hears && folder.has("input_features") && folder.has("input_features_mask");
 }
 
+/// Two ways of taking a Fourier transform may differ by so much in the logarithm of a band.
+constexpr double band_steps = 2e-4;
+
+/// What the case says of its feature extractor; nothing where it says nothing.
+json extractor_of(const case_folder& folder) {
+  for (const char* file : {"audio_preprocessor_config.json", "preprocessor_config.json"}) {
+    if (!folder.has_file(file)) continue;
+    if (auto read = read_json_file(folder.file(file)); read && read->contains("feature_extractor_type")) return *read;
+  }
+  return json::object();
+}
+
+bool hears_log_mel(const case_folder& folder) {
+  if (const json said = extractor_of(folder); !said.empty())
+    return said.value("feature_extractor_type", "") == "Gemma4AudioFeatureExtractor";
+  const auto audio = folder.config().find("audio_config");
+  return audio != folder.config().end() && audio->is_object() && audio->value("model_type", "") == "gemma4_audio";
+}
+
+/// The log-mel features of a case's waveforms: of all, padded together, or of one alone, `single.<i>.input_features`.
+result<void> check_log_mel(const case_folder& folder, const std::string& prefix, const std::string& tensor,
+                           report& out) {
+  const json said = extractor_of(folder);
+  const auto number = [&](const char* key, double usual) { return said.value(key, usual); };
+  const auto shape = folder.shape(tensor);
+  media::log_mel_settings how;
+  how.bins = shape[2 - (shape.size() == 2 ? 1 : 0)];
+  how.window = static_cast<std::size_t>(number("frame_length", 320));
+  how.step = static_cast<std::size_t>(number("hop_length", 160));
+  how.fft = static_cast<std::size_t>(number("fft_length", 512));
+  how.rate = number("sampling_rate", 16'000);
+  how.least_hz = number("min_frequency", 0);
+  how.most_hz = number("max_frequency", 8'000);
+  how.floor = number("mel_floor", 0.001);
+  if (number("preemphasis", 0) != 0 || number("dither", 0) != 0 || number("input_scale_factor", 1) != 1 ||
+      how.fft < how.window || (how.fft & (how.fft - 1)) != 0 || how.window == 0 || how.step == 0) {
+    return fail(folder.name(), ": its feature extractor is set in a way that g4 does not have");
+  }
+  const media::log_mel features(how);
+  const std::vector<double> all = folder.numbers(tensor), mask = folder.numbers(tensor + "_mask");
+  const std::size_t frames = shape[shape.size() - 2];
+  const bool alone = shape.size() == 2;
+  for (std::size_t i = 0; folder.has("waveform." + std::to_string(i)); ++i) {
+    const std::string name = "waveform." + std::to_string(i);
+    if (alone && tensor != "single." + std::to_string(i) + ".input_features") continue;
+    const std::vector<double> numbers = folder.numbers(name);
+    const std::vector<float> samples(numbers.begin(), numbers.end());
+    const std::vector<float> rows = features.of(samples);
+    const std::size_t first = alone ? 0 : i * frames;
+    std::vector<double> found(rows.begin(), rows.end());
+    std::vector<double> valid(rows.size() / how.bins, 1.0);
+    found.resize(frames * how.bins);  // padded with noughts, as the case is
+    valid.resize(frames);
+    out.compared(prefix + name + " as log-mel", largest_error(found, part<double>(all, first * how.bins, found.size())),
+                 band_steps);
+    std::size_t wrong = 0;
+    for (std::size_t t = 0; t < frames; ++t) wrong += valid[t] != mask[first + t] ? 1 : 0;
+    out.exact(prefix + name + " frames", wrong, frames);
+  }
+  return {};
+}
+
 }  // namespace
+
+result<void> check_sound(const case_folder& folder, report& out) {
+  if (!hears_log_mel(folder)) {
+    out.skipped("(the case)", "another family's sound features: not in this build");
+    return {};
+  }
+  if (folder.has("mel_filters") && folder.has("window")) {
+    const json said = extractor_of(folder);
+    media::log_mel_settings how;
+    how.bins = folder.shape("mel_filters")[1];
+    how.window = folder.shape("window")[0];
+    how.fft = 2 * (folder.shape("mel_filters")[0] - 1);
+    how.rate = said.value("sampling_rate", how.rate);
+    how.least_hz = said.value("min_frequency", how.least_hz);
+    how.most_hz = said.value("max_frequency", how.most_hz);
+    const media::log_mel features(how);
+    const std::vector<double> window(features.window().begin(), features.window().end());
+    out.compared("window", largest_error(window, folder.numbers("window")), 1e-7);
+    out.compared("mel_filters", largest_error(features.filters(), folder.numbers("mel_filters")), 1e-7);
+  }
+  for (std::size_t i = 0; folder.has("single." + std::to_string(i) + ".input_features"); ++i) {
+    const std::string name = "single." + std::to_string(i) + ".input_features";
+    if (auto done = check_log_mel(folder, "single ", name, out); !done) return done;
+  }
+  if (folder.has("batch.input_features")) return check_log_mel(folder, "batch ", "batch.input_features", out);
+  return {};
+}
 
 result<tower_tensors> run_towers(const case_folder& folder, const running_on& on, loaded_model& model) {
   tower_tensors made;
   const auto wanted = [&](const std::string& name) { return folder.has(name); };
-  const auto add = [&](const std::string& soft, const std::vector<double>& rows, const recorder& seen, std::size_t n,
-                       std::size_t padded) {
+  // Every picture's or clip's rows are padded as the case has them: [media, rows, width].
+  const auto add = [&](const std::string& soft, const std::vector<double>& rows, const recorder& seen) {
     append(made[soft], rows);
     for (const std::string& name : seen.names()) {
       if (name == soft) continue;
+      const auto shape = folder.shape(name);
+      const std::size_t padded = shape.size() == 3 ? made[name].size() + shape[1] * shape[2] : 0;
       append(made[name], seen[name]);
-      const bool by_medium = folder.shape(name).size() == 3;  // and not the rows of all media, one after the other
-      if (by_medium) made[name].resize(made[name].size() + seen[name].size() / n * (padded - n));
+      made[name].resize(std::max(made[name].size(), padded));
     }
   };
   for (const patched& what : pictures_and_frames) {
@@ -137,7 +228,7 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
                                    part<std::int32_t>(places, 2 * first, 2 * n)},
                                   &seen);
       if (!rows) return unexpected(rows.error());
-      add("vision.soft_tokens", *rows, seen, n, shape[1]);
+      add("vision.soft_tokens", *rows, seen);
     }
   }
   if (has_squares(folder, on)) {
@@ -150,7 +241,7 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       const medium picture = patches_of(std::span(pixels).subspan(i * size, size), shape[2], patch);
       const auto rows = model.see(picture, &seen);
       if (!rows) return unexpected(rows.error());
-      add("vision.soft_tokens", *rows, seen, 1, 1);
+      add("vision.soft_tokens", *rows, seen);
     }
   }
   if (has_sounds(folder, on)) {
@@ -163,7 +254,14 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       recorder seen(wanted);
       const auto rows = model.hear({part<float>(features, first * shape[2], n * shape[2]), {}}, &seen);
       if (!rows) return unexpected(rows.error());
-      add("audio.soft_tokens", *rows, seen, n, shape[1]);
+      add("audio.soft_tokens", *rows, seen);
+      if (folder.has("audio.mask")) {
+        const std::size_t made_rows = rows->size() / static_cast<std::size_t>(on.spec.width);
+        auto& valid = made["audio.mask"];
+        const std::size_t start = valid.size();
+        valid.resize(start + folder.shape("audio.mask")[1]);
+        std::fill_n(valid.begin() + static_cast<std::ptrdiff_t>(start), std::min(made_rows, valid.size() - start), 1.0);
+      }
     }
   }
   return made;
@@ -233,6 +331,7 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
   if (has_sounds(folder, on) && folder.has("waveform.0")) {
     const auto shape = folder.shape("input_features");
     const std::vector<double> features = folder.numbers("input_features");
+    if (hears_log_mel(folder)) return check_log_mel(folder, "", "input_features", out);
     for (std::size_t i = 0; i < shape[0]; ++i) {
       const std::string name = "waveform." + std::to_string(i);
       const std::vector<double> numbers = folder.numbers(name);

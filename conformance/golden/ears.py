@@ -1,0 +1,91 @@
+"""Sounds through the tower of Gemma 4: their features, what each stage of it makes of them, and mistakes in those."""
+
+import numpy as np
+import torch
+import transformers
+
+from . import folder, media, reference
+
+
+def config_of(row):
+    return {"audio_config": {"model_type": "gemma4_audio", **row.media["audio"]}}
+
+
+def inputs(row):
+    """Waveforms, and the reference's features of them, padded together."""
+    rng = np.random.default_rng([row.seed, 11])
+    sounds = []
+    for samples in row.media["clips"]:
+        at = np.arange(samples) / 16000
+        tones = sum(rng.uniform(0.05, 0.2) * np.sin(2 * np.pi * (f + 3e3 * at) * at) for f in rng.uniform(80, 3000, 3))
+        sounds.append((tones + rng.normal(0, 0.05, samples)).astype(np.float32))
+    bands = row.media["audio"]["subsampling_conv_channels"][0]
+    made = transformers.Gemma4AudioFeatureExtractor(feature_size=bands)(sounds, sampling_rate=16000, return_tensors="pt")
+    return sounds, {"input_features": made["input_features"].float(),
+                    "input_features_mask": made["input_features_mask"].bool()}
+
+
+def layout(row, ids, counts):
+    """`ids` with a place for every soft token of each clip, and the type of each position."""
+    ids, out, types = ids.tolist(), [], []
+    step = len(ids) // (len(counts) + 1)
+    for i, count in enumerate(counts):
+        text = ids[i * step:(i + 1) * step]
+        out += [*text, 180, *[182] * count, 181]
+        types += [0] * (len(text) + 1) + [3] * count + [0]
+    text = ids[len(counts) * step:]
+    return torch.tensor(out + text), torch.tensor(types + [0] * len(text))
+
+
+def forward(model, ids, types, sounds, dtype=torch.float32):
+    """All taps of one pass, those of the tower too."""
+    sounds = {k: v.to(dtype) if v.dtype.is_floating_point else v for k, v in sounds.items()}
+    kept, tower = {}, model.model.audio_tower
+    valid = sounds["input_features_mask"][:, ::2][:, ::2]
+    padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
+    first = lambda out: out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)  # noqa: E731
+    watched = [("subsample", tower.subsample_conv_projection, padded),
+               *[(f"layer.{i}", layer, padded) for i, layer in enumerate(tower.layers)], ("tower_out", tower, padded)]
+    handles = [module.register_forward_hook(
+        lambda m, a, out, name=name, shape=shape: kept.update({f"audio.{name}": shape(first(out)).clone()}))
+        for name, module, shape in watched]
+    handles.append(model.model.embed_audio.register_forward_hook(
+        lambda m, a, out: kept.update({"audio.soft_tokens": (out[valid] if out.dim() == 3 else out).clone()})))
+    try:
+        values = reference.forward(model, ids, token_types=types, dtype=dtype, **sounds)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {**kept, **values}
+
+
+def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
+    model, wide = reference.load(out), reference.load(out, torch.float64)
+    waveforms, sounds = inputs(row)
+    counts = sounds["input_features_mask"][:, ::2][:, ::2].sum(-1).tolist()
+    ids, types = layout(row, ids, counts)
+    expected = folder.Expected()
+    expected.input("input_ids", ids)
+    expected.input("mm_token_type_ids", types)
+    expected.input("input_features_mask", sounds["input_features_mask"].to(torch.uint8))
+    for name, values in [*((f"waveform.{i}", torch.from_numpy(w)) for i, w in enumerate(waveforms)),
+                         ("input_features", sounds["input_features"])]:
+        expected.tensors[name] = values
+        expected.inputs[name] = {"shape": list(values.shape), "dtype": "F32"}
+    expected.all(forward(model, ids, types, sounds), forward(wide, ids, types, sounds, torch.float64))
+    tight(expected)
+    chosen, logits = media.greedy(model, ids, row.new, types, sounds)
+    margin = float(top2(logits).min())
+    if margin < margin_wanted:
+        raise unsuitable(f"margin {margin:.4f}")
+    if len(set(chosen.tolist())) < row.new // 3:
+        raise unsuitable("the continuation repeats itself")
+    exactly, exact_logits = media.greedy(wide, ids, row.new, types, sounds, torch.float64)
+    if not torch.equal(chosen, exactly):
+        raise unsuitable("float64 chooses other ids")
+    expected.exact("greedy_ids", chosen)
+    expected.real("greedy_logits", logits, exact_logits)
+    checks = {"greedy_ids_equal_in_float64": True, "greedy_min_top2_margin": folder.digits(margin, 4),
+              "greedy_distinct_ids": len(set(chosen.tolist())),
+              "mistakes": caught(row, out, lambda m: forward(m, ids, types, sounds), expected.outputs)}
+    return expected, checks
