@@ -1,7 +1,8 @@
-/// Gemma 4 E4B: text and pictures.
+/// Gemma 4 E4B: text, pictures and sound.
 #pragma once
 
 #include "g4/model/multimodal.h"
+#include "g4/variants/gemma4_conformer.h"
 #include "g4/variants/gemma4_vit_small.h"
 
 namespace g4 {
@@ -20,12 +21,13 @@ struct gemma4_e4b_text : transformer<
     layer_scalar,
     logits::soft_cap{30}> {};
 
-/// Text and pictures; `gemma4_e4b::text` is its text alone.
+/// Text, pictures and sound; `gemma4_e4b::text` is its text alone.
 ///
 /// Source: config.json and the processor of google/gemma-4-E4B.
 struct gemma4_e4b : multimodal<
     gemma4_e4b_text,
     sees<gemma4_vit_small, soft_tokens{.most = 280}, marked{"<|image>", "<|image|>", "<image|>"}>,
+    hears<gemma4_conformer, soft_tokens{.most = 750}, marked{"<|audio>", "<|audio|>", "<audio|>"}>,
     turns::gemma4<turns::gemma4_form{.empty_thought = false}>> {};
 
 }  // namespace g4
