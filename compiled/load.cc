@@ -1,4 +1,10 @@
 // What files say, turned into what the library knows, compiled once.
 #include "g4/load/chat.inl"
+#include "g4/load/check_spec.inl"
+#include "g4/load/config.inl"
 #include "g4/load/gguf_vocabulary.inl"
+#include "g4/load/match.inl"
+#include "g4/load/matcher.inl"
+#include "g4/load/module_source.inl"
+#include "g4/load/names.inl"
 #include "g4/load/tokenizer.inl"

@@ -15,6 +15,8 @@
 
 #include "bench/random_checkpoint/write.h"
 #include "g4/backend/reference.h"
+#include "g4/io/gguf.h"
+#include "g4/io/safetensors.h"
 #include "g4/model/transformer.h"
 #include "g4/open/open.h"
 #include "tests/io/files.h"

@@ -1,6 +1,7 @@
 #include "tests/kernels/helpers.h"
 
 #include "g4/backend/cpu.h"
+#include "g4/backend/cpu/to_panels.h"
 #include "g4/backend/reference.h"
 
 #include <thread>
@@ -345,7 +346,7 @@ TEST(fast8_mode, the_largest_levels_times_the_largest_activations) {
       }
       std::vector<float> x(17 * 256);  // whole steps of a block: nothing is rounded
       for (std::size_t i = 0; i < x.size(); ++i)
-        x[i] = i / 256 % 3 == 0 ? 1.0f : i / 256 % 3 == 1 ? -1.0f : 1 - 2.0f * (i % 2);
+        x[i] = i / 256 % 3 == 0 ? 1.0f : i / 256 % 3 == 1 ? -1.0f : i % 2 == 0 ? 1.0f : -1.0f;
       for_each_target([&] {
         backend::cpu on({backend::numeric::fast8, nullptr});
         panel_store store;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "g4/backend/cpu.h"
+#include "g4/backend/cpu/to_panels.h"
 
 namespace g4::test {
 namespace {

@@ -2,7 +2,10 @@
 /// to link but Highway's headers; use one `-march` for the whole program.
 #pragma once
 
+#include "g4/backend/cpu/attention.inl"
 #include "g4/backend/cpu/calls.h"
+#include "g4/backend/cpu/products.inl"
+#include "g4/backend/cpu/ranking.inl"
 #include "g4/backend/cpu/simd.h"
 #include "hwy/highway.h"
 // after highway.h

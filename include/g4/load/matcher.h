@@ -1,14 +1,12 @@
 /// The tensors of a schema and those of a file, matched by name and extents.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "g4/core/compiled.h"
 #include "g4/core/result.h"
 #include "g4/io/tensor_file.h"
 #include "g4/load/names.h"
@@ -17,61 +15,26 @@
 
 namespace g4::load::detail {
 
-[[nodiscard]] inline std::string extents_text(const tensor_entry& t) {
-  std::string text = "[";
-  for (int i = 0; i < t.rank; ++i) text += (i > 0 ? ", " : "") + std::to_string(t.extents[i]);
-  return text + "]";
-}
-
-/// Where a safetensors file keeps its text model.
-[[nodiscard]] inline std::string_view text_prefix_in(const io::tensor_file& file) {
-  for (const std::string_view candidate : text_prefixes) {
-    if (file.find(std::string(candidate) + "embed_tokens.weight") != nullptr) return candidate;
-  }
-  return "model.";
-}
+[[nodiscard]] G4_INLINE std::string extents_text(const tensor_entry& t);
 
 /// Matches a module's tensors with the file's.
 class matcher {
  public:
   /// Of the text.
-  matcher(const io::tensor_file& file, format f)
-      : matcher(file, f, f == format::safetensors ? text_prefix_in(file) : std::string_view()) {}
+  matcher(const io::tensor_file& file, format f);
   /// Of the module whose tensors a safetensors file calls `prefix`…
-  matcher(const io::tensor_file& file, format f, std::string_view prefix) : file_(file), format_(f), prefix_(prefix) {
-    known_.resize(file.tensors().size());
-  }
+  matcher(const io::tensor_file& file, format f, std::string_view prefix);
 
   /// The file's tensor for an entry of the schema, or why there is none; null for a skippable one that is absent.
-  [[nodiscard]] result<const io::tensor_entry*> find(const tensor_entry& wanted, int number = 0) {
-    const std::string name = name_in(format_, prefix_, wanted, number);
-    const io::tensor_entry* found = file_.find(name);
-    if (found == nullptr) {
-      if (wanted.needed == need::skippable) return nullptr;
-      return fail(file_.name(), ": the tensor ", name, " ", extents_text(wanted), " is missing");
-    }
-    known_[found - file_.tensors().data()] = true;
-    return found;
-  }
+  [[nodiscard]] result<const io::tensor_entry*> find(const tensor_entry& wanted, int number = 0);
 
-  [[nodiscard]] error wrong_shape(const io::tensor_entry& found, const tensor_entry& wanted) const {
-    return {file_.file_name(found) + ": " + found.name + " is " + io::to_string(found.dims) + "; the model needs " +
-            extents_text(wanted)};
-  }
+  [[nodiscard]] error wrong_shape(const io::tensor_entry& found, const tensor_entry& wanted) const;
 
   /// Whether a tensor of the file has been asked for.
-  [[nodiscard]] bool knows(const io::tensor_entry& t) const { return known_[&t - file_.tensors().data()]; }
+  [[nodiscard]] bool knows(const io::tensor_entry& t) const;
 
   /// Refuses the file if it holds a tensor that no part of the model is called.
-  [[nodiscard]] result<bool> refuse_unknown() const {
-    for (const io::tensor_entry& t : file_.tensors()) {
-      if (!knows(t) && !is_skippable(format_, t.name)) {
-        return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims),
-                    " is no part of this model");
-      }
-    }
-    return true;
-  }
+  [[nodiscard]] result<bool> refuse_unknown() const;
 
  private:
   const io::tensor_file& file_;
@@ -81,50 +44,19 @@ class matcher {
 };
 
 /// Whether the extents agree; leading ones are not told apart from none ([1, 640] is [640]).
-[[nodiscard]] inline bool same_extents(const io::tensor_entry& found, const tensor_entry& wanted) {
-  const std::size_t rank = wanted.rank;
-  std::size_t skip = 0;
-  while (found.dims.rank() - skip > rank && found.dims[skip] == 1) ++skip;
-  if (found.dims.rank() == 0) return wanted.elements() == 1;
-  if (found.dims.rank() - skip != rank) return false;
-  for (std::size_t i = 0; i < rank; ++i) {
-    if (found.dims[skip + i] != static_cast<std::size_t>(wanted.extents[i])) return false;
-  }
-  return true;
-}
+[[nodiscard]] G4_INLINE bool same_extents(const io::tensor_entry& found, const tensor_entry& wanted);
 
 /// A tensor of I32 or I64 that lists tokens of the vocabulary.
-[[nodiscard]] inline result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file, const io::tensor_entry& e,
-                                                                 int vocabulary) {
-  const bool wide = e.type.name == "I64";
-  if (!wide && e.type.name != "I32") {
-    return fail(file.file_name(e), ": ", e.name, " is stored as ", std::string(e.type.name), "; expected I64 or I32");
-  }
-  std::vector<std::int32_t> ids(e.dims.elements());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    std::int64_t id = 0;
-    if (wide) {
-      std::memcpy(&id, e.bytes.data() + 8 * i, 8);
-    } else {
-      std::memcpy(&ids[i], e.bytes.data() + 4 * i, 4);
-      id = ids[i];
-    }
-    if (id < 0 || id >= vocabulary) {
-      return fail(file.file_name(e), ": ", e.name, " holds the token ", id, "; the vocabulary has ", vocabulary);
-    }
-    ids[i] = static_cast<std::int32_t>(id);
-  }
-  return ids;
-}
+[[nodiscard]] G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file,
+                                                                    const io::tensor_entry& e, int vocabulary);
 
 /// As `same_extents`, or fewer rows of the token table: GGUF files of Gemma 3 leave out the embedding rows beyond their
 /// tokenizer's tokens.
-[[nodiscard]] inline bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
-                                          generation g) {
-  if (same_extents(found, wanted)) return true;
-  return wanted.as == role::token_table && f == format::gguf && g == generation::gemma3 && found.dims.rank() == 2 &&
-         found.dims[1] == static_cast<std::size_t>(wanted.extents[1]) && found.dims[0] > 0 &&
-         found.dims[0] < static_cast<std::size_t>(wanted.extents[0]);
-}
+[[nodiscard]] G4_INLINE bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
+                                             generation g);
 
 }  // namespace g4::load::detail
+
+#if !defined(G4_COMPILED)
+#include "g4/load/matcher.inl"  // IWYU pragma: keep
+#endif

@@ -18,6 +18,7 @@
 #include "g4/core/result.h"
 #include "g4/io/json.h"
 #include "g4/load/config.h"
+#include "g4/load/config_object.h"
 #include "g4/spec/tower.h"
 
 namespace g4::load {

@@ -46,26 +46,13 @@ class model {
   B* on_;
 };
 
-/// The sentence that says what keeps a checkpoint from being a `name`.
-[[nodiscard]] inline error not_the_variant(const checkpoint& from, std::string_view name,
-                                           const std::vector<std::string>& lines) {
-  std::string message = from.path + ": is not " + std::string(name);
-  const char* separator = ": ";
-  for (const std::string& line : lines) {
-    message += separator + line;
-    separator = "; ";
-  }
-  return {message};
-}
-
 /// The weights of variant V from an opened checkpoint, without its vocabulary.
 template <Variant V, Backend B>
 [[nodiscard]] result<std::shared_ptr<const weights<V>>> open_weights(const checkpoint& from, B& on,
                                                                      const open_options& options = {}) {
   return guarded([&]() -> result<std::shared_ptr<const weights<V>>> {
-    constexpr std::string_view name = load::variant_name<V>();
-    if (const auto lines = load::differences(from.spec, V::spec, name, from.unsaid); !lines.empty()) {
-      return unexpected(not_the_variant(from, name, lines));
+    if (auto same = check_variant(from, V::spec, load::variant_name<V>()); !same) {
+      return unexpected(std::move(same.error()));
     }
     return load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
   });
@@ -77,9 +64,9 @@ template <Variant V, Backend B>
   return guarded([&]() -> result<model<V, B>> {
     auto weights = open_weights<V>(from, on, options);
     if (!weights) return unexpected(std::move(weights.error()));
-    auto vocabulary = from.tokenizer();
+    auto vocabulary = from.shared_tokenizer();
     if (!vocabulary) return unexpected(std::move(vocabulary.error()));
-    return model<V, B>(std::move(*weights), std::make_shared<const text::tokenizer>(std::move(*vocabulary)), on);
+    return model<V, B>(std::move(*weights), std::move(*vocabulary), on);
   });
 }
 

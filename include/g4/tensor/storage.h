@@ -4,6 +4,7 @@
 /// consecutive, and a row is a whole number of blocks.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -37,7 +38,9 @@ struct storage_facts {
   std::size_t block_bytes;
 };
 
-[[nodiscard]] constexpr storage_facts facts_of(storage s) {
+namespace detail {
+
+[[nodiscard]] constexpr storage_facts facts_by_name(storage s) {
   switch (s) {
     case storage::f64: return {"F64", 1, 8};
     case storage::f32: return {"F32", 1, 4};
@@ -59,6 +62,20 @@ struct storage_facts {
     case storage::i16: return {"I16", 1, 2};
   }
   return {"unknown", 0, 0};
+}
+
+/// The same as a table, so that no user of `facts_of` holds the code of a switch; the last line is "unknown".
+inline constexpr auto facts_table = [] {
+  std::array<storage_facts, static_cast<std::size_t>(storage::i16) + 2> table{};
+  for (std::size_t i = 0; i < table.size(); ++i) table[i] = facts_by_name(static_cast<storage>(i));
+  return table;
+}();
+
+}  // namespace detail
+
+[[nodiscard]] constexpr storage_facts facts_of(storage s) {
+  const auto at = static_cast<std::size_t>(s);
+  return detail::facts_table[at < detail::facts_table.size() ? at : detail::facts_table.size() - 1];
 }
 
 /// Bytes of one row of `elements` numbers; 0 when the row is not a whole number of blocks.

@@ -19,60 +19,7 @@ class attention {
   attention() = default;
   explicit attention(const tasks& over) : tasks_(over) {}
 
-  void attend(const cache_view& cache, const attention_call<float>& call) {
-    const std::size_t group = call.heads / cache.heads;         // query heads that read one key/value head
-    const std::size_t share = std::min(group, attend_queries);  // heads of one task
-    const std::size_t shares = ceil_div(group, share);
-    const std::size_t tile = std::max<std::size_t>(1, attend_queries / share);
-    const std::size_t tiles = ceil_div(call.tokens, tile);
-    const std::size_t tasks = cache.heads * shares * tiles;
-    const auto task_of = [&](std::size_t task, float* scratch) {
-      const std::size_t token = task / (cache.heads * shares) * tile;
-      const std::size_t head = task / shares % cache.heads;
-      const std::size_t first = task % shares * share;
-      return attend_call{&cache,
-                         &call,
-                         head,
-                         head * group + first,
-                         std::min(share, group - first),
-                         token,
-                         std::min(tile, call.tokens - token),
-                         scratch};
-    };
-    const std::size_t d = cache.head_size;
-    const std::size_t stride = attend_scratch(d);
-    const std::size_t partial_floats = attend_queries * attend_partial_floats(d);
-    const auto seen = stretches_of(call);
-    const std::int64_t first_stretch = seen.first;
-    const std::size_t stretches = seen.second;
-    if (tasks_.workers() == 1 || tasks >= 2 * tasks_.workers() || stretches < 2) {
-      float* scratch = scratch_.take<float>(stride * tasks_.workers());
-      tasks_.run(tasks, 1, [&](std::size_t task, std::size_t, std::size_t worker) {
-        Kernels::attend(task_of(task, scratch + worker * stride));
-      });
-      return;
-    }
-    // Too few tasks for the workers: each stretch of keys becomes one. Room for all stretches of the cache is taken at once.
-    const std::size_t most = std::max(stretches, cache.slots / attend_keys + 2);
-    float* scratch = scratch_.take<float>(stride * tasks_.workers() + tasks * most * partial_floats);
-    float* results = scratch + stride * tasks_.workers();
-    tasks_.run(tasks * stretches, 1, [&](std::size_t item, std::size_t, std::size_t worker) {
-      attend_call piece = task_of(item / stretches, scratch + worker * stride);
-      const std::size_t queries = piece.count * piece.group;
-      const std::size_t s = item % stretches;
-      piece.stretch = first_stretch + static_cast<std::int64_t>(s);
-      piece.partial = results + item / stretches * most * partial_floats + s * queries * attend_partial_floats(d);
-      Kernels::attend(piece);
-    });
-    for (std::size_t task = 0; task < tasks; ++task) {
-      const attend_call whole = task_of(task, scratch);
-      for (std::size_t t = 0; t < whole.count; ++t) {
-        const float* from = results + task * most * partial_floats + t * whole.group * attend_partial_floats(d);
-        Kernels::join_attention({cache.type, from, stretches, whole.count * whole.group, whole.group, d,
-                                 call.out + ((whole.token + t) * call.heads + whole.head) * d, scratch});
-      }
-    }
-  }
+  void attend(const cache_view& cache, const attention_call<float>& call);
 
  private:
   /// The stretches of keys that some query of the call sees: the first and how many.
@@ -94,3 +41,7 @@ class attention {
 };
 
 }  // namespace g4::cpu
+
+#if !defined(G4_COMPILED)
+#include "g4/backend/cpu/attention.inl"  // IWYU pragma: keep
+#endif

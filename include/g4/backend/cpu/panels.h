@@ -25,13 +25,10 @@
 #include <new>
 #include <vector>
 
+#include "g4/core/compiled.h"
 #include "g4/tensor/let_go.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/prepared.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace g4 {
 
@@ -165,31 +162,9 @@ struct panel_weight : prepared_weight {
 class panel_store {
  public:
   /// A weight whose rows `w`, which outlive the store, will move into memory of the store. Null when memory has run out.
-  [[nodiscard]] cpu::panel_weight* add(const matrix_view& w, weight_use use, let_go told) {
-    std::byte* memory = take(cpu::panel_room(w, use));
-    return memory == nullptr ? nullptr : &weights_.emplace_back(w, use, memory, told);
-  }
+  [[nodiscard]] cpu::panel_weight* add(const matrix_view& w, weight_use use, let_go told);
   /// `bytes` bytes aligned to a cache line, or null when memory has run out.
-  [[nodiscard]] std::byte* take(std::size_t bytes) {
-    bytes = (bytes + 63) & ~std::size_t{63};
-    if (bytes > left_) {
-      const std::size_t size = bytes > piece ? bytes : piece;
-      pieces_.reserve(pieces_.size() + 1);  // so that nothing is lost between the two
-      auto* memory = static_cast<std::byte*>(::operator new[](size, huge_page, std::nothrow));
-      if (memory == nullptr) return nullptr;
-      pieces_.emplace_back(memory);
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-      (void)madvise(memory, size & ~(static_cast<std::size_t>(huge_page) - 1), MADV_HUGEPAGE);  // advice: may fail
-#endif
-      next_ = memory;
-      left_ = size;
-    }
-    std::byte* out = next_;
-    next_ += bytes;
-    left_ -= bytes;
-    bytes_ += bytes;
-    return out;
-  }
+  [[nodiscard]] std::byte* take(std::size_t bytes);
   /// Bytes handed out so far.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
@@ -223,3 +198,7 @@ namespace cpu {
 
 }  // namespace cpu
 }  // namespace g4
+
+#if !defined(G4_COMPILED)
+#include "g4/backend/cpu/panels.inl"  // IWYU pragma: keep
+#endif

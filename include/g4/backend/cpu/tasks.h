@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "g4/backend/pool.h"
+#include "g4/core/compiled.h"
 
 namespace g4::cpu {
 
@@ -23,13 +24,7 @@ class tasks {
   /// `cost` is the work of one item in multiplications. Waking a worker is worth about 32768 of them. Two million take some
   /// 50 µs, which is long beside handing a task out, and short beside waiting for one that began last, or for a worker that
   /// was taken off its CPU.
-  [[nodiscard]] std::size_t split(std::size_t items, std::size_t cost, std::size_t unit) const {
-    if (workers() == 1 || items * cost < 65536) return items;
-    const std::size_t least = ceil_div(32768, cost);
-    const std::size_t enough = ceil_div(std::size_t{1} << 21, cost);
-    const std::size_t share = std::min(ceil_div(items, 4 * workers()), enough);
-    return ceil_div(std::max(least, share), unit) * unit;
-  }
+  [[nodiscard]] std::size_t split(std::size_t items, std::size_t cost, std::size_t unit) const;
 
   /// body(first, count, worker) over [0, items) in pieces of `piece`.
   template <class Body>
@@ -52,3 +47,7 @@ class tasks {
 };
 
 }  // namespace g4::cpu
+
+#if !defined(G4_COMPILED)
+#include "g4/backend/cpu/tasks.inl"  // IWYU pragma: keep
+#endif

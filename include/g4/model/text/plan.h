@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
+#include "g4/core/compiled.h"
 #include "g4/model/kinds.h"
 #include "g4/model/stack/scratch.h"
 #include "g4/spec/text.h"
@@ -62,8 +64,10 @@ struct cache_layout {
   std::array<std::size_t, max_layers> values{};
 };
 
-[[nodiscard]] constexpr cache_layout layout_caches(const text_spec& m, const session_options& options,
-                                                   storage otherwise, arena& memory) {
+namespace detail {
+
+[[nodiscard]] constexpr cache_layout caches_laid_out(const text_spec& m, const session_options& options,
+                                                     storage otherwise, arena& memory) {
   cache_layout at;
   for (int l = 0; l < m.layers; ++l) {
     const layer_kind& k = m.layer[l];
@@ -74,6 +78,18 @@ struct cache_layout {
     at.values[l] = memory.take(half, 1);
   }
   return at;
+}
+[[nodiscard]] G4_INLINE cache_layout caches_laid_out_once(const text_spec& m, const session_options& options,
+                                                          storage otherwise, arena& memory);
+
+}  // namespace detail
+
+/// Takes from `memory` what the caches of a text need. This and the plans below can be asked at compile time; what asks
+/// at run time shares code that is compiled once.
+[[nodiscard]] constexpr cache_layout layout_caches(const text_spec& m, const session_options& options,
+                                                   storage otherwise, arena& memory) {
+  if (std::is_constant_evaluated()) return detail::caches_laid_out(m, options, otherwise, memory);
+  return detail::caches_laid_out_once(m, options, otherwise, memory);
 }
 
 /// The working memory of a text model: a stack's, and what is in front of it and behind it.
@@ -88,8 +104,10 @@ struct text_scratch {
 /// Rows of logits computed at once where all are wanted: the head is read once for so many tokens.
 [[nodiscard]] constexpr std::size_t logit_rows(std::size_t batch) { return std::min<std::size_t>(batch, 8); }
 
-[[nodiscard]] constexpr text_scratch layout_text(const text_spec& m, const kind_table& kinds, std::size_t rows,
-                                                 std::size_t scalar_bytes, arena& memory) {
+namespace detail {
+
+[[nodiscard]] constexpr text_scratch text_laid_out(const text_spec& m, const kind_table& kinds, std::size_t rows,
+                                                   std::size_t scalar_bytes, arena& memory) {
   const auto size = [](int n) { return static_cast<std::size_t>(n); };
   text_scratch at;
   at.stack = layout_stack(m, kinds, rows, scalar_bytes, memory);
@@ -98,6 +116,17 @@ struct text_scratch {
   at.logits = memory.take(logit_rows(rows), size(m.vocab), scalar_bytes);
   at.best = memory.take(1, sizeof(token_id));
   return at;
+}
+[[nodiscard]] G4_INLINE text_scratch text_laid_out_once(const text_spec& m, const kind_table& kinds, std::size_t rows,
+                                                        std::size_t scalar_bytes, arena& memory);
+
+}  // namespace detail
+
+/// Takes from `memory` what passes of at most `rows` rows need.
+[[nodiscard]] constexpr text_scratch layout_text(const text_spec& m, const kind_table& kinds, std::size_t rows,
+                                                 std::size_t scalar_bytes, arena& memory) {
+  if (std::is_constant_evaluated()) return detail::text_laid_out(m, kinds, rows, scalar_bytes, memory);
+  return detail::text_laid_out_once(m, kinds, rows, scalar_bytes, memory);
 }
 
 /// Bytes a session will use.
@@ -126,3 +155,7 @@ struct memory_plan {
 }
 
 }  // namespace g4
+
+#if !defined(G4_COMPILED)
+#include "g4/model/text/plan.inl"  // IWYU pragma: keep
+#endif

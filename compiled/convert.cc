@@ -1,0 +1,2 @@
+// The quantiser, compiled once.
+#include "g4/convert/quantise.inl"

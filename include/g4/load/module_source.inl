@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "g4/io/finite.h"
+#include "g4/load/module_source.h"
+#include "g4/ops/dequantise.h"
+
+namespace g4::load::detail {
+
+G4_INLINE module_source::module_source(const io::tensor_file& file, format f, matcher match, module_facts facts,
+                                       checks look, progress told)
+    : file_(file),
+      match_(std::move(match)),
+      format_(f),
+      facts_(facts),
+      look_(look),
+      told_(told) {
+  for (const io::tensor_entry& t : file_.tensors()) total_ += t.bytes.size();
+}
+
+G4_INLINE module_source::~module_source() = default;
+
+G4_INLINE void module_source::refuse(error why) {
+  if (!failed_) failed_ = std::move(why);
+}
+
+G4_INLINE const io::tensor_entry* module_source::checked(const tensor_entry& t, int number) {
+  auto found = match_.find(t, number);
+  if (!found) {
+    refuse(std::move(found.error()));
+    return nullptr;
+  }
+  if (*found == nullptr) return nullptr;
+  const io::tensor_entry& e = **found;
+  if (!(facts_.text ? fitting_extents(e, t, format_, *facts_.text) : same_extents(e, t))) {
+    refuse(match_.wrong_shape(e, t));
+    return nullptr;
+  }
+  if (auto type = io::storage_of(file_, e); !type) {
+    refuse(std::move(type.error()));
+    return nullptr;
+  }
+  if (look_.contents && t.needed == need::required && t.as != role::table) {
+    if (auto sound = io::check_finite(file_, e); !sound) {
+      refuse(std::move(sound.error()));
+      return nullptr;
+    }
+    // A norm weight of zeros is meant where norms add one to it; biases may be zero.
+    const bool matters = is_matrix(t.as) || (t.as == role::norm_weight && !facts_.norms_add_one);
+    if (auto filled = matters ? io::check_not_all_zero(file_, e) : result<void>{}; !filled) {
+      refuse(std::move(filled.error()));
+      return nullptr;
+    }
+  }
+  return &e;
+}
+
+G4_INLINE std::span<const float> module_source::numbers(const tensor_entry& t, std::size_t n) {
+  const io::tensor_entry* found = checked(t);
+  if (found == nullptr) return {};
+  numbers_.resize(n);
+  dequantise(*found->type.weights, found->bytes.data(), n, numbers_.data());
+  if (t.as == role::norm_weight && facts_.norms_add_one && format_ == format::safetensors) {
+    for (float& number : numbers_) number += 1.0f;  // GGUF files hold 1 + w already
+  }
+  advance(*found);
+  return numbers_;
+}
+
+G4_INLINE std::vector<std::int32_t> module_source::tokens(const tensor_entry& t, int vocabulary) {
+  auto found = match_.find(t);
+  if (!found) {
+    refuse(std::move(found.error()));
+    return {};
+  }
+  const io::tensor_entry& e = **found;
+  if (!same_extents(e, t)) {
+    refuse(match_.wrong_shape(e, t));
+    return {};
+  }
+  auto ids = token_ids(file_, e, vocabulary);
+  if (!ids) {
+    refuse(std::move(ids.error()));
+    return {};
+  }
+  return std::move(*ids);
+}
+
+G4_INLINE void module_source::refuse_unknown() {
+  if (auto known = match_.refuse_unknown(); !known) refuse(std::move(known.error()));
+}
+
+G4_INLINE void module_source::advance(const io::tensor_entry& e) {
+  done_ += e.bytes.size();
+  if (told_.tell != nullptr) told_.tell(told_.self, done_, total_);
+}
+
+G4_INLINE void module_source::keep_in(std::vector<std::shared_ptr<const void>>& keep) const {
+  keep.push_back(std::make_shared<io::tensor_file>(file_));
+}
+
+}  // namespace g4::load::detail
