@@ -47,10 +47,10 @@ struct quantised {
 ///     auto from = g4::open_checkpoint("gemma-3-270m");
 ///     auto done = g4::quantise_checkpoint(*from, *g4::load::file_type_called("Q4_K"), "gemma-3-270m-q4_k.gguf");
 ///
-/// The file appears whole under its name or not at all, and no more than a few MiB of it are ever in memory. Fails,
+/// The file appears whole under its name or not at all, and no more than a few MiB of its weights are ever in memory. Fails,
 /// naming file and tensor, on weights that are quantised already, that are not finite or too large for the storage; on
-/// tensors that are missing, of another shape or no part of the model; and on a model that the keys of a GGUF cannot
-/// describe.
+/// tensors that are missing, of another shape or no part of the model; on a text embedder in a folder; and on a model that
+/// the keys of a GGUF cannot describe.
 [[nodiscard]] G4_INLINE result<quantised> quantise_checkpoint(const checkpoint& from, const load::file_type& to,
                                                               const std::string& path,
                                                               const quantise_options& options = {});

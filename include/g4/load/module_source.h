@@ -61,6 +61,8 @@ class module_source {
   const io::tensor_entry* checked(const tensor_entry& t, int number = 0);
   /// A tensor of `n` numbers in float32, until the next call; none if there is none.
   [[nodiscard]] std::span<const float> numbers(const tensor_entry& t, std::size_t n);
+  /// The numbers of a tensor as rows of `columns`.
+  [[nodiscard]] static matrix_view rows_of(const io::tensor_entry& found, std::size_t columns);
   /// Tokens of a vocabulary.
   [[nodiscard]] std::vector<std::int32_t> tokens(const tensor_entry& t, int vocabulary);
   /// Refuses the file if it holds a tensor that no part of the model is called.

@@ -73,6 +73,10 @@ G4_INLINE std::span<const float> module_source::numbers(const tensor_entry& t, s
   return numbers_;
 }
 
+G4_INLINE matrix_view module_source::rows_of(const io::tensor_entry& found, std::size_t columns) {
+  return {found.bytes.data(), found.dims.elements() / columns, columns, *found.type.weights};
+}
+
 G4_INLINE std::vector<std::int32_t> module_source::tokens(const tensor_entry& t, int vocabulary) {
   auto found = match_.find(t);
   if (!found) {

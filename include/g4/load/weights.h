@@ -120,7 +120,7 @@ class filler {
   void fill(const tensor_entry& t, matrix<Out, In>& m) {
     const io::tensor_entry* found = from_.checked(t);
     if (found == nullptr) return;
-    const matrix_view raw{found->bytes.data(), found->dims.elements() / In, In, *found->type.weights};
+    const matrix_view raw = module_source::rows_of(*found, In);
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.as == role::token_table || t.as == role::table;
     const weight_use use = t.as == role::head ? weight_use::head : weight_use::layer;

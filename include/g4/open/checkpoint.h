@@ -17,7 +17,7 @@
 
 namespace g4 {
 
-/// What a file or folder holds. Nothing but its headers has been read.
+/// What a file or folder holds. No weight has been read.
 struct checkpoint {
   std::string path;
   load::format format = load::format::gguf;

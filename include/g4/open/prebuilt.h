@@ -1,6 +1,6 @@
 /// Every released variant on the cpu backend, compiled ahead of time. Link `g4::variants`.
 ///
-/// It saves a host some twenty seconds of compiling per variant and changes nothing else:
+/// It saves a host the compiling of each variant (docs/compile_time.md) and changes nothing else:
 ///
 ///     #include <g4/open/prebuilt.h>
 ///     g4::backend::cpu on;

@@ -144,10 +144,19 @@ struct memory_plan {
   return options;
 }
 
+namespace detail {
+
+[[nodiscard]] G4_INLINE memory_plan planned_once(const text_spec& m, const kind_table& kinds,
+                                                 const session_options& options, std::size_t scalar_bytes,
+                                                 storage otherwise);
+
+}  // namespace detail
+
 /// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told.
 [[nodiscard]] constexpr memory_plan plan_session(const text_spec& m, const kind_table& kinds,
                                                  const session_options& options, std::size_t scalar_bytes,
                                                  storage otherwise) {
+  if (!std::is_constant_evaluated()) return detail::planned_once(m, kinds, options, scalar_bytes, otherwise);
   arena cache, scratch;
   (void)layout_caches(m, fitting(options), otherwise, cache);
   (void)layout_text(m, kinds, fitting(options).batch, scalar_bytes, scratch);

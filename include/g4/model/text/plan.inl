@@ -16,4 +16,12 @@ G4_INLINE text_scratch text_laid_out_once(const text_spec& m, const kind_table& 
   return text_laid_out(m, kinds, rows, scalar_bytes, memory);
 }
 
+G4_INLINE memory_plan planned_once(const text_spec& m, const kind_table& kinds, const session_options& options,
+                                   std::size_t scalar_bytes, storage otherwise) {
+  arena cache, scratch;
+  (void)caches_laid_out(m, fitting(options), otherwise, cache);
+  (void)text_laid_out(m, kinds, fitting(options).batch, scalar_bytes, scratch);
+  return {cache.total(), scratch.total()};
+}
+
 }  // namespace g4::detail
