@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "g4/core/compiled.h"
+
 namespace g4 {
 
 namespace detail {
@@ -42,38 +44,10 @@ struct scalar_at {
 
 /// The text on one line: control characters as \n, \t, \x1b or \u{202e}, bytes that are no UTF-8 as \xff. All else as it
 /// is, backslashes too, so that sentences stay readable.
-[[nodiscard]] inline std::string printable(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  while (!text.empty()) {
-    const detail::scalar_at at = detail::first_scalar(text);
-    const std::size_t length = at.length == 0 ? 1 : at.length;
-    if (at.length != 0 && !detail::is_control(at.value)) {
-      out += text.substr(0, length);
-    } else if (at.length != 0 && at.value == '\n') {
-      out += "\\n";
-    } else if (at.length != 0 && at.value == '\t') {
-      out += "\\t";
-    } else if (at.length != 0 && at.value == '\r') {
-      out += "\\r";
-    } else if (at.length > 1) {
-      out += "\\u{";
-      bool begun = false;
-      for (int shift = 20; shift >= 0; shift -= 4) {
-        const unsigned digit = at.value >> shift & 15;
-        begun = begun || digit != 0 || shift == 0;
-        if (begun) out += digits[digit];
-      }
-      out += '}';
-    } else {
-      const auto byte = static_cast<unsigned char>(text[0]);
-      out += "\\x";
-      out += digits[byte >> 4];
-      out += digits[byte & 15];
-    }
-    text.remove_prefix(length);
-  }
-  return out;
-}
+[[nodiscard]] G4_INLINE std::string printable(std::string_view text);
 
 }  // namespace g4
+
+#if !defined(G4_COMPILED)
+#include "g4/core/printable.inl"  // IWYU pragma: keep
+#endif
