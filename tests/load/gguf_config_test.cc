@@ -310,7 +310,7 @@ TEST(gguf_config_refusals, with_their_sentences) {
        "gemma3.rope.scaling.type is \"yarn\"; expected \"none\" or \"linear\""},
       {"heads that turn in part", with(gemma3_270m::spec, "rope.dimension_count", 128),
        "gemma3.rope.dimension_count is not the key length, 256; g4 turns whole heads"},
-      {"local heads that turn in part", with(gemma4_e2b::spec, "rope.dimension_count_swa", 512),
+      {"local heads that turn in part", with(gemma4_e2b::text::spec, "rope.dimension_count_swa", 512),
        "gemma4.rope.dimension_count_swa is not the key length, 256; g4 turns whole heads"},
       {"a key nobody knows", with(gemma3_270m::spec, "attention.temperature", 2),
        "the key gemma3.attention.temperature is not known; it may change the arithmetic"},
@@ -326,7 +326,7 @@ TEST(gguf_config_refusals, with_their_sentences) {
        "gemma3.rope.scale_linear is not rope.scaling.factor"},
       {"a decoder that is none",
        [] {
-         header h = header_of(gemma4_e2b::spec);
+         header h = header_of(gemma4_e2b::text::spec);
          h.keys.boolean("gemma4.attention.causal", false);
          return h;
        },

@@ -19,6 +19,7 @@
 #include "g4/io/json.h"
 #include "g4/load/config.h"
 #include "g4/load/config_object.h"
+#include "g4/policy/attention.h"
 #include "g4/spec/tower.h"
 
 namespace g4::load {
