@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "g4/backend/reference.h"
+#include "g4/load/config.h"
 #include "g4/model/transformer.h"
 #include "g4/open/open.h"
 #include "g4/ops/dequantise.h"

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "g4/io/safetensors.h"
+#include "g4/ops/dequantise.h"
 #include "tests/io/files.h"
 
 namespace {

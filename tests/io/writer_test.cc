@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "g4/io/gguf_writer.h"
+#include "g4/io/safetensors.h"
 #include "g4/io/safetensors_writer.h"
 #include "tests/io/files.h"
 
