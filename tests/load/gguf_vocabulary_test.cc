@@ -8,6 +8,7 @@
 
 #include "g4/io/mapped_file.h"
 #include "g4/load/tokenizer.h"
+#include "g4/text/tokenizer_builder.h"
 
 namespace g4::load {
 namespace {

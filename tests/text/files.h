@@ -14,6 +14,7 @@
 #include "g4/io/gguf.h"
 #include "g4/load/tokenizer.h"
 #include "g4/text/tokenizer.h"
+#include "g4/text/tokenizer_builder.h"
 
 namespace g4::test {
 
