@@ -16,6 +16,7 @@
 #include "g4/open/open.h"
 #include "g4/ops/dequantise.h"
 #include "g4/variants/all.h"
+#include "tests/support/own_path.h"
 #include "tests/support/small_mixed.h"
 
 namespace g4::bench {
@@ -33,7 +34,7 @@ struct small_gemma3 : transformer<
     feed::gated<gelu_tanh, hidden{256}>,
     logits::uncapped> {};
 
-std::string scratch(const std::string& name) { return ::testing::TempDir() + "g4_random_" + name; }
+std::string scratch(const std::string& name) { return test::own_path("g4_random_") + name; }
 
 // The logits of some ids.
 template <class V>

@@ -14,6 +14,7 @@
 #include "g4/backend/reference.h"
 #include "g4/g4.h"
 #include "g4/io/safetensors_writer.h"
+#include "tests/support/own_path.h"
 #include "tests/support/random_checkpoint.h"
 #include "tests/support/random_tower.h"
 
@@ -101,7 +102,7 @@ void write_file(const std::filesystem::path& path, std::string_view text) { std:
 /// A folder as released models have it.
 class folder {
  public:
-  explicit folder(const std::string& said = config) : path_(std::filesystem::path(testing::TempDir()) / "g4_multimodal") {
+  explicit folder(const std::string& said = config) : path_(test::own_path("g4_multimodal")) {
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
     write_file(path_ / "config.json", said);

@@ -10,6 +10,7 @@
 
 #include "g4/backend/reference.h"
 #include "g4/multimodal.h"
+#include "tests/support/own_path.h"
 
 namespace g4 {
 namespace {
@@ -67,7 +68,7 @@ std::string vocabulary() {
 TEST(square_model, a_picture_stands_between_empty_lines) {
   namespace fs = std::filesystem;
   const fs::path from = fs::path(G4_SOURCE_DIR) / "conformance/cases/gemma3-eyes";
-  const fs::path folder = fs::path(testing::TempDir()) / "g4_square_model";
+  const fs::path folder = test::own_path("g4_square_model");
   fs::remove_all(folder);
   fs::create_directories(folder);
   for (const char* name : {"config.json", "model.safetensors"}) fs::copy_file(from / name, folder / name);

@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/own_path.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,7 +163,7 @@ class page : public testing::Test {
     return dead_ends(text, root_ / "docs" / "page.md", root_);
   }
 
-  fs::path root_ = fs::path(testing::TempDir()) / "g4_docs_test";
+  fs::path root_ = g4::test::own_path("g4_docs_test");
 };
 
 TEST_F(page, with_true_quotations) {

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/own_path.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -257,7 +259,7 @@ class planted_tree {
 
   planted_tree(std::initializer_list<file> files) {
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    root_ = fs::path(testing::TempDir()) / (std::string("g4_layering_") + test->name());
+    root_ = g4::test::own_path(std::string("g4_layering_") + test->name());
     fs::remove_all(root_);
     for (const auto& [path, text] : files) {
       fs::create_directories((root_ / path).parent_path());
