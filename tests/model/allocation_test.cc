@@ -150,7 +150,7 @@ class running_out_of_memory : public testing::Test {
     EXPECT_GT(each_refused([&] { return open<small>(from_, on).has_value(); }), 50u);
     const auto opened = open<small>(from_, on);
     ASSERT_TRUE(opened) << opened.error().message;
-    EXPECT_GT(each_refused([&] { return opened->session(options_).has_value(); }), 2u);
+    EXPECT_GT(each_refused([&] { return opened->session(options_).has_value(); }), 1u);  // one more where aligned_alloc is counted too
 
     std::vector<float> expected;
     const auto right = [&](auto& s) {
