@@ -78,7 +78,7 @@ class far_memory {
 
 /// Weights beside each other in a few stretches of far memory.
 struct far_weights {
-  static constexpr std::size_t block = 1 << 22, most = 1 << 24;
+  static constexpr std::size_t block = 1 << 22;
   std::vector<far_memory> blocks;
   std::size_t used = 0;  ///< of the last block
 };
@@ -90,13 +90,11 @@ class faraway {
   using owned_memory = far_memory;
   using weight_store = far_weights;
 
-  /// The same bytes, where the host cannot read them. Of a real model the first few megabytes: to open and shut all of
-  /// them around every operation would take minutes.
+  /// The same bytes, where the host cannot read them.
   template <class Told>
   [[nodiscard]] result<weight_view> prepare(const matrix_view& w, far_weights& store, const Told&,
                                             weight_use = weight_use::layer) {
     const std::size_t bytes = w.rows * w.stride();
-    if (store.blocks.size() * far_weights::block > far_weights::most) return weight_view{w};
     if (store.blocks.empty() || store.used + bytes > store.blocks.back().size()) {
       auto taken = take(std::max(bytes, far_weights::block));
       if (!taken) return unexpected(std::move(taken.error()));

@@ -459,10 +459,7 @@ G4_INLINE result<text_spec> read_config(std::string_view json_text, std::string_
     const io::json* text = outer.object("text_config");
     detail::config_object keys(text != nullptr ? *text : none, outer.path("text_config."), problem);
     const std::string_view inner = detail::defaults_of(kind->family).text_type;
-    const std::string_view text_type = keys.text("model_type", inner);
-    if (text_type != inner) {
-      keys.refuse("model_type", " is \"" + io::shown(text_type) + "\"; expected \"" + std::string(inner) + "\"");
-    }
+    keys.only_text("model_type", inner);
     keys.ignore({"tie_word_embeddings"});  // the outer one decides
     m = detail::text_config_reader(keys, *kind, problem).read();
     if (problem.empty()) detail::read_outer(outer, *kind, m);

@@ -150,6 +150,10 @@ class config_object {
     const auto* truth = value->as<bool>();
     if (truth == nullptr || *truth != choice) expected(key, *value, choice ? "true" : "false");
   }
+  void only_text(std::string_view key, std::string_view choice) {
+    const std::string_view said = text(key, choice);
+    if (said != choice) refuse(key, " is \"" + io::shown(said) + "\"; expected \"" + std::string(choice) + "\"");
+  }
   [[nodiscard]] std::string_view text(std::string_view key, std::string_view fallback) {
     const io::json* value = take(key);
     if (value == nullptr) return fallback;

@@ -41,10 +41,7 @@ inline constexpr int most_tower_layers = 256;
 
 [[nodiscard]] inline tower_spec read_patches(config_object& keys, int& soft_tokens) {
   constexpr int most_side = 1 << 10;
-  const std::string_view type = keys.text("model_type", "gemma4_unified_vision");
-  if (type != "gemma4_unified_vision") {
-    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_unified_vision\"");
-  }
+  keys.only_text("model_type", "gemma4_unified_vision");
   const int patch = keys.whole("patch_size", 16, 1, most_side);
   const int merged = keys.whole("pooling_kernel_size", 3, 1, 16);
   const int side = patch * merged;
@@ -93,10 +90,7 @@ inline constexpr int most_tower_layers = 256;
 [[nodiscard]] inline tower_spec read_gemma4_vision(config_object& keys, std::string& problem, int most,
                                                    int& soft_tokens) {
   constexpr int most_side = 1 << 10;
-  const std::string_view type = keys.text("model_type", "gemma4_vision");
-  if (type != "gemma4_vision") {
-    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_vision\"");
-  }
+  keys.only_text("model_type", "gemma4_vision");
   const int patch = keys.whole("patch_size", 16, 1, most_side);
   const int pooled = keys.whole("pooling_kernel_size", 3, 1, 16);
   const int width = keys.whole("hidden_size", 768, 1, most_width);
@@ -156,10 +150,7 @@ inline constexpr int most_tower_layers = 256;
 /// tokens   rows of a prompt for a picture, a square number
 [[nodiscard]] inline tower_spec read_gemma3_vision(config_object& keys, int tokens) {
   constexpr int most_side = 1 << 14;
-  const std::string_view type = keys.text("model_type", "siglip_vision_model");
-  if (type != "siglip_vision_model") {
-    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"siglip_vision_model\"");
-  }
+  keys.only_text("model_type", "siglip_vision_model");
   const int side = keys.whole("image_size", 224, 1, most_side);
   const int patch = keys.whole("patch_size", 16, 1, most_side);
   const int width = keys.whole("hidden_size", 768, 1, most_width);
@@ -210,10 +201,7 @@ inline constexpr int most_tower_layers = 256;
 }
 
 [[nodiscard]] inline tower_spec read_frames(config_object& keys) {
-  const std::string_view type = keys.text("model_type", "gemma4_unified_audio");
-  if (type != "gemma4_unified_audio") {
-    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_unified_audio\"");
-  }
+  keys.only_text("model_type", "gemma4_unified_audio");
   const int samples = keys.whole("audio_embed_dim", 640, 1, most_width);
   for (const std::string_view other : {"hidden_size", "output_proj_dims", "audio_samples_per_token"}) {
     if (keys.whole(other, samples, 1, most_width) != samples) {
@@ -236,10 +224,7 @@ inline constexpr int most_tower_layers = 256;
 /// convolution's channels: the linear map behind the convolutions takes a quarter of those times the second's.
 [[nodiscard]] inline tower_spec read_conformer(config_object& keys) {
   constexpr int most_side = 1 << 10;
-  const std::string_view type = keys.text("model_type", "gemma4_audio");
-  if (type != "gemma4_audio") {
-    keys.refuse("model_type", " is \"" + io::shown(type) + "\"; expected \"gemma4_audio\"");
-  }
+  keys.only_text("model_type", "gemma4_audio");
   stage::conformer c;
   const int width = keys.whole("hidden_size", 1024, 1, most_width);
   c.layers = keys.whole("num_hidden_layers", 12, 1, max_layers);

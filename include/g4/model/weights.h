@@ -15,14 +15,9 @@
 #include "g4/model/schema.h"
 #include "g4/model/transformer.h"
 #include "g4/tensor/matrix.h"
+#include "g4/tensor/present.h"
 
 namespace g4 {
-
-/// Stands where a kind of layer has no such weight, so that using it does not compile.
-struct absent {};
-
-template <bool Present, class T>
-using present_if = std::conditional_t<Present, T, absent>;
 
 /// Weights of one layer of kind `Kind`. A reusing layer has no key and value weights, by type.
 template <Variant V, int Kind>

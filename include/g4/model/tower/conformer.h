@@ -113,7 +113,7 @@ struct stage_weights<S, In, Text> {
             member);
     };
     const auto map = [&](const char* of, const char* gguf, auto& member) {
-      member.each(visit, in_layer(l, of), in_layer(l, gguf));
+      member.each(visit, in_layer(l, of), in_layer(l, gguf), ".linear");
     };
     numbers("feed_forward1.pre_layer_norm", "ffn_norm", w.before.pre);
     map("feed_forward1.ffw_layer_1", "ffn_up", w.before.up);

@@ -11,18 +11,15 @@
 
 #include "g4/model/stack/arena.h"
 #include "g4/model/stack/frequencies.h"
-#include "g4/model/stack/linear.h"
+#include "g4/model/tower/clippable.h"
 #include "g4/model/tower/part.h"
 #include "g4/ops/begin.h"
 #include "g4/tensor/cache.h"
+#include "g4/tensor/present.h"
 
 namespace g4 {
 
 namespace detail {
-
-struct not_there {};
-template <bool There, class T>
-using where = std::conditional_t<There, T, not_there>;
 
 /// A name in both formats.
 struct both_names {
@@ -62,84 +59,15 @@ template <stage::encoder S, int D>
   return r;
 }
 
-/// A linear map of an encoder's layer: y = W·x, with a bias or within bounds where the encoder has them.
-///
-///     clipped: y = clamp(W·clamp(x, input_min, input_max), output_min, output_max)
-/// Source: transformers 5.23.0, Gemma4ClippableLinear of modeling_gemma4.py.
 template <stage::encoder S, int Out, int In>
-struct encoder_linear {
-  struct bounds {
-    vector<1> input_min, input_max, output_min, output_max;
-  };
-  matrix<Out, In> weight;
-  [[no_unique_address]] where<S.biased, vector<Out>> bias;
-  [[no_unique_address]] where<S.clipped, bounds> within;
-
-  /// inner   what stands between the map's name and its weight's in safetensors
-  template <class Visit>
-  void each(const both_names& name, const std::string& inner, Visit& visit) {
-    visit(stage_tensor{name.safetensors + inner + ".weight", name.gguf + ".weight", stage_role::matrix, 2, {Out, In}},
-          weight);
-    if constexpr (S.biased) {
-      visit(stage_tensor{name.safetensors + inner + ".bias", name.gguf + ".bias", stage_role::bias, 1, {Out}}, bias);
-    }
-    if constexpr (S.clipped) {
-      const auto bound = [&](const char* which, vector<1>& v) {
-        visit(stage_tensor{name.safetensors + which, name.gguf + which, stage_role::bound, 1, {1}}, v);
-      };
-      bound(".input_min", within.input_min);
-      bound(".input_max", within.input_max);
-      bound(".output_min", within.output_min);
-      bound(".output_max", within.output_max);
-    }
-  }
-
-  /// clamped   room for n rows of In, where maps are clipped
-  template <class B, class Scalar>
-  void run(B& on, const Scalar* x, std::size_t n, Scalar* clamped, Scalar* y) const {
-    if constexpr (S.clipped) {
-      on.copy(x, n * In, clamped);
-      on.clamp(clamped, n * In, within.input_min.data, within.input_max.data);
-      x = clamped;
-    }
-    on.matmul(weight, x, n, y);
-    finish(on, n, y);
-  }
-  /// What follows the product.
-  template <class B, class Scalar>
-  void finish(B& on, std::size_t n, Scalar* y) const {
-    if constexpr (S.biased) on.add_bias(y, bias.data, n, Out);
-    if constexpr (S.clipped) on.clamp(y, n * Out, within.output_min.data, within.output_max.data);
-  }
-};
-
-/// Several maps of one input: in one step where nothing is clamped, since each has bounds of its own.
-template <stage::encoder S, class B, int In, class Scalar, class... Several>
-void encoder_linears(B& on, rows<In, Scalar> x, Scalar* clamped, const Several&... several) {
-  if constexpr (S.clipped) {
-    (several.w.run(on, x.data, x.count, clamped, several.y), ...);
-  } else {
-    linears(on, x, product{several.w.weight, several.rows(x.count)}...);
-    (several.w.finish(on, x.count, several.y), ...);
-  }
-}
-template <class Map, class Scalar>
-struct mapped;
-template <stage::encoder S, int Out, int In, class Scalar>
-struct mapped<encoder_linear<S, Out, In>, Scalar> {
-  const encoder_linear<S, Out, In>& w;
-  Scalar* y;
-  [[nodiscard]] g4::rows<Out, Scalar> rows(std::size_t n) const { return {y, n}; }
-};
-template <stage::encoder S, int Out, int In, class Scalar>
-mapped(const encoder_linear<S, Out, In>&, Scalar*) -> mapped<encoder_linear<S, Out, In>, Scalar>;
+using encoder_linear = clippable<Out, In, S.clipped, S.biased>;
 
 /// A norm in front of a half of a layer: by root mean squares, or a layer norm with its bias.
 template <stage::encoder S, int D>
 struct encoder_norm {
   static constexpr bool of_layers = S.norms == encoder_norms::before;
   vector<D> weight;
-  [[no_unique_address]] where<of_layers, vector<D>> bias;
+  [[no_unique_address]] present_if<of_layers, vector<D>> bias;
 
   template <class Visit>
   void each(const both_names& name, Visit& visit) {
@@ -172,14 +100,14 @@ struct encoder_layer {
   static constexpr bool sandwich = S.norms == encoder_norms::sandwich;
 
   encoder_norm<S, D> before_attention, before_feed;
-  [[no_unique_address]] where<sandwich, vector<D>> after_attention;
-  [[no_unique_address]] where<sandwich, vector<D>> after_feed;
+  [[no_unique_address]] present_if<sandwich, vector<D>> after_attention;
+  [[no_unique_address]] present_if<sandwich, vector<D>> after_feed;
   encoder_linear<S, queries, D> query;
   encoder_linear<S, keys, D> key, value;
   encoder_linear<S, D, queries> output;
-  [[no_unique_address]] where<S.qk_norm, vector<S.head_size>> query_norm;
-  [[no_unique_address]] where<S.qk_norm, vector<S.head_size>> key_norm;
-  [[no_unique_address]] where<S.gated, encoder_linear<S, S.hidden, D>> gate;
+  [[no_unique_address]] present_if<S.qk_norm, vector<S.head_size>> query_norm;
+  [[no_unique_address]] present_if<S.qk_norm, vector<S.head_size>> key_norm;
+  [[no_unique_address]] present_if<S.gated, encoder_linear<S, S.hidden, D>> gate;
   encoder_linear<S, S.hidden, D> up;
   encoder_linear<S, D, S.hidden> down;
 
@@ -193,20 +121,23 @@ struct encoder_layer {
     const auto scale = [&](const both_names& name, auto& v, int n) {
       visit(stage_tensor{name.safetensors + ".weight", name.gguf + ".weight", stage_role::numbers, 1, {n}}, v);
     };
+    const auto map = [&](auto& member, const both_names& name) {
+      member.each(visit, name.safetensors, name.gguf, inner);
+    };
     before_attention.each(named(sandwich ? "input_layernorm" : "layer_norm1", "ln1"), visit);
-    query.each(named("self_attn.q_proj", "attn_q"), inner, visit);
-    key.each(named("self_attn.k_proj", "attn_k"), inner, visit);
-    value.each(named("self_attn.v_proj", "attn_v"), inner, visit);
-    output.each(named(sandwich ? "self_attn.o_proj" : "self_attn.out_proj", "attn_out"), inner, visit);
+    map(query, named("self_attn.q_proj", "attn_q"));
+    map(key, named("self_attn.k_proj", "attn_k"));
+    map(value, named("self_attn.v_proj", "attn_v"));
+    map(output, named(sandwich ? "self_attn.o_proj" : "self_attn.out_proj", "attn_out"));
     if constexpr (S.qk_norm) {
       scale(named("self_attn.q_norm", "attn_q_norm"), query_norm, S.head_size);
       scale(named("self_attn.k_norm", "attn_k_norm"), key_norm, S.head_size);
     }
     if constexpr (sandwich) scale(named("post_attention_layernorm", "attn_post_norm"), after_attention, D);
     before_feed.each(named(sandwich ? "pre_feedforward_layernorm" : "layer_norm2", "ln2"), visit);
-    if constexpr (S.gated) gate.each(named("mlp.gate_proj", "ffn_gate"), inner, visit);
-    up.each(named(S.gated ? "mlp.up_proj" : "mlp.fc1", "ffn_up"), inner, visit);
-    down.each(named(S.gated ? "mlp.down_proj" : "mlp.fc2", "ffn_down"), inner, visit);
+    if constexpr (S.gated) map(gate, named("mlp.gate_proj", "ffn_gate"));
+    map(up, named(S.gated ? "mlp.up_proj" : "mlp.fc1", "ffn_up"));
+    map(down, named(S.gated ? "mlp.down_proj" : "mlp.fc2", "ffn_down"));
     if constexpr (sandwich) scale(named("post_feedforward_layernorm", "ffn_post_norm"), after_feed, D);
   }
 
@@ -222,7 +153,7 @@ struct encoder_layer {
     const rows<D, scalar> z{normed, n};
     scalar* const middle = in(at.gate);
     if constexpr (S.gated) {
-      encoder_linears<S>(on, z, in(at.clamped), mapped{gate, middle}, mapped{up, in(at.up)});
+      clippables(on, z, in(at.clamped), mapped{gate, middle}, mapped{up, in(at.up)});
       on.gelu_gate(middle, in(at.up), n * S.hidden);
     } else {
       up.run(on, normed, n, in(at.clamped), middle);
@@ -248,7 +179,7 @@ struct encoder_layer {
     scalar* const v = in(at.value);
     before_attention.run(on, x, n, in(at.normed));
     const rows<D, scalar> z{in(at.normed), n};
-    encoder_linears<S>(on, z, in(at.clamped), mapped{query, q}, mapped{key, k}, mapped{value, v});
+    clippables(on, z, in(at.clamped), mapped{query, q}, mapped{key, k}, mapped{value, v});
     if constexpr (S.v_norm) on.rms_norm(v, nullptr, n * S.key_value_heads, d, S.norm_eps, v);
     if constexpr (S.qk_norm) {
       on.rms_norm(q, query_norm.data, n * S.query_heads, d, S.norm_eps, q);
