@@ -38,25 +38,13 @@ def layout(row, ids, counts):
 
 
 def forward(model, ids, types, sounds, dtype=torch.float32):
-    """All taps of one pass, those of the tower too."""
-    sounds = {k: v.to(dtype) if v.dtype.is_floating_point else v for k, v in sounds.items()}
-    kept, tower = {}, model.model.audio_tower
+    tower = model.model.audio_tower
     valid = sounds["input_features_mask"][:, ::2][:, ::2]
-    padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
-    first = lambda out: out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)  # noqa: E731
-    watched = [("subsample", tower.subsample_conv_projection, padded),
-               *[(f"layer.{i}", layer, padded) for i, layer in enumerate(tower.layers)], ("tower_out", tower, padded)]
-    handles = [module.register_forward_hook(
-        lambda m, a, out, name=name, shape=shape: kept.update({f"audio.{name}": shape(first(out)).clone()}))
-        for name, module, shape in watched]
-    handles.append(model.model.embed_audio.register_forward_hook(
-        lambda m, a, out: kept.update({"audio.soft_tokens": (out[valid] if out.dim() == 3 else out).clone()})))
-    try:
-        values = reference.forward(model, ids, token_types=types, dtype=dtype, **sounds)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {**kept, **values}
+    padded = media.zero_outside(valid)
+    return media.tapped(model, ids, types, sounds, [
+        ("audio.subsample", tower.subsample_conv_projection, padded),
+        *[(f"audio.layer.{i}", layer, padded) for i, layer in enumerate(tower.layers)], ("audio.tower_out", tower, padded),
+        ("audio.soft_tokens", model.model.embed_audio, lambda out: out[valid] if out.dim() == 3 else out)], dtype)
 
 
 def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
@@ -68,24 +56,8 @@ def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
     expected.input("input_ids", ids)
     expected.input("mm_token_type_ids", types)
     expected.input("input_features_mask", sounds["input_features_mask"].to(torch.uint8))
-    for name, values in [*((f"waveform.{i}", torch.from_numpy(w)) for i, w in enumerate(waveforms)),
-                         ("input_features", sounds["input_features"])]:
-        expected.tensors[name] = values
-        expected.inputs[name] = {"shape": list(values.shape), "dtype": "F32"}
-    expected.all(forward(model, ids, types, sounds), forward(wide, ids, types, sounds, torch.float64))
-    tight(expected)
-    chosen, logits = media.greedy(model, ids, row.new, types, sounds)
-    margin = float(top2(logits).min())
-    if margin < margin_wanted:
-        raise unsuitable(f"margin {margin:.4f}")
-    if len(set(chosen.tolist())) < row.new // 3:
-        raise unsuitable("the continuation repeats itself")
-    exactly, exact_logits = media.greedy(wide, ids, row.new, types, sounds, torch.float64)
-    if not torch.equal(chosen, exactly):
-        raise unsuitable("float64 chooses other ids")
-    expected.exact("greedy_ids", chosen)
-    expected.real("greedy_logits", logits, exact_logits)
-    checks = {"greedy_ids_equal_in_float64": True, "greedy_min_top2_margin": folder.digits(margin, 4),
-              "greedy_distinct_ids": len(set(chosen.tolist())),
-              "mistakes": caught(row, out, lambda m: forward(m, ids, types, sounds), expected.outputs)}
+    media.input_floats(expected, {**{f"waveform.{i}": torch.from_numpy(w) for i, w in enumerate(waveforms)},
+                                  "input_features": sounds["input_features"]})
+    checks = media.judge(expected, forward, (model, wide), row, out, ids, types, sounds, top2, caught, tight, unsuitable,
+                         margin_wanted)
     return expected, checks

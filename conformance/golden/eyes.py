@@ -46,28 +46,16 @@ def inputs(row):
 
 
 def forward(model, ids, types, pictures, dtype=torch.float32):
-    """All taps of one pass, those of the tower too."""
-    pictures = {k: v.to(dtype) if v.dtype.is_floating_point else v for k, v in pictures.items()}
-    kept, tower = {}, model.model.vision_tower
+    tower = model.model.vision_tower
     padded = lambda x: x  # noqa: E731
     if "image_position_ids" in pictures:
-        valid = (pictures["image_position_ids"] >= 0).all(-1)
-        padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
+        padded = media.zero_outside((pictures["image_position_ids"] >= 0).all(-1))
     embedder = getattr(tower, "patch_embedder", None) or tower.embeddings
     into_text = getattr(model.model, "embed_vision", None) or model.model.multi_modal_projector
-    first = lambda out: out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)  # noqa: E731
-    watched = [("patch_embed", embedder, padded), ("tower_out", tower, lambda x: x),
-               ("soft_tokens", into_text, lambda x: x)]
-    watched[1:1] = [(f"layer.{i}", layer, padded) for i, layer in enumerate(tower.encoder.layers)]
-    handles = [module.register_forward_hook(
-        lambda m, a, out, name=name, shape=shape: kept.update({f"vision.{name}": shape(first(out)).clone()}))
-        for name, module, shape in watched]
-    try:
-        values = reference.forward(model, ids, token_types=types, dtype=dtype, **pictures)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {**kept, **values}
+    return media.tapped(model, ids, types, pictures, [
+        ("vision.patch_embed", embedder, padded),
+        *[(f"vision.layer.{i}", layer, padded) for i, layer in enumerate(tower.encoder.layers)],
+        ("vision.tower_out", tower, lambda x: x), ("vision.soft_tokens", into_text, lambda x: x)], dtype)
 
 
 def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
@@ -79,22 +67,7 @@ def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
     expected.input("token_type_ids" if row.family == "gemma3" else "mm_token_type_ids", types)
     if "image_position_ids" in pictures:
         expected.input("image_position_ids", pictures["image_position_ids"])
-    expected.tensors["pixel_values"] = pictures["pixel_values"]
-    expected.inputs["pixel_values"] = {"shape": list(pictures["pixel_values"].shape), "dtype": "F32"}
-    expected.all(forward(model, ids, types, pictures), forward(wide, ids, types, pictures, torch.float64))
-    tight(expected)
-    chosen, logits = media.greedy(model, ids, row.new, types, pictures)
-    margin = float(top2(logits).min())
-    if margin < margin_wanted:
-        raise unsuitable(f"margin {margin:.4f}")
-    if len(set(chosen.tolist())) < row.new // 3:
-        raise unsuitable("the continuation repeats itself")
-    exactly, exact_logits = media.greedy(wide, ids, row.new, types, pictures, torch.float64)
-    if not torch.equal(chosen, exactly):
-        raise unsuitable("float64 chooses other ids")
-    expected.exact("greedy_ids", chosen)
-    expected.real("greedy_logits", logits, exact_logits)
-    checks = {"greedy_ids_equal_in_float64": True, "greedy_min_top2_margin": folder.digits(margin, 4),
-              "greedy_distinct_ids": len(set(chosen.tolist())),
-              "mistakes": caught(row, out, lambda m: forward(m, ids, types, pictures), expected.outputs, True)}
+    media.input_floats(expected, {"pixel_values": pictures["pixel_values"]})
+    checks = media.judge(expected, forward, (model, wide), row, out, ids, types, pictures, top2,
+                         lambda *of: caught(*of, True), tight, unsuitable, margin_wanted)
     return expected, checks

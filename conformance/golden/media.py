@@ -60,25 +60,37 @@ def inputs(row):
             "input_features": torch.from_numpy(np.stack(sounds)), "input_features_mask": torch.from_numpy(np.stack(masks))}
 
 
-def forward(model, ids, types, media, dtype=torch.float32):
-    """All taps of one pass, those of the embedders too."""
+def tapped(model, ids, types, media, watched, dtype=torch.float32):
+    """All taps of one pass, those of the towers too.
+
+    watched: (name of the tap, module, what is kept of its output)
+    """
     media = {k: v.to(dtype) if v.dtype.is_floating_point else v for k, v in media.items()}
-    valid, heard = (media["image_position_ids"] >= 0).all(-1), media["input_features_mask"]
-    kept, inside = {}, model.model.embed_vision
-    padded = lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))  # noqa: E731
-    handles = [getattr(inside, name).register_forward_hook(
-        lambda m, a, out, name=name: kept.update({f"vision.{name}": padded(out).clone()}))
-        for name in ("patch_dense", "patch_ln2", "pos_norm")]
-    handles.append(inside.multimodal_embedder.register_forward_hook(
-        lambda m, a, out: kept.update({"vision.soft_tokens": out[valid].clone()})))
-    handles.append(model.model.embed_audio.register_forward_hook(
-        lambda m, a, out: kept.update({"audio.soft_tokens": out[heard].clone()})))
+    first = lambda out: out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)  # noqa: E731
+    kept = {}
+    handles = [module.register_forward_hook(
+        lambda m, a, out, name=name, shape=shape: kept.update({name: shape(first(out)).clone()}))
+        for name, module, shape in watched]
     try:
         values = reference.forward(model, ids, token_types=types, dtype=dtype, **media)
     finally:
         for handle in handles:
             handle.remove()
     return {**kept, **values}
+
+
+def zero_outside(valid):
+    """Rows of padding as nought: what a tower leaves there means nothing."""
+    return lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))
+
+
+def forward(model, ids, types, media, dtype=torch.float32):
+    valid, heard = (media["image_position_ids"] >= 0).all(-1), media["input_features_mask"]
+    inside = model.model.embed_vision
+    return tapped(model, ids, types, media, [
+        *[(f"vision.{name}", getattr(inside, name), zero_outside(valid)) for name in ("patch_dense", "patch_ln2", "pos_norm")],
+        ("vision.soft_tokens", inside.multimodal_embedder, lambda out: out[valid]),
+        ("audio.soft_tokens", model.model.embed_audio, lambda out: out[heard])], dtype)
 
 
 def greedy(model, ids, count, types, media, dtype=torch.float32):
@@ -98,21 +110,19 @@ def greedy(model, ids, count, types, media, dtype=torch.float32):
     return torch.tensor(chosen), torch.stack(rows)
 
 
-def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
-    model, wide = reference.load(out), reference.load(out, torch.float64)
-    ids, types = layout(row, ids)
-    media = inputs(row)
-    expected = folder.Expected()
-    expected.input("input_ids", ids)
-    expected.input("mm_token_type_ids", types)
-    for name in ("image_position_ids", "input_features_mask"):
-        values = media[name]
-        expected.input(name, values.to(torch.uint8) if values.dtype == torch.bool else values)
-    for name in ("pixel_values", "input_features"):
-        expected.tensors[name] = media[name]
-        expected.inputs[name] = {"shape": list(media[name].shape), "dtype": "F32"}
-    values, exact = forward(model, ids, types, media), forward(wide, ids, types, media, torch.float64)
-    expected.all(values, exact)
+def input_floats(expected, values):
+    for name, tensor in values.items():
+        expected.tensors[name] = tensor
+        expected.inputs[name] = {"shape": list(tensor.shape), "dtype": "F32"}
+
+
+def judge(expected, forward, models, row, out, ids, types, media, top2, caught, tight, unsuitable, margin_wanted):
+    """Fills in what the reference computes of a case, and says what was found; raises where the case would prove little.
+
+    models: in float32 and in float64
+    """
+    model, wide = models
+    expected.all(forward(model, ids, types, media), forward(wide, ids, types, media, torch.float64))
     tight(expected)
     chosen, logits = greedy(model, ids, row.new, types, media)
     margin = float(top2(logits).min())
@@ -125,7 +135,22 @@ def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
         raise unsuitable("float64 chooses other ids")
     expected.exact("greedy_ids", chosen)
     expected.real("greedy_logits", logits, exact_logits)
-    checks = {"greedy_ids_equal_in_float64": True, "greedy_min_top2_margin": folder.digits(margin, 4),
-              "greedy_distinct_ids": len(set(chosen.tolist())),
-              "mistakes": caught(row, out, lambda m: forward(m, ids, types, media), expected.outputs, True)}
+    return {"greedy_ids_equal_in_float64": True, "greedy_min_top2_margin": folder.digits(margin, 4),
+            "greedy_distinct_ids": len(set(chosen.tolist())),
+            "mistakes": caught(row, out, lambda m: forward(m, ids, types, media), expected.outputs)}
+
+
+def case(row, out, ids, top2, caught, tight, unsuitable, margin_wanted):
+    model, wide = reference.load(out), reference.load(out, torch.float64)
+    ids, types = layout(row, ids)
+    media = inputs(row)
+    expected = folder.Expected()
+    expected.input("input_ids", ids)
+    expected.input("mm_token_type_ids", types)
+    for name in ("image_position_ids", "input_features_mask"):
+        values = media[name]
+        expected.input(name, values.to(torch.uint8) if values.dtype == torch.bool else values)
+    input_floats(expected, {name: media[name] for name in ("pixel_values", "input_features")})
+    checks = judge(expected, forward, (model, wide), row, out, ids, types, media, top2, lambda *of: caught(*of, True), tight,
+                   unsuitable, margin_wanted)
     return expected, checks
