@@ -14,6 +14,7 @@
 #include "g4/backend/reference.h"
 #include "g4/g4.h"
 #include "g4/io/safetensors_writer.h"
+#include "tests/support/marked_vocabulary.h"
 #include "tests/support/own_path.h"
 #include "tests/support/random_checkpoint.h"
 #include "tests/support/random_tower.h"
@@ -64,37 +65,11 @@ constexpr const char* listener_config = R"({"model_type": "gemma4",
   "audio_config": {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "conv_kernel_size": 3,
     "subsampling_conv_channels": [8, 2], "output_proj_dims": 12}})";
 
-/// Letters, a blank and the marks; every other id has a name that nothing is written with.
 std::string vocabulary() {
-  std::vector<std::string> pieces{"<pad>", "<eos>", "<bos>", "<unk>"};
-  const std::vector<std::string> marks{"<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|image>", "<|image|>",
-                                       "<image|>", "<|audio>", "<|audio|>", "<audio|>", "<|tool_response>"};
-  pieces.insert(pieces.end(), marks.begin(), marks.end());
-  for (char c = 'a'; c <= 'z'; ++c) pieces.emplace_back(1, c);
-  pieces.emplace_back("W");
-  pieces.emplace_back("?");
-  pieces.emplace_back("\\n");
-  pieces.emplace_back("▁");
-  for (const char c : {'<', '|', '>'}) pieces.emplace_back(1, c);
-  while (pieces.size() < 120) pieces.push_back("unused" + std::to_string(pieces.size()));
-  std::string vocab, added;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    vocab += (i > 0 ? ", \"" : "\"") + pieces[i] + "\": " + std::to_string(i);
-    if (i < 4 + marks.size()) {
-      added += std::string(i > 0 ? ", " : "") + "{\"id\": " + std::to_string(i) + ", \"content\": \"" + pieces[i] +
-               "\", \"special\": true, \"single_word\": false, \"lstrip\": false, \"rstrip\": false, " +
-               "\"normalized\": false}";
-    }
-  }
-  return R"({"version": "1.0", "added_tokens": [)" + added +
-         R"(], "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-  "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false},
-  "post_processor": null,
-  "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-    {"type": "ByteFallback"}, {"type": "Fuse"}]},
-  "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": false,
-    "vocab": {)" +
-         vocab + R"(}, "merges": []}})";
+  return test::marked_vocabulary({"<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>",
+                                  "<|image>", "<|image|>", "<image|>", "<|audio>", "<|audio|>", "<audio|>",
+                                  "<|tool_response>"},
+                                 {"W", "?", "\\n", "▁", "<", "|", ">"}, 120);
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }

@@ -10,6 +10,7 @@
 
 #include "g4/backend/reference.h"
 #include "g4/multimodal.h"
+#include "tests/support/marked_vocabulary.h"
 #include "tests/support/own_path.h"
 
 namespace g4 {
@@ -36,33 +37,10 @@ struct small : multimodal<
     sees<small_eyes, soft_tokens{.most = 9}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
     turns::gemma3> {};
 
-/// Marks, letters, a line break and a blank; every other id has a name that nothing is written with.
 std::string vocabulary() {
-  std::vector<std::string> pieces{"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>",
-                                  "<start_of_image>", "<image_soft_token>", "<end_of_image>"};
-  const std::size_t marks = pieces.size();
-  for (char c = 'a'; c <= 'z'; ++c) pieces.emplace_back(1, c);
-  pieces.emplace_back("\\n");
-  pieces.emplace_back("▁");
-  while (pieces.size() < 192) pieces.push_back("unused" + std::to_string(pieces.size()));
-  std::string vocab, added;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    vocab += (i > 0 ? ", \"" : "\"") + pieces[i] + "\": " + std::to_string(i);
-    if (i < marks) {
-      added += std::string(i > 0 ? ", " : "") + "{\"id\": " + std::to_string(i) + ", \"content\": \"" + pieces[i] +
-               "\", \"special\": true, \"single_word\": false, \"lstrip\": false, \"rstrip\": false, " +
-               "\"normalized\": false}";
-    }
-  }
-  return R"({"version": "1.0", "added_tokens": [)" + added +
-         R"(], "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-  "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false},
-  "post_processor": null,
-  "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-    {"type": "ByteFallback"}, {"type": "Fuse"}]},
-  "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": false,
-    "vocab": {)" +
-         vocab + R"(}, "merges": []}})";
+  return test::marked_vocabulary({"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>",
+                                  "<start_of_image>", "<image_soft_token>", "<end_of_image>"},
+                                 {"\\n", "▁"}, 192);
 }
 
 TEST(square_model, a_picture_stands_between_empty_lines) {
