@@ -112,7 +112,7 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
   on.centre(y, n);                                             // y = 2·(y − ½)
   on.gelu(y, n);                                               // in its tanh form
-  on.clamp(y, n, w /*low*/, w /*high*/);
+  on.clamp(x, n, w /*low*/, w /*high*/, y);
   on.standardise(y, w /*bias*/, w /*scale*/, n /*T*/, n /*width*/);
   /// As `rope`, but in two halves of every head: cos, sin [T, 2, d/4].
   on.rope_2d(y, n /*T*/, n /*heads*/, n /*d*/, x /*cos*/, x /*sin*/);

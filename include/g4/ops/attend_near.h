@@ -47,9 +47,9 @@ template <class Scalar>
 /// Source: Gemma4AudioAttention of transformers 5.23.0, which cuts the rows into blocks and shifts a table over each;
 /// what is left of that is which distances there are (`model/tower/conformer.h`).
 template <class Scalar>
-void attend_near(const near_attention<Scalar>& a, std::size_t first, std::size_t count, std::vector<Scalar>& room) {
+void attend_near(const near_attention<Scalar>& a, std::size_t first, std::size_t count) {
   const std::size_t d = a.head_size, width = a.heads * d;
-  room.resize(2 * d + a.past + a.ahead);
+  std::vector<Scalar> room(2 * d + a.past + a.ahead);
   Scalar* const factor = room.data();
   Scalar* const q = factor + d;
   Scalar* const score = q + d;

@@ -117,8 +117,8 @@ class simd : public memory_definitions,
       for (std::size_t i = 0; i < count; i += some) Kernels::gelu_gate(x + first + i, ones, std::min(some, count - i));
     });
   }
-  void clamp(float* x, std::size_t n, const float* low, const float* high) {
-    each(n, 1, 64, [&](std::size_t first, std::size_t count) { defined().clamp(x + first, count, low, high); });
+  void clamp(const float* x, std::size_t n, const float* low, const float* high, float* y) {
+    keep_within(x, n, *low, *high, y);
   }
   void standardise(float* y, const float* bias, const float* scale, std::size_t rows, std::size_t width) {
     each(rows, width, 1, [&](std::size_t first, std::size_t count) {
@@ -178,10 +178,7 @@ class simd : public memory_definitions,
   }
   void attend_near(const ops::near_attention<float>& call) {
     const std::size_t cost = 4 * call.heads * call.head_size * (call.past + call.ahead);
-    each(call.rows, cost, 1, [&](std::size_t first, std::size_t count) {
-      std::vector<float> room;
-      ops::attend_near(call, first, count, room);
-    });
+    each(call.rows, cost, 1, [&](std::size_t first, std::size_t count) { ops::attend_near(call, first, count); });
   }
 
   // ---- Attention: backend/cpu/attention.h ----------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "g4/ops/attend_near.h"
 #include "g4/ops/convolve.h"
@@ -33,10 +32,9 @@ struct tower_definitions {
   void gelu(Scalar* x, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) x[i] = ops::gelu_tanh(x[i]);
   }
-  /// x = min(max(x, low), high), both numbers of the checkpoint
-  void clamp(Scalar* x, std::size_t n, const float* low, const float* high) {
-    const auto least = static_cast<Scalar>(*low), most = static_cast<Scalar>(*high);
-    for (std::size_t i = 0; i < n; ++i) x[i] = std::min(std::max(x[i], least), most);
+  /// y = min(max(x, low), high), both numbers of the checkpoint; y may be x.
+  void clamp(const Scalar* x, std::size_t n, const float* low, const float* high, Scalar* y) {
+    ops::keep_within(x, n, *low, *high, y);
   }
   /// y[t] = (y[t] − bias) · scale
   void standardise(Scalar* y, const float* bias, const float* scale, std::size_t rows, std::size_t width) {
@@ -82,10 +80,7 @@ struct tower_definitions {
     ops::convolve_back(x, kernel, 0, rows, width, side, y);
   }
   /// Attention among neighbours: `ops/attend_near.h`.
-  void attend_near(const ops::near_attention<Scalar>& call) { ops::attend_near(call, 0, call.rows, near_room_); }
-
- private:
-  std::vector<Scalar> near_room_;
+  void attend_near(const ops::near_attention<Scalar>& call) { ops::attend_near(call, 0, call.rows); }
 };
 
 }  // namespace g4::backend

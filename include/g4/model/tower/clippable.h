@@ -50,8 +50,7 @@ struct clippable {
   template <class B>
   void run(B& on, const typename B::scalar* x, std::size_t n, typename B::scalar* room, typename B::scalar* y) const {
     if constexpr (Clipped) {
-      on.copy(x, n * In, room);
-      on.clamp(room, n * In, within.input_min.data, within.input_max.data);
+      on.clamp(x, n * In, within.input_min.data, within.input_max.data, room);
       x = room;
     }
     on.matmul(weight, x, n, y);
@@ -61,7 +60,7 @@ struct clippable {
   template <class B>
   void finish(B& on, std::size_t n, typename B::scalar* y) const {
     if constexpr (Biased) on.add_bias(y, bias.data, n, Out);
-    if constexpr (Clipped) on.clamp(y, n * Out, within.output_min.data, within.output_max.data);
+    if constexpr (Clipped) on.clamp(y, n * Out, within.output_min.data, within.output_max.data, y);
   }
 };
 

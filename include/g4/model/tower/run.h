@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -67,11 +69,23 @@ template <int Side>
 
 }  // namespace detail
 
+namespace detail {
+
+template <class Stage>
+[[nodiscard]] constexpr std::size_t rows_behind(std::size_t n) {
+  if constexpr (requires { Stage::rows_of(n); }) return Stage::rows_of(n);
+  return n;
+}
+
+}  // namespace detail
+
 /// Rows that a tower makes of n patches or frames.
 template <Tower T>
 [[nodiscard]] constexpr std::size_t rows_made(std::size_t n) {
-  constexpr auto pooled = T::spec.template find<stage::mean_pooled>();
-  return pooled.has_value() ? n / static_cast<std::size_t>(pooled->side * pooled->side) : n;
+  [&]<class... Stage>(std::type_identity<std::tuple<Stage...>>) {
+    ((n = detail::rows_behind<Stage>(n)), ...);
+  }(std::type_identity<typename tower_weights<T, 1>::list>{});
+  return n;
 }
 
 /// Runs a tower.
@@ -117,7 +131,7 @@ template <Tower T, int Text, TowerBackend B>
     if constexpr (requires { weights.room(count, sizeof(scalar), on.cache_storage()); }) {
       largest = std::max(largest, weights.room(count, sizeof(scalar), on.cache_storage()));
     }
-    if constexpr (requires { weights.rows_of(count); }) count = weights.rows_of(count);
+    count = detail::rows_behind<std::remove_cvref_t<decltype(weights)>>(count);
     most = std::max(most, count * static_cast<std::size_t>(T::widths[++stage]));
   });
   arena needed;
@@ -126,10 +140,9 @@ template <Tower T, int Text, TowerBackend B>
   const std::size_t room = needed.take(widest, sizeof(scalar));
   const std::size_t ids = needed.take(n, sizeof(token_id));
   const std::size_t memory = needed.take(largest, 1);
-  const std::size_t made = rows_made<T>(count);
   auto scratch = on.take(needed.total());
   if (!scratch) return unexpected(std::move(scratch.error()));
-  auto out = on.take(arena::product(made * Text, sizeof(scalar)));
+  auto out = on.take(arena::product(count * Text, sizeof(scalar)));
   if (!out) return unexpected(std::move(out.error()));
 
   std::byte* const block = scratch->data();
@@ -162,7 +175,7 @@ template <Tower T, int Text, TowerBackend B>
     if (*names.shown == 0) return;                                     // a stage between two that are looked at
     show(on, names.shown, -1, behind != 0 ? p.x : p.out, p.rows, behind != 0 ? behind : Text);
   });
-  return soft_rows<B, Text>(std::move(*out), made);
+  return soft_rows<B, Text>(std::move(*out), count);
 }
 
 }  // namespace g4

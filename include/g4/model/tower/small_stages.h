@@ -2,7 +2,6 @@
 /// `scaled_by_root_of_width`, `standardised`.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -37,9 +36,8 @@ struct stage_weights<S, In, Text> {
   /// Places of a square picture: `run_tower` has counted them.
   template <class B>
   void run(B& on, stage_pass<typename B::scalar>& p) const {
-    std::int32_t most = 0;
-    for (std::size_t i = 0; i < p.rows; ++i) most = std::max(most, p.places[i].column);
-    for (std::size_t i = 0; i < p.rows; ++i) p.host_ids[i] = p.places[i].row * (most + 1) + p.places[i].column;
+    const std::int32_t across = columns_of({p.places, p.rows});
+    for (std::size_t i = 0; i < p.rows; ++i) p.host_ids[i] = p.places[i].row * across + p.places[i].column;
     on.put(p.host_ids, p.rows, p.ids);
     on.mix_embedded(table, p.ids, p.rows, 1.0f, typename B::scalar(1), p.room, p.x);
   }
@@ -50,22 +48,23 @@ struct stage_weights<S, In, Text> {
 /// Source: transformers 5.23.0, Gemma4VisionPooler of modeling_gemma4.py; Gemma3MultiModalProjector of modeling_gemma3.py.
 template <stage::mean_pooled S, int In, int Text>
 struct stage_weights<S, In, Text> {
+  static constexpr std::size_t side = S.side;
+
   template <class Visit>
   void each(Visit&&) {}
 
+  [[nodiscard]] static constexpr std::size_t rows_of(std::size_t n) { return n / (side * side); }
+
   template <class B>
   void run(B& on, stage_pass<typename B::scalar>& p) const {
-    constexpr auto side = static_cast<std::size_t>(S.side);
-    std::int32_t most = 0;
-    for (std::size_t i = 0; i < p.rows; ++i) most = std::max(most, p.places[i].column);
-    const std::size_t across = (static_cast<std::size_t>(most) + 1) / side;
+    const std::size_t across = static_cast<std::size_t>(columns_of({p.places, p.rows})) / side;
     for (std::size_t i = 0; i < p.rows; ++i) {
       const auto column = static_cast<std::size_t>(p.places[i].column), row = static_cast<std::size_t>(p.places[i].row);
       const std::size_t square = row / side * across + column / side;
       p.host_ids[square * side * side + row % side * side + column % side] = static_cast<token_id>(i);
     }
     on.put(p.host_ids, p.rows, p.ids);
-    p.rows /= side * side;
+    p.rows = rows_of(p.rows);
     on.mean_groups(p.x, p.ids, p.rows, side * side, In, p.y);
     std::swap(p.x, p.y);
   }
