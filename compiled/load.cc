@@ -2,6 +2,7 @@
 #include "g4/load/chat.inl"
 #include "g4/load/check_spec.inl"
 #include "g4/load/config.inl"
+#include "g4/load/dense_modules.inl"
 #include "g4/load/gguf_vocabulary.inl"
 #include "g4/load/match.inl"
 #include "g4/load/matcher.inl"

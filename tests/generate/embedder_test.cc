@@ -32,6 +32,58 @@ struct small_embedder : transformer<
     logits::uncapped,
     pooled_embedding{.hidden = 72, .out = 32}> {};
 
+/// The same with other heads, and with none.
+struct wider_embedder : small_embedder {
+  static constexpr text_spec spec = [] {
+    text_spec m = small_embedder::spec;
+    m.pooled = pooled_spec{80, 32};
+    return m;
+  }();
+};
+struct bare_embedder : small_embedder {
+  static constexpr text_spec spec = [] {
+    text_spec m = small_embedder::spec;
+    m.pooled = {};
+    return m;
+  }();
+};
+
+template <class V>
+std::string why_not(const std::string& folder) {
+  backend::reference<float> on;
+  const auto made = embedder<V, backend::reference<float>>::open(folder, on, 16);
+  return made ? "it opened" : made.error().message;
+}
+
+TEST(embedder, has_the_heads_of_its_type) {
+  namespace fs = std::filesystem;
+  const std::string whole = std::string(G4_SOURCE_DIR) + "/conformance/cases/embeddinggemma";
+  EXPECT_EQ(why_not<small_embedder>(whole), "it opened");
+  EXPECT_EQ(why_not<wider_embedder>(whole),
+            whole + "/2_Dense/model.safetensors: dense.0.weight is [72, 36]; the model needs [80, 36]");
+  EXPECT_EQ(why_not<bare_embedder>(whole), whole + ": has dense heads behind the mean of its rows; bare_embedder has none: "
+                                                   "add pooled_embedding{.hidden, .out}");
+  const fs::path folder = fs::temp_directory_path() / ("g4_embedder_heads_" + std::to_string(getpid()));
+  fs::copy(whole, folder, fs::copy_options::recursive);
+  fs::remove(folder / "modules.json");
+  const std::string without = why_not<small_embedder>(folder.string());
+  const std::string bare = why_not<bare_embedder>(folder.string());
+  fs::remove_all(folder);
+  EXPECT_EQ(without, folder.string() + "/modules.json: the tensor dense.0.weight [72, 36] is missing");
+  EXPECT_EQ(bare, "it opened");
+}
+
+TEST(embedder, widths_are_read_from_the_modules) {
+  const auto modules = load::open_dense_modules(std::string(G4_SOURCE_DIR) + "/conformance/cases/embeddinggemma");
+  ASSERT_TRUE(modules) << modules.error().message;
+  const auto pooled = load::pooled_of(*modules, 36);
+  ASSERT_TRUE(pooled) << pooled.error().message;
+  EXPECT_EQ(*pooled, small_embedder::spec.pooled);
+  const auto other = load::pooled_of(*modules, 40);
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("is [72, 36]; expected rows of 40"), std::string::npos) << other.error().message;
+}
+
 TEST(embedder, refuses_a_vector_that_is_not_finite) {
   namespace fs = std::filesystem;
   const fs::path folder = fs::temp_directory_path() / ("g4_embedder_test_" + std::to_string(getpid()));

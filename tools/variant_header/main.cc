@@ -14,6 +14,7 @@
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
 #include "g4/load/config.h"
+#include "g4/load/dense_modules.h"
 #include "g4/load/gguf_config.h"
 #include "g4/load/match.h"
 #include "g4/load/model_source.h"
@@ -43,7 +44,16 @@ g4::result<g4::text_spec> read(const std::string& path) {
   }
   const auto file = g4::io::map_file(path);
   if (!file) return g4::unexpected(file.error());
-  return g4::load::read_config(g4::io::text_of((*file)->bytes()), path);
+  auto spec = g4::load::read_config(g4::io::text_of((*file)->bytes()), path);
+  if (!spec || spec->sees != g4::visibility::everything) return spec;
+  // What an embedder has behind its encoder stands beside its config.json, if anywhere.
+  const auto slash = path.rfind('/');
+  const auto modules = g4::load::open_dense_modules(slash == std::string::npos ? "." : path.substr(0, slash));
+  if (!modules) return g4::unexpected(modules.error());
+  const auto pooled = g4::load::pooled_of(*modules, spec->width);
+  if (!pooled) return g4::unexpected(pooled.error());
+  spec->pooled = *pooled;
+  return spec;
 }
 
 /// The towers that a config.json describes; a GGUF file has a text alone.

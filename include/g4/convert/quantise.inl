@@ -13,12 +13,12 @@
 
 #include "g4/backend/pool.h"
 #include "g4/convert/quantise.h"
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/io/finite.h"
 #include "g4/io/gguf_writer.h"
 #include "g4/io/json.h"
 #include "g4/io/mapped_file.h"
-#include "g4/load/embedding_heads.h"
 #include "g4/load/file_type.h"
 #include "g4/load/gguf_config.h"
 #include "g4/load/gguf_header.h"
@@ -172,7 +172,7 @@ class quantiser {
       return keys;
     }
     const std::string name = from_.path + "/config.json";
-    auto config = load::detail::read_json_file(name);
+    auto config = io::parse_json_file(name);
     if (!config) return unexpected(std::move(config.error()));
     keys =
         load::gguf_header(from_.spec, from_.path.substr(from_.path.find_last_of('/') + 1), to_.id, context_in(*config));
@@ -350,7 +350,7 @@ class quantiser {
 
 G4_INLINE result<quantised> quantise_checkpoint(const checkpoint& from, const load::file_type& to,
                                                 const std::string& path, const quantise_options& options) {
-  return detail::quantiser(from, to, path, options).run();
+  return guarded([&] { return detail::quantiser(from, to, path, options).run(); });
 }
 
 }  // namespace g4

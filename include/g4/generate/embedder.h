@@ -8,14 +8,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "g4/backend/concept.h"
 #include "g4/core/guarded.h"
 #include "g4/core/result.h"
-#include "g4/load/embedding_heads.h"
+#include "g4/load/dense_modules.h"
+#include "g4/load/match.h"
+#include "g4/load/weights.h"
 #include "g4/model/text/encoder.h"
+#include "g4/model/text/pooled.h"
 #include "g4/open/checkpoint.h"
 #include "g4/open/open.h"
 
@@ -61,7 +65,7 @@ struct text_embedding {
 /// An encoder with its heads, and the memory to run one text at a time.
 ///
 ///     pooled = mean_t norm(encoder(ids))[t]
-///     unit   = z / |z|,  z = dense_n · … · dense_1 · pooled
+///     unit   = z / |z|,  z = dense_1 · dense_0 · pooled, of the widths in pooled_embedding; without it z = pooled
 template <Variant V, Backend B>
 class embedder {
  public:
@@ -82,23 +86,40 @@ class embedder {
   }
 
  private:
+  static constexpr int width = V::spec.width;
+  static constexpr bool has_heads = V::spec.pooled.has_value();
+  static constexpr std::size_t widest =
+      has_heads ? std::max({width, V::spec.pooled->hidden, V::spec.pooled->out}) : width;
+  struct no_heads {};
+  using heads_of_model = std::conditional_t<has_heads, std::shared_ptr<const weights<pooled_heads<V>>>, no_heads>;
+
   [[nodiscard]] static result<embedder> open_of(const std::string& path, B& on, std::size_t longest,
                                                 const open_options& options) {
     auto from = open_checkpoint(path);
     if (!from) return unexpected(std::move(from.error()));
     auto weights = open_weights<V>(*from, on, options);
     if (!weights) return unexpected(std::move(weights.error()));
-    constexpr auto width = static_cast<std::size_t>(V::width);
-    auto heads = from->format == load::format::gguf ? load::read_embedding_heads(from->tensors, width)
-                                                    : load::read_embedding_heads(from->path, width);
+    auto heads = open_heads(*from, on, options.checks);
     if (!heads) return unexpected(std::move(heads.error()));
     auto encoder = text_encoder<V, B>::make(**weights, on, longest);
     if (!encoder) return unexpected(std::move(encoder.error()));
-    std::size_t most = width;
-    for (const matrix_view& w : heads->dense) most = std::max(most, w.rows);
-    auto memory = on.take(3 * most * sizeof(scalar));
-    if (!memory) return fail("embedder: no memory for three rows of ", most, " numbers");
-    return embedder(std::move(*weights), std::move(*heads), std::move(*encoder), std::move(*memory), most);
+    auto memory = on.take(3 * widest * sizeof(scalar));
+    if (!memory) return fail("embedder: no memory for three rows of ", widest, " numbers");
+    return embedder(std::move(*weights), std::move(*heads), std::move(*encoder), std::move(*memory));
+  }
+
+  /// The heads that the type has, and no others.
+  [[nodiscard]] static result<heads_of_model> open_heads(const checkpoint& from, B& on, const load::checks& look) {
+    const bool gguf = from.format == load::format::gguf;
+    auto modules = gguf ? result<io::tensor_file>(from.tensors) : load::open_dense_modules(from.path);
+    if (!modules) return unexpected(std::move(modules.error()));
+    if constexpr (has_heads) {
+      return load::make_module<pooled_heads<V>>(*modules, from.format, "", on, look);
+    } else if (gguf ? modules->find("dense_2.weight") != nullptr : !modules->tensors().empty()) {
+      return fail(from.path, ": has dense heads behind the mean of its rows; ", load::variant_name<V>(),
+                  " has none: add pooled_embedding{.hidden, .out}");
+    }
+    return heads_of_model{};
   }
 
   [[nodiscard]] result<text_embedding<scalar>> embedded(std::span<const token_id> ids) {
@@ -112,15 +133,19 @@ class embedder {
       if (seen != numbers.data()) std::copy_n(seen, n, numbers.data());
       return numbers;
     };
-    scalar* x = room(0);
-    std::size_t n = V::width;
-    on.mean_rows(encoded->data, encoded->count, n, x);
-    out.pooled = shown(x, n);
-    for (std::size_t i = 0; i < heads_.dense.size(); ++i) {
-      scalar* const y = room(1 + i % 2);
-      on.matmul(heads_.dense[i], x, 1, y);
-      x = y;
-      n = heads_.dense[i].rows;
+    const rows<width, scalar> mean{room(0), 1};
+    on.mean_rows(encoded->data, encoded->count, width, mean.data);
+    out.pooled = shown(mean.data, width);
+    scalar* x = mean.data;
+    std::size_t n = width;
+    if constexpr (has_heads) {
+      const rows<V::spec.pooled->hidden, scalar> between{room(1), 1};
+      const rows<V::spec.pooled->out, scalar> end{room(2), 1};
+      linear(on, heads_->first, mean, between);
+      out.dense.push_back(shown(between.data, V::spec.pooled->hidden));
+      linear(on, heads_->second, between, end);
+      x = end.data;
+      n = V::spec.pooled->out;
       out.dense.push_back(shown(x, n));
     }
     on.unit(x, n, room(0));
@@ -132,21 +157,19 @@ class embedder {
     return out;
   }
 
-  embedder(std::shared_ptr<const weights<V>> w, load::embedding_heads heads, text_encoder<V, B> e,
-           typename B::owned_memory memory, std::size_t most)
+  embedder(std::shared_ptr<const weights<V>> w, heads_of_model heads, text_encoder<V, B> e,
+           typename B::owned_memory memory)
       : weights_(std::move(w)),
         heads_(std::move(heads)),
         encoder_(std::move(e)),
-        memory_(std::move(memory)),
-        most_(most) {}
+        memory_(std::move(memory)) {}
 
-  [[nodiscard]] scalar* room(std::size_t i) const { return reinterpret_cast<scalar*>(memory_.data()) + i * most_; }
+  [[nodiscard]] scalar* room(std::size_t i) const { return reinterpret_cast<scalar*>(memory_.data()) + i * widest; }
 
   std::shared_ptr<const weights<V>> weights_;
-  load::embedding_heads heads_;
+  heads_of_model heads_;
   text_encoder<V, B> encoder_;
   typename B::owned_memory memory_;  // three rows
-  std::size_t most_;
 };
 
 }  // namespace g4

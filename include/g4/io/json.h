@@ -230,6 +230,9 @@ class json_builder final : public json_reader {
 [[nodiscard]] G4_INLINE result<json> parse_json(std::string_view text, std::string_view name,
                                                 const json_limits& limits = {});
 
+/// The same of a file.
+[[nodiscard]] G4_INLINE result<json> parse_json_file(const std::string& path);
+
 /// A string as JSON writes it, in ASCII: `"` … `"`, anything else escaped. Bytes that belong to no character become
 /// U+FFFD.
 [[nodiscard]] G4_INLINE std::string json_quoted(std::string_view text);

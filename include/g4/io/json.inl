@@ -8,6 +8,7 @@
 
 #include "g4/core/utf8.h"
 #include "g4/io/json.h"
+#include "g4/io/mapped_file.h"
 
 namespace g4::io {
 
@@ -301,6 +302,12 @@ G4_INLINE result<json> parse_json(std::string_view text, std::string_view name, 
   json_builder builder;
   if (auto read = read_json(text, name, limits, builder); !read) return unexpected(std::move(read.error()));
   return std::move(builder.root);
+}
+
+G4_INLINE result<json> parse_json_file(const std::string& path) {
+  auto file = map_file(path);
+  if (!file) return unexpected(std::move(file.error()));
+  return parse_json(text_of((*file)->bytes()), path);
 }
 
 G4_INLINE std::string json_quoted(std::string_view text) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/guarded.h"
 #include "g4/load/chat.h"
 
 namespace g4::load {
@@ -90,38 +91,40 @@ namespace detail {
 
 }  // namespace detail
 
-G4_INLINE result<std::vector<text::message>> messages_from_json(const io::json& list) {
+namespace detail {
+
+[[nodiscard]] inline result<std::vector<text::message>> messages_of(const io::json& list) {
   if (!list.is_array()) return fail("chat: the messages are not a list");
   std::vector<text::message> messages;
   for (const io::json& json : list) {
     const std::size_t i = messages.size();
     text::message m;
-    auto role = detail::role_from_json(json, i);
+    auto role = role_from_json(json, i);
     if (!role) return unexpected(std::move(role.error()));
     m.from = *role;
-    auto content = detail::content_from_json(json, i);
+    auto content = content_from_json(json, i);
     if (!content) return unexpected(std::move(content.error()));
     m.said = std::move(*content);
-    m.reasoning = detail::chat_string(json, "reasoning").value_or("");
-    if (m.reasoning.empty()) m.reasoning = detail::chat_string(json, "reasoning_content").value_or("");
-    m.name = detail::chat_string(json, "name");
-    m.call_id = detail::chat_string(json, "tool_call_id");
-    if (const io::json* calls = detail::chat_member(json, "tool_calls")) {
+    m.reasoning = chat_string(json, "reasoning").value_or("");
+    if (m.reasoning.empty()) m.reasoning = chat_string(json, "reasoning_content").value_or("");
+    m.name = chat_string(json, "name");
+    m.call_id = chat_string(json, "tool_call_id");
+    if (const io::json* calls = chat_member(json, "tool_calls")) {
       if (!calls->is_array()) return fail("chat: the tool_calls of message ", i, " are not a list");
       for (const io::json& call : *calls) {
-        const io::json& function = detail::function_of(call);
-        const io::json* arguments = detail::chat_member(function, "arguments");
-        m.calls.push_back({detail::chat_string(function, "name").value_or(""),
+        const io::json& function = function_of(call);
+        const io::json* arguments = chat_member(function, "arguments");
+        m.calls.push_back({chat_string(function, "name").value_or(""),
                            arguments == nullptr ? text::value{} : value_from_json(*arguments),
-                           detail::chat_string(call, "id")});
+                           chat_string(call, "id")});
       }
     }
-    if (const io::json* responses = detail::chat_member(json, "tool_responses")) {
+    if (const io::json* responses = chat_member(json, "tool_responses")) {
       if (!responses->is_array()) return fail("chat: the tool_responses of message ", i, " are not a list");
       for (const io::json& response : *responses) {
-        const io::json* answer = detail::chat_member(response, "response");
+        const io::json* answer = chat_member(response, "response");
         m.responses.push_back(
-            {detail::chat_string(response, "name"), answer == nullptr ? text::value{} : value_from_json(*answer)});
+            {chat_string(response, "name"), answer == nullptr ? text::value{} : value_from_json(*answer)});
       }
     }
     messages.push_back(std::move(m));
@@ -129,22 +132,32 @@ G4_INLINE result<std::vector<text::message>> messages_from_json(const io::json& 
   return messages;
 }
 
-G4_INLINE result<std::vector<text::tool>> tools_from_json(const io::json& list) {
+[[nodiscard]] inline result<std::vector<text::tool>> tools_of(const io::json& list) {
   if (!list.is_array()) return fail("chat: the tools are not a list");
   std::vector<text::tool> tools;
   for (const io::json& json : list) {
-    const io::json& function = detail::function_of(json);
-    const auto name = detail::chat_string(function, "name");
+    const io::json& function = function_of(json);
+    const auto name = chat_string(function, "name");
     if (!name) return fail("chat: tool ", tools.size(), " has no name");
     text::tool t;
     t.name = *name;
-    t.description = detail::chat_string(function, "description").value_or("");
-    if (const io::json* parameters = detail::chat_member(function, "parameters"))
+    t.description = chat_string(function, "description").value_or("");
+    if (const io::json* parameters = chat_member(function, "parameters"))
       t.parameters = value_from_json(*parameters);
-    if (const io::json* response = detail::chat_member(function, "response")) t.response = value_from_json(*response);
+    if (const io::json* response = chat_member(function, "response")) t.response = value_from_json(*response);
     tools.push_back(std::move(t));
   }
   return tools;
+}
+
+}  // namespace detail
+
+G4_INLINE result<std::vector<text::message>> messages_from_json(const io::json& list) {
+  return guarded([&] { return detail::messages_of(list); });
+}
+
+G4_INLINE result<std::vector<text::tool>> tools_from_json(const io::json& list) {
+  return guarded([&] { return detail::tools_of(list); });
 }
 
 }  // namespace g4::load

@@ -228,13 +228,14 @@ constexpr void each_text_part(const text_spec& m, Visit&& visit, Layers&& layers
   }
 }
 
-/// The heads of a text embedder: a module of its own, in files or under names of its own.
+/// The heads of a text embedder: a module of its own, in files of its own (`load/dense_modules.h` numbers them) or under
+/// names of its own.
 template <class Visit>
 constexpr void each_head_part(const text_spec& m, Visit&& visit) {
   if (!m.pooled) return;
   const schema_lines<Visit> s{visit};
-  s.matrix(G4_WEIGHT(first), {"linear.weight", "dense_2.weight"}, m.pooled->hidden, m.width);
-  s.matrix(G4_WEIGHT(second), {"linear.weight", "dense_3.weight"}, m.pooled->out, m.pooled->hidden);
+  s.matrix(G4_WEIGHT(first), {"dense.0.weight", "dense_2.weight"}, m.pooled->hidden, m.width);
+  s.matrix(G4_WEIGHT(second), {"dense.1.weight", "dense_3.weight"}, m.pooled->out, m.pooled->hidden);
 }
 
 /// Calls `visit(tensor_entry)` for every tensor a checkpoint of the model holds.

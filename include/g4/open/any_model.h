@@ -122,7 +122,7 @@ class typed_model final : public any_model {
     });
   }
   [[nodiscard]] memory_plan plan(const session_options& options) const override {
-    return plan_session(V::spec, V::kinds, options, sizeof(typename B::scalar), on_.cache_storage());
+    return g4::session<V, B>::plan(on_, options);
   }
 
  private:

@@ -78,6 +78,9 @@ inline constexpr auto facts_table = [] {
   return detail::facts_table[at < detail::facts_table.size() ? at : detail::facts_table.size() - 1];
 }
 
+/// How many storages there are: `static_cast<storage>(i)` for i below it.
+inline constexpr std::size_t storages = static_cast<std::size_t>(storage::i16) + 1;
+
 /// Bytes of one row of `elements` numbers; 0 when the row is not a whole number of blocks.
 [[nodiscard]] constexpr std::size_t row_bytes(storage s, std::size_t elements) {
   const storage_facts f = facts_of(s);

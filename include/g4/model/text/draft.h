@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "g4/backend/composed.h"
+#include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/stack/block.h"
 #include "g4/model/stack/linear.h"
@@ -42,8 +43,15 @@ class draft_session {
   /// `w` and `of` must outlive it. At most `of`'s batch of tokens is guessed at a time.
   /// Fails when the memory cannot be had.
   [[nodiscard]] static result<draft_session> make(const weights<D>& w, const session<target, B>& of) {
+    return guarded([&] { return make_of(w, of); });
+  }
+
+ private:
+  [[nodiscard]] static result<draft_session> make_of(const weights<D>& w, const session<target, B>& of) {
     draft_session made(w, of);
     B& on = of.backend();
+    if (auto ready = make_ready(on, limits_of(spec, 1, of.options().context)); !ready)
+      return unexpected(std::move(ready.error()));
     arena bytes;
     made.at_ = layout_text(spec, D::kinds, 1, sizeof(scalar), bytes);
     made.input_ = bytes.take(2 * static_cast<std::size_t>(spec.target->width), sizeof(scalar));
@@ -64,6 +72,7 @@ class draft_session {
     return made;
   }
 
+ public:
   /// Guesses the `count` tokens that follow `id`, the target's choice after the tokens it has run; `count` is at most
   /// the target's batch.
   ///

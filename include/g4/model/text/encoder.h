@@ -72,12 +72,13 @@ class text_encoder {
                                                     std::int64_t first_position) {
     if (longest == 0) return fail("encoder: a text needs room for a token at least");
     const storage keys_as = on.cache_storage();
-    const memory_plan plan = plan_encoder(spec, V::kinds, longest, sizeof(scalar), keys_as);
+    memory_plan plan = plan_encoder(spec, V::kinds, longest, sizeof(scalar), keys_as);
+    if (plan.counted()) plan.working = working_bytes(on, limits_of(spec, longest, longest));
     const auto too_large = [&] {
       return fail("encoder: ", plan.counted() ? "" : "more than ", plan.total(),
                   " bytes of working memory could not be had; ask for shorter texts than ", longest, " tokens");
     };
-    if (!plan.counted()) return too_large();
+    if (!plan.counted() || !make_ready(on, limits_of(spec, longest, longest))) return too_large();
     auto keys = on.take(plan.cache);
     auto runner = text_runner<V, B>::make(w, on, longest, first_position);
     if (!keys || !runner) return too_large();

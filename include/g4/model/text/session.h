@@ -40,8 +40,15 @@ class session {
     return guarded([&] { return make_of(w, on, options); });
   }
 
+  /// What a session with such options takes, all of it when it is made. Of the backend's own memory it takes what the
+  /// sessions before it have not.
+  [[nodiscard]] static memory_plan plan(const B& on, const session_options& options) {
+    memory_plan plan = plan_session(spec, V::kinds, options, sizeof(scalar), on.cache_storage());
+    if (plan.counted()) plan.working = working_bytes(on, limits(fitting(options)));
+    return plan;
+  }
   [[nodiscard]] memory_plan plan() const {
-    return plan_session(spec, V::kinds, options_, sizeof(scalar), backend().cache_storage());
+    return plan(backend(), options_);
   }
   [[nodiscard]] const session_options& options() const { return options_; }
   [[nodiscard]] static constexpr std::size_t vocabulary() { return spec.vocab; }
@@ -110,16 +117,21 @@ class session {
   void watch(tap<scalar> see) { runner_.watch(see); }
 
  private:
+  [[nodiscard]] static constexpr work_limits limits(const session_options& options) {
+    work_limits most = limits_of(spec, options.batch, options.context);
+    if (options.best_logits != 0) most.ranked = spec.width;
+    return most;
+  }
   [[nodiscard]] static result<session> make_of(const weights<V>& w, B& on, session_options options) {
     if (options.context == 0 || options.batch == 0) return fail("session: context and batch must be at least 1");
     options = fitting(options);
-    const memory_plan plan = plan_session(spec, V::kinds, options, sizeof(scalar), on.cache_storage());
+    const memory_plan plan = session::plan(on, options);
     const auto too_large = [&] {
       return fail("session: ", plan.counted() ? "" : "more than ", plan.total(),
                   " bytes of cache and working memory could not be had; ask for a smaller context than ",
                   options.context, " or a smaller batch than ", options.batch);
     };
-    if (!plan.counted()) return too_large();
+    if (!plan.counted() || !make_ready(on, limits(options))) return too_large();
     auto cache = text_cache<B>::make(on, spec, options);
     if (!cache) return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
     auto runner = text_runner<V, B>::make(w, on, options.batch, options.first_position);
