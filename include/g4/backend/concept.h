@@ -18,12 +18,14 @@
 #include <span>
 #include <vector>
 
+#include "g4/core/result.h"
 #include "g4/ops/attend_near.h"
 #include "g4/ops/begin.h"
 #include "g4/ops/convolve.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/pass_row.h"
+#include "g4/tensor/work_limits.h"
 
 namespace g4 {
 
@@ -134,6 +136,27 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
 template <class B>
 concept Backend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
                   words::Attention<B> && words::Streams<B>;
+
+/// A backend whose operations need memory besides what they are given. It grows with the calls that come, so this is no
+/// duty but a plan: once a backend is ready for them, calls within the limits take no more.
+template <class B>
+concept HasWorkingMemory = requires(B& on, const B& asked, const work_limits& most) {
+  { asked.working_bytes(most) } -> std::same_as<std::size_t>;
+  { on.make_ready(most) } -> std::same_as<result<void>>;
+};
+
+/// Bytes of working memory that `on` has of its own for such calls.
+template <class B>
+[[nodiscard]] std::size_t working_bytes([[maybe_unused]] const B& on, [[maybe_unused]] const work_limits& most) {
+  if constexpr (HasWorkingMemory<B>) return on.working_bytes(most);
+  return 0;
+}
+/// Takes them. Fails when they cannot be had.
+template <class B>
+[[nodiscard]] result<void> make_ready([[maybe_unused]] B& on, [[maybe_unused]] const work_limits& most) {
+  if constexpr (HasWorkingMemory<B>) return on.make_ready(most);
+  return {};
+}
 
 /// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
 /// other may be −∞. Whether it does is up to `session_options::best_logits` alone.

@@ -9,6 +9,7 @@
 #include "g4/backend/cpu/calls.h"
 #include "g4/backend/cpu/tasks.h"
 #include "g4/backend/cpu/working_memory.h"
+#include "g4/tensor/work_limits.h"
 #include "g4/tensor/cache.h"
 
 namespace g4::cpu {
@@ -21,7 +22,20 @@ class attention {
 
   void attend(const cache_view& cache, const attention_call<float>& call);
 
+  /// Bytes of working memory that calls within these limits need.
+  [[nodiscard]] std::size_t room_for(const work_limits& most) const {
+    const std::size_t whole = attend_scratch(most.head_size) * tasks_.workers();
+    if (tasks_.workers() == 1) return whole * sizeof(float);
+    const std::size_t split = attend_queries * attend_partial_floats(most.head_size);  // of a task and a stretch
+    return (whole + (2 * tasks_.workers() - 1) * most_stretches(most.slots) * split) * sizeof(float);
+  }
+  /// Takes it. Says whether there was memory.
+  [[nodiscard]] bool make_ready(const work_limits& most) { return scratch_.make_ready(room_for(most)); }
+
  private:
+  /// Stretches of keys that a cache of so many slots reaches into.
+  [[nodiscard]] static constexpr std::size_t most_stretches(std::size_t slots) { return slots / attend_keys + 2; }
+
   /// The stretches of keys that some query of the call sees: the first and how many.
   [[nodiscard]] static std::pair<std::int64_t, std::size_t> stretches_of(const attention_call<float>& call) {
     std::int64_t first = INT64_MAX;

@@ -44,7 +44,7 @@ void attention<Kernels>::attend(const cache_view& cache, const attention_call<fl
     return;
   }
   // Too few tasks for the workers: each stretch of keys becomes one. Room for all stretches of the cache is taken at once.
-  const std::size_t most = std::max(stretches, cache.slots / attend_keys + 2);
+  const std::size_t most = std::max(stretches, most_stretches(cache.slots));
   float* scratch = scratch_.take<float>(stride * tasks_.workers() + tasks * most * partial_floats);
   float* results = scratch + stride * tasks_.workers();
   tasks_.run(tasks * stretches, 1, [&](std::size_t item, std::size_t, std::size_t worker) {

@@ -12,6 +12,7 @@
 #include "g4/backend/cpu/panels.h"
 #include "g4/backend/cpu/tasks.h"
 #include "g4/backend/cpu/working_memory.h"
+#include "g4/tensor/work_limits.h"
 #include "g4/core/result.h"
 
 namespace g4::cpu {
@@ -67,6 +68,19 @@ class products {
     return mode_ == numeric::exact ? nullptr : prepared_as<panel_weight>(w);
   }
 
+  /// Bytes that each of its working memories needs for calls within these limits, whatever the weights are stored as.
+  struct rooms {
+    std::size_t scratch = 0, levels = 0, byte_levels = 0, moving = 0;
+    [[nodiscard]] std::size_t total() const { return scratch + levels + byte_levels + moving; }
+  };
+  [[nodiscard]] rooms rooms_for(const work_limits& most) const;
+  /// Takes them. Says whether there was memory.
+  [[nodiscard]] bool make_ready(const work_limits& most) {
+    const rooms r = rooms_for(most);
+    return scratch_.make_ready(r.scratch) && levels_.make_ready(r.levels) && byte_levels_.make_ready(r.byte_levels) &&
+           moving_scratch_.make_ready(r.moving);
+  }
+
   /// Activations in 16 bits, until the next call.
   [[nodiscard]] activations round(const float* x, std::size_t columns, std::size_t tokens);
 
@@ -86,6 +100,12 @@ class products {
     return mode_ == numeric::fast8 && tokens > few_rows && in_panels(w) != nullptr;
   }
 
+  /// Bytes of `tokens` rows as levels of `level` bytes, with the steps and sums of their blocks.
+  [[nodiscard]] static std::size_t rounded_bytes(std::size_t columns, std::size_t tokens, std::size_t level) {
+    const std::size_t blocks = ceil_div(columns, 32);
+    return ceil_div(tokens * blocks * 32 * level, 64) * 64 + 4 * (ceil_div(tokens * blocks * 4, 64) * 64);
+  }
+
   template <class Level>
   [[nodiscard]] rounded_activations<Level> round_into(working_memory& room, const float* x, std::size_t columns,
                                                       std::size_t tokens,
@@ -94,8 +114,9 @@ class products {
 
   /// Panels that are made together in working memory while a weight has not moved: two are a tile of the kernel's.
   [[nodiscard]] static std::size_t panels_at_once(const matrix_view& stored) {
-    return std::max<std::size_t>(2, (std::size_t{32} << 10) / panel_size(stored.type, stored.columns) / 2 * 2);
+    return std::max<std::size_t>(2, panels_together / panel_size(stored.type, stored.columns) / 2 * 2);
   }
+  static constexpr std::size_t panels_together = std::size_t{32} << 10;
 
   /// Bytes one worker needs for its panels of a product.
   [[nodiscard]] std::size_t scratch_bytes(const weight_view& w, std::size_t tokens) const;

@@ -76,6 +76,26 @@ void products<Kernels>::multiply(std::span<const projection> several, const floa
 }
 
 template <class Kernels>
+typename products<Kernels>::rooms products<Kernels>::rooms_for(const work_limits& most) const {
+  const auto lines = [](std::size_t bytes) { return ceil_div(bytes, 64) * 64; };
+  rooms r;
+  std::size_t each = lines(sizeof(float) * matmul_scratch({nullptr, 0, most.columns, storage::f32}));
+  if (mode_ != numeric::exact) {
+    std::size_t panel = 0;
+    for (std::size_t i = 0; i < storages; ++i) {
+      const auto s = static_cast<storage>(i);
+      if (has_panels(s)) panel = std::max(panel, panel_size(s, ceil_div(most.columns, 256) * 256));
+    }
+    each = std::max(each, lines(product_scratch + std::max(panels_together, 2 * panel)));
+    r.levels = rounded_bytes(most.columns, most.rows, sizeof(std::int16_t));
+    if (mode_ == numeric::fast8) r.byte_levels = rounded_bytes(most.columns, most.rows, sizeof(std::int8_t));
+    if (most.ranked != 0) r.moving = panel_size(storage::q8_0, most.ranked) * tasks_.workers();
+  }
+  r.scratch = each * tasks_.workers();
+  return r;
+}
+
+template <class Kernels>
 activations products<Kernels>::round(const float* x, std::size_t columns, std::size_t tokens) {
   return round_into<std::int16_t>(levels_, x, columns, tokens, Kernels::quantise);
 }
@@ -88,7 +108,7 @@ rounded_activations<Level> products<Kernels>::round_into(working_memory& room, c
   const std::size_t blocks = ceil_div(columns, 32);
   const std::size_t level_bytes = ceil_div(tokens * blocks * 32 * sizeof(Level), 64) * 64;
   const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
-  std::byte* memory = room.take<std::byte>(level_bytes + 4 * step_bytes);
+  std::byte* memory = room.take<std::byte>(rounded_bytes(columns, tokens, sizeof(Level)));
   const auto floats_at = [&](std::size_t n) {
     return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes);
   };

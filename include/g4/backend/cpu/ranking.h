@@ -27,7 +27,22 @@ class ranking {
   void best(g4::cpu::products<Kernels>& products, const weight_view& w, const float* x, std::size_t k, float cap,
             float* y, std::vector<std::int32_t>& guess);
 
+  /// Bytes of working memory for heads of so many columns; none where nothing is ranked.
+  [[nodiscard]] std::size_t room_for(std::size_t columns) const {
+    return columns == 0 ? 0 : plan_bytes(columns) + stride(columns) * tasks_.workers();
+  }
+  /// Takes it. Says whether there was memory.
+  [[nodiscard]] bool make_ready(std::size_t columns) { return scratch_.make_ready(room_for(columns)); }
+
  private:
+  [[nodiscard]] static std::size_t plan_bytes(std::size_t columns) {
+    return ceil_div(rank_plan::bytes(columns), 64) * 64;
+  }
+  /// Bytes of a worker.
+  [[nodiscard]] static std::size_t stride(std::size_t columns) {
+    return ceil_div(rank_scratch(columns) + sizeof(best_rows), 64) * 64;
+  }
+
   /// A head of which nothing has moved will be kept by nibbles, in the order of this token's energies.
   static void keep_by_nibbles(panel_weight& weight, const float* x);
 

@@ -24,16 +24,16 @@ void ranking<Kernels>::best(g4::cpu::products<Kernels>& products, const weight_v
   }
   if (weight->order != panel_order::nibbles) return products.matmul(w, x, 1, y);
   const activations levels = products.round(x, w.columns, 1);
-  const std::size_t plan_bytes = ceil_div(rank_plan::bytes(w.columns), 64) * 64;
-  const std::size_t stride = ceil_div(rank_scratch(w.columns) + sizeof(best_rows), 64) * 64;
-  std::byte* const memory = scratch_.take<std::byte>(plan_bytes + stride * tasks_.workers());
+  std::byte* const memory = scratch_.take<std::byte>(room_for(w.columns));
+  std::byte* const of_workers = memory + plan_bytes(w.columns);
+  const std::size_t stride = ranking::stride(w.columns);
   rank_plan plan;
   plan.make(levels.levels, levels.step, w.columns, weight->groups.data(), memory);
   const auto best_of = [&](std::size_t worker) {
-    return reinterpret_cast<best_rows*>(memory + plan_bytes + worker * stride);
+    return reinterpret_cast<best_rows*>(of_workers + worker * stride);
   };
   const auto rank = [&](std::size_t first, std::size_t count, std::size_t worker) {
-    std::byte* const mine = memory + plan_bytes + worker * stride;
+    std::byte* const mine = of_workers + worker * stride;
     Kernels::rank({weight->panels, w.rows, w.columns, levels, &plan, unasked_, y, first, count, best_of(worker),
                    mine + ceil_div(sizeof(best_rows), 64) * 64});
   };

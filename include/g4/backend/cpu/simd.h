@@ -29,8 +29,8 @@ using projection = g4::cpu::projection;
 
 /// Operations over `Kernels` (see `cpu::kernels`). Operations it does not have are as they are defined.
 ///
-/// One object serves one thread at a time. Working memory grows with the largest call seen, so after the first tokens
-/// nothing is allocated. Results do not depend on the pool.
+/// One object serves one thread at a time. Working memory is taken when a session is made, and grows where a call is larger
+/// than was said. Results do not depend on the pool.
 template <class Kernels>
 class simd : public memory_definitions,
              public row_definitions<float>,
@@ -50,6 +50,16 @@ class simd : public memory_definitions,
 
   /// The most rows of a pass for which each has the bits that it would have alone.
   [[nodiscard]] std::size_t rows_alike() const { return products_.rows_alike(); }
+
+  // ---- Working memory: grown by the calls that come, or taken before them --------------------------------------------
+
+  [[nodiscard]] std::size_t working_bytes(const work_limits& most) const {
+    return products_.rooms_for(most).total() + ranking_.room_for(most.ranked) + attention_.room_for(most);
+  }
+  [[nodiscard]] result<void> make_ready(const work_limits& most) {
+    if (products_.make_ready(most) && ranking_.make_ready(most.ranked) && attention_.make_ready(most)) return {};
+    return fail("backend: ", working_bytes(most), " bytes of working memory could not be had");
+  }
 
   // ---- Weights and products: backend/cpu/products.h ------------------------------------------------------------------
 

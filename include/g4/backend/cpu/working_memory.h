@@ -19,6 +19,16 @@ class working_memory {
     return reinterpret_cast<T*>(memory_.get());
   }
 
+  /// Has room for so many bytes from now on. Says whether there was memory.
+  [[nodiscard]] bool make_ready(std::size_t bytes) {
+    if (bytes <= bytes_) return true;
+    void* const made = ::operator new[](bytes, alignment, std::nothrow);
+    if (made == nullptr) return false;
+    memory_.reset(static_cast<std::byte*>(made));
+    bytes_ = bytes;
+    return true;
+  }
+
  private:
   static constexpr std::align_val_t alignment{64};
   struct release {

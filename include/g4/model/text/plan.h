@@ -8,6 +8,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "g4/tensor/work_limits.h"
 #include "g4/core/compiled.h"
 #include "g4/model/kinds.h"
 #include "g4/model/stack/scratch.h"
@@ -133,10 +134,27 @@ namespace detail {
 struct memory_plan {
   std::size_t cache = 0;
   std::size_t scratch = 0;
-  [[nodiscard]] constexpr std::size_t total() const { return arena::sum(cache, scratch); }
+  /// Of the backend's own, which the sessions on it share. Known once there is a backend: its workers have their parts.
+  std::size_t working = 0;
+  [[nodiscard]] constexpr std::size_t total() const { return arena::sum(arena::sum(cache, scratch), working); }
   /// Whether the bytes could be counted at all.
   [[nodiscard]] constexpr bool counted() const { return total() < arena::too_much; }
 };
+
+/// The largest calls that passes of a text model make of a backend.
+///
+/// slots   of its longest cache
+[[nodiscard]] constexpr work_limits limits_of(const text_spec& m, std::size_t rows, std::size_t slots) {
+  int columns = std::max({m.width, m.altup->streams, m.laurel->rank, m.per_layer->width, m.experts->hidden,
+                          m.pooled->hidden, 2 * m.target->width});
+  int head_size = 0;
+  for (int l = 0; l < m.layers; ++l) {
+    const layer_kind& k = m.layer[l];
+    columns = std::max({columns, k.hidden, k.query_heads * k.head_size});
+    head_size = std::max(head_size, k.head_size);
+  }
+  return {rows, static_cast<std::size_t>(columns), 0, static_cast<std::size_t>(head_size), slots};
+}
 
 /// What a session takes, of what it was asked: no more rows at once than there is context.
 [[nodiscard]] constexpr session_options fitting(session_options options) {
@@ -152,7 +170,8 @@ namespace detail {
 
 }  // namespace detail
 
-/// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told.
+/// `scalar_bytes` is the size of the backend's scalar, `otherwise` what it keeps keys and values as unless told. What the
+/// backend works in comes on top: `session::plan` knows it.
 [[nodiscard]] constexpr memory_plan plan_session(const text_spec& m, const kind_table& kinds,
                                                  const session_options& options, std::size_t scalar_bytes,
                                                  storage otherwise) {
