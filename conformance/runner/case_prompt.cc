@@ -36,18 +36,36 @@ std::int32_t first_tower_id_of(const json& config) {
   return first;
 }
 
+/// What stands at each position where only ids say it: 1 for a picture, 3 for a sound.
+std::vector<std::int32_t> types_by_id(const json& config, const std::vector<std::int32_t>& ids) {
+  std::vector<std::int32_t> types(ids.size());
+  const auto mark = [&](const char* key, std::int32_t type) {
+    if (!config.is_object()) return;
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_number_integer()) return;
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+      if (ids[t] == found->get<std::int32_t>()) types[t] = type;
+    }
+  };
+  mark("image_token_id", 1);
+  mark("audio_token_id", 3);
+  return types;
+}
+
 }  // namespace
 
-result<case_prompt> prompt_of(const case_folder& folder, const text_spec& spec) {
+result<case_prompt> prompt_of(const case_folder& folder, const running_on& on) {
+  const text_spec& spec = on.spec;
   case_prompt out;
   out.what.ids = folder.integers("input_ids");
   const std::size_t T = out.what.ids.size();
   if (T == 0) return fail(folder.name(), ": expected.safetensors has no input_ids");
   std::vector<std::int32_t> types = folder.integers("mm_token_type_ids");
   if (types.empty()) types = folder.integers("token_type_ids");
+  const bool towers = folder.has("vision.soft_tokens") || folder.has("audio.soft_tokens");
+  if (types.empty() && towers) types = types_by_id(folder.config(), out.what.ids);
   types.resize(T);
   out.types = types;
-  const bool towers = folder.has("vision.soft_tokens") || folder.has("audio.soft_tokens");
   const std::set<std::int32_t> places = towers ? placeholder_ids(folder.config()) : std::set<std::int32_t>{};
 
   if (towers) out.first_tower_id = first_tower_id_of(folder.config());
@@ -59,7 +77,8 @@ result<case_prompt> prompt_of(const case_folder& folder, const text_spec& spec) 
   for (std::size_t t = 0; t < T; ++t) {
     const std::int32_t type = t < types.size() ? types[t] : 0;
     const std::int32_t id = out.what.ids[t];
-    soft[t] = towers && (type != 0 || places.count(id) != 0 || id >= out.first_tower_id) ? 1 : 0;
+    const bool of_a_tower = id >= out.first_tower_id && !on.how.embeds(id);
+    soft[t] = towers && (type != 0 || places.count(id) != 0 || of_a_tower) ? 1 : 0;
     const bool image = type == 1 || type == 2;  // of an image or a video: positions that see each other
     if (!image) {
       length = 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "conformance/runner/case_folder.h"
+#include "conformance/runner/checks.h"
 #include "conformance/runner/engine.h"
 
 namespace g4::conformance {
@@ -20,6 +21,6 @@ struct case_prompt {
   std::int32_t first_tower_id = std::numeric_limits<std::int32_t>::max();
 };
 
-[[nodiscard]] result<case_prompt> prompt_of(const case_folder& folder, const text_spec& spec);
+[[nodiscard]] result<case_prompt> prompt_of(const case_folder& folder, const running_on& on);
 
 }  // namespace g4::conformance

@@ -102,6 +102,7 @@ struct engine {
   result<std::unique_ptr<loaded_model>> (*load)(const io::tensor_file& file, load::format format, bool fast) = nullptr;
   bool sees = false;  ///< whether the model has a picture tower
   bool hears = false;
+  bool (*embeds)(std::int32_t id) = nullptr;  ///< whether an id's row is one of a tower's own
 };
 
 /// The model of this program; `spec` is null where it has none.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -15,6 +16,7 @@
 #include "g4/model/text_of.h"
 #include "g4/model/text/encoder.h"
 #include "g4/model/text/session.h"
+#include "g4/model/tower/own_ids.h"
 #include "g4/model/tower/run.h"
 #ifdef G4_CASE_DRAFTER
 #include "g4/model/text/draft.h"
@@ -172,7 +174,16 @@ class case_tower {
     auto made = load::make_tower<tower, Width>(file, format, on);
     if (!made) return unexpected(made.error());
     weights_ = *made;
+    auto own = embed_own_ids<tower, Width>(on, *weights_);
+    if (!own) return unexpected(own.error());
+    own_ = std::move(*own);
     return {};
+  }
+  /// The rows of ids that the tower embeds itself.
+  [[nodiscard]] own_rows<scalar> own_ids() const { return own_.view(); }
+  [[nodiscard]] static bool embeds(std::int32_t id) {
+    constexpr auto end = tower::spec.template find<stage::into_text_with_ids>();
+    return end.has_value() && id >= end->first && id - end->first < end->count;
   }
   result<std::vector<double>> run(const medium& what, observer* who, B& on) {
     std::vector<place> places;
@@ -188,12 +199,15 @@ class case_tower {
 
  private:
   std::shared_ptr<const tower_weights<tower, Width>> weights_;
+  embedded_ids<B, Width> own_;
 };
 template <int Width, class B>
 class case_tower<no_sense, Width, B> {
  public:
   static constexpr bool there = false;
   result<void> load(const io::tensor_file&, load::format, B&) { return {}; }
+  [[nodiscard]] own_rows<typename B::scalar> own_ids() const { return {}; }
+  [[nodiscard]] static bool embeds(std::int32_t) { return false; }
   result<std::vector<double>> run(const medium&, observer*, B&) { return fail("this model has no such tower"); }
 };
 
@@ -239,6 +253,10 @@ class loaded_model_of final : public loaded_model {
       }
     }();
     if (!text) return unexpected(text.error());
+    if constexpr (requires { text->embed_apart(sees_.own_ids()); }) {
+      text->embed_apart(sees_.own_ids());
+      text->embed_apart(hears_.own_ids());
+    }
     return std::unique_ptr<running_text>(std::make_unique<running_text_of<V, B>>(std::move(*text)));
   }
 
@@ -304,7 +322,8 @@ class loaded_model_of final : public loaded_model {
 template <class M, class D, class B>
 [[nodiscard]] engine engine_of(std::string_view backend) {
   using model = loaded_model_of<M, D, B>;
-  return {backend, &model::load, model::sees::there, model::hears::there};
+  return {backend, &model::load, model::sees::there, model::hears::there,
+          [](std::int32_t id) { return model::sees::embeds(id) || model::hears::embeds(id); }};
 }
 
 }  // namespace g4::conformance

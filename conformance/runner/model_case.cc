@@ -39,7 +39,9 @@ class model_check {
     if (on_.spec.sees == visibility::everything) return {};  // an encoder has this one pass
     if (auto done = in_chunks(); !done) return done;
     const std::vector<std::int32_t> ids = folder_.integers("greedy_ids");
-    if (std::any_of(ids.begin(), ids.end(), [this](std::int32_t id) { return id >= prompt_.first_tower_id; })) {
+    if (std::any_of(ids.begin(), ids.end(), [this](std::int32_t id) {
+          return id >= prompt_.first_tower_id && !on_.how.embeds(id);
+        })) {
       out_.skipped("greedy_logits", "the continuation holds ids of the image and sound embedders: not in this build");
       return {};
     }
@@ -158,7 +160,7 @@ class model_check {
 }  // namespace
 
 result<void> check_model(const case_folder& folder, const running_on& on, report& out) {
-  auto prompt = prompt_of(folder, on.spec);
+  auto prompt = prompt_of(folder, on);
   if (!prompt) return unexpected(prompt.error());
   auto model = load_case_model(folder, on.how, on.fast);
   if (!model) return unexpected(model.error());

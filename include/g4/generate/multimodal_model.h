@@ -6,6 +6,7 @@
 ///     g4::generate(*session, model->tokenizer(), *prompt, …);
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +37,7 @@
 #include "g4/media/sound.h"
 #include "g4/model/multimodal.h"
 #include "g4/model/text/inlay.h"
+#include "g4/model/tower/own_ids.h"
 #include "g4/model/tower/run.h"
 #include "g4/text/chat.h"
 #include "g4/text/chat_gemma3.h"
@@ -114,12 +116,18 @@ class multimodal_model {
     std::vector<piece<B, width>> said;
   };
 
-  multimodal_model(model<text_variant, B> text, seeing sees, hearing hears, B& on)
-      : text_(std::move(text)), sees_(std::move(sees)), hears_(std::move(hears)), on_(&on) {}
+  /// Rows of the ids that its towers embed themselves.
+  using ids_apart = std::shared_ptr<const std::array<embedded_ids<B, width>, 2>>;
+
+  multimodal_model(model<text_variant, B> text, seeing sees, hearing hears, B& on, ids_apart apart = {})
+      : text_(std::move(text)), sees_(std::move(sees)), hears_(std::move(hears)), on_(&on), apart_(std::move(apart)) {}
 
   /// A new, empty text. The model (or a copy of it) and the backend must outlive it.
   [[nodiscard]] result<g4::session<text_variant, B>> session(session_options options = {}) const {
-    return text_.session(options);
+    auto made = text_.session(options);
+    if (!made || apart_ == nullptr) return made;
+    for (const auto& ids : *apart_) made->embed_apart(ids.view());
+    return made;
   }
   [[nodiscard]] const text::tokenizer& tokenizer() const { return text_.tokenizer(); }
   [[nodiscard]] const model<text_variant, B>& text() const { return text_; }
@@ -191,7 +199,14 @@ class multimodal_model {
       messages.push_back(std::move(m));
     }
     const auto written = [&] {
-      if constexpr (std::is_same_v<typename M::conversing, turns::gemma3>) {
+      if constexpr (std::is_same_v<typename M::conversing, turns::gemma3n>) {
+        // A picture and a sound stand between empty lines, as in Gemma 3.
+        static const auto apart = [](const mark& m) { return "\n\n" + std::string(m.view()) + "\n\n"; };
+        static const std::string image = apart(marks_or_none<typename M::seeing>().each);
+        static const std::string audio = apart(marks_or_none<typename M::hearing>().each);
+        return text::gemma3_prompt(messages, {.image_mark = M::can_see ? std::string_view(image) : std::string_view(),
+                                              .audio_mark = M::can_hear ? std::string_view(audio) : std::string_view()});
+      } else if constexpr (std::is_same_v<typename M::conversing, turns::gemma3>) {
         // A picture stands between empty lines; its mark is replaced by its rows below.
         static const std::string mark = "\n\n" + std::string(M::seeing::marks.each.view()) + "\n\n";
         return text::gemma3_prompt(messages, {.image_mark = mark});
@@ -246,6 +261,14 @@ class multimodal_model {
     text::token before = text::no_token, each = text::no_token, behind = text::no_token;
   };
   template <class Sense>
+  [[nodiscard]] static constexpr marked marks_or_none() {
+    if constexpr (std::is_same_v<Sense, no_sense>) {
+      return {"", "", ""};
+    } else {
+      return Sense::marks;
+    }
+  }
+  template <class Sense>
   [[nodiscard]] mark_ids marks() const {
     if constexpr (std::is_same_v<Sense, no_sense>) {
       return {};
@@ -292,9 +315,20 @@ class multimodal_model {
   seeing sees_;
   hearing hears_;
   B* on_;
+  ids_apart apart_;
 };
 
 namespace detail {
+
+/// The rows of a sense's own ids; none where the model has no such sense.
+template <class Sense, int D, class B, class Weights>
+[[nodiscard]] result<embedded_ids<B, D>> own_ids_of(B& on, const Weights& weights) {
+  if constexpr (std::is_same_v<Sense, no_sense>) {
+    return embedded_ids<B, D>{};
+  } else {
+    return embed_own_ids<typename Sense::tower, D>(on, *weights);
+  }
+}
 
 /// A sense's tower from `file`, or the stand-in where the model has no such sense.
 template <class Sense, int D, class B>
@@ -360,7 +394,14 @@ template <Multimodal M, Backend B>
   if (!sees) return unexpected(std::move(sees.error()));
   auto hears = detail::open_sense<typename M::hearing, width>(file, from->format, on, options);
   if (!hears) return unexpected(std::move(hears.error()));
-  return multimodal_model<M, B>(std::move(*text), std::move(*sees), std::move(*hears), on);
+  auto seen = detail::own_ids_of<typename M::seeing, width>(on, *sees);
+  if (!seen) return unexpected(std::move(seen.error()));
+  auto heard = detail::own_ids_of<typename M::hearing, width>(on, *hears);
+  if (!heard) return unexpected(std::move(heard.error()));
+  auto own = std::make_shared<std::array<embedded_ids<B, width>, 2>>();
+  (*own)[0] = std::move(*seen);
+  (*own)[1] = std::move(*heard);
+  return multimodal_model<M, B>(std::move(*text), std::move(*sees), std::move(*hears), on, std::move(own));
 }
 
 namespace detail {

@@ -52,6 +52,12 @@ template <class Stage>
                                      : "into_text<norm::unweighted_t{" + literal(stage.eps) + "}>";
 }
 
+[[nodiscard]] inline std::string stage_text(const stage::into_text_with_ids& stage) {
+  return "into_text<" + (stage.eps == 1e-6f ? std::string("norm::soft_and_hard")
+                                            : "norm::soft_and_hard_t{" + literal(stage.eps) + "}") +
+         ", own_ids{.first = " + count_text(stage.first) + ", .count = " + count_text(stage.count) + "}>";
+}
+
 [[nodiscard]] inline std::string stage_text(const stage::encoder& e) {
   std::string text = "encoder<layers{" + count_text(e.layers);
   const bool sandwich = e.norms == encoder_norms::sandwich;

@@ -31,6 +31,8 @@ template <turns::gemma4_form Form>
 inline constexpr sense sense_of<turns::gemma4<Form>> = sense::turns;
 template <>
 inline constexpr sense sense_of<turns::gemma3> = sense::turns;
+template <>
+inline constexpr sense sense_of<turns::gemma3n> = sense::turns;
 
 template <sense Wanted, class... Parts>
 struct first_of {

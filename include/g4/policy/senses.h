@@ -61,5 +61,8 @@ struct gemma4 {
 /// Conversations as Gemma 3 writes them (`text/chat_gemma3.h`).
 struct gemma3 {};
 
+/// Conversations as Gemma 3n writes them: as Gemma 3 does, with sounds as well.
+struct gemma3n {};
+
 }  // namespace turns
 }  // namespace g4

@@ -34,7 +34,21 @@ struct one_plus_t {
 };
 inline constexpr one_plus_t one_plus{};
 
+/// The norms of `into_text` in Gemma 3n: y = x · (mean(x²) + eps)^(-½) · w in front of the map, with one w for rows that the
+/// tower made (soft) and one for those of its own ids (hard), and the same without w behind it.
+struct soft_and_hard_t {
+  float eps = 1e-6f;
+};
+inline constexpr soft_and_hard_t soft_and_hard{};
+
 }  // namespace norm
+
+/// Ids first … first + count of the vocabulary stand for rows of an embedding that the tower has of its own, and not for
+/// those of the text's table.
+struct own_ids {
+  int first = 0;
+  int count = 0;
+};
 
 /// How wide a row becomes.
 struct width {
@@ -65,8 +79,11 @@ inline constexpr linear_t<Out, Parts...> linear{};
 
 }  // namespace embed
 
-template <auto Norm>
+template <auto Norm, own_ids... Ids>
 struct into_text_t {
+  static_assert(sizeof...(Ids) == 0,
+                "g4: only into_text<norm::soft_and_hard, own_ids{...}> has ids of its own. See vocab_offset in "
+                "vision_config and audio_config.");
   static constexpr bool weighted = std::same_as<std::remove_const_t<decltype(Norm)>, norm::one_plus_t>;
   static_assert(
       weighted || std::same_as<std::remove_const_t<decltype(Norm)>, norm::unweighted_t>,
@@ -77,8 +94,21 @@ struct into_text_t {
 };
 
 /// y = W·norm(x), as wide as the rows of the text it is for: the end of every tower. Its rows stand in a prompt as they
-/// are; they are not scaled as the table's are.
-template <auto Norm>
-inline constexpr into_text_t<Norm> into_text{};
+/// are; they are not scaled as the table's are. `into_text<norm::soft_and_hard, own_ids{…}>` norms once more behind the map,
+/// and makes rows of ids too.
+template <auto Norm, own_ids... Ids>
+inline constexpr into_text_t<Norm, Ids...> into_text{};
+
+template <norm::soft_and_hard_t Norm, own_ids Ids>
+struct into_text_t<Norm, Ids> {
+  constexpr void describe(tower_spec& t) const { t.then(stage::into_text_with_ids{Norm.eps, Ids.first, Ids.count}); }
+  [[nodiscard]] constexpr flow::soft_rows out(flow::grid) const { return {}; }
+  [[nodiscard]] constexpr flow::soft_rows out(flow::sequence) const { return {}; }
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::own_ids_are_counted<Ids.first, Ids.count>{};
+  }
+};
 
 }  // namespace g4

@@ -48,6 +48,13 @@ struct tower_ends_in_the_text {
                 "embedding_projection in the checkpoint.");
 };
 
+template <int First, int Count>
+struct own_ids_are_counted {
+  static_assert(First >= 0 && Count > 0,
+                "g4: into_text<norm::soft_and_hard, own_ids{first, count}> stands for count ids of the vocabulary from "
+                "first on, at least one. See vocab_offset and vocab_size in vision_config and audio_config.");
+};
+
 template <int Multiple, int Side>
 struct patches_fill_the_picture {
   static_assert(Multiple % Side == 0,

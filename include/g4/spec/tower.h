@@ -56,13 +56,30 @@ struct into_text {
   friend constexpr bool operator==(const into_text&, const into_text&) = default;
 };
 
+/// y = rms_norm(W·rms_norm(x)·w), as wide as the text's rows. The same map makes rows of an embedding of the tower's own:
+/// those of ids first … first + count of the vocabulary.
+struct into_text_with_ids {
+  float eps = 1e-6f;
+  int first = 0;
+  int count = 0;
+  static constexpr std::string_view word = "into_text";
+  template <class Visit>
+  static constexpr void each_field(Visit&& visit) {
+    visit(field{"eps", &into_text_with_ids::eps});
+    visit(field{"first id", &into_text_with_ids::first});
+    visit(field{"ids", &into_text_with_ids::count});
+  }
+  friend constexpr bool operator==(const into_text_with_ids&, const into_text_with_ids&) = default;
+};
+
 }  // namespace stage
 
 /// A stage of any kind. A new one is a struct like those above, and a name in this list.
 using stage_spec = std::variant<std::monostate, stage::any_aspect, stage::patches, stage::per_axis, stage::waveform,
                                 stage::frames, stage::layer_norm, stage::linear, stage::into_text, stage::centred,
                                 stage::encoder, stage::mean_pooled, stage::root_scaled, stage::standardised, stage::square,
-                                stage::learned, stage::log_mel, stage::subsample, stage::conformer>;
+                                stage::learned, stage::log_mel, stage::subsample, stage::conformer,
+                                stage::into_text_with_ids>;
 
 /// A tower, complete.
 struct tower_spec {

@@ -20,6 +20,7 @@
 #include "g4/model/text/plan.h"
 #include "g4/model/text/runner.h"
 #include "g4/model/weights.h"
+#include "g4/tensor/own_rows.h"
 
 namespace g4 {
 
@@ -116,6 +117,16 @@ class session {
   /// Shows every inner tensor to `see` from now on.
   void watch(tap<scalar> see) { runner_.watch(see); }
 
+  /// From now on ids of `apart` stand for its rows, wherever they come from, and not for the table's. Its rows must outlive
+  /// the session. A model has two such embeddings at most, one for each of its senses; one without ids changes nothing.
+  void embed_apart(const own_rows<scalar>& apart) {
+    for (auto& one : apart_) {
+      if (one.count != 0) continue;
+      one = apart;
+      return;
+    }
+  }
+
  private:
   [[nodiscard]] static constexpr work_limits limits(const session_options& options) {
     work_limits most = limits_of(spec, options.batch, options.context);
@@ -211,12 +222,19 @@ class session {
     stage_rows<V>(prompt, first, size_, staged);
     std::size_t laid = 0;
     for (inlay<scalar> one : prompt.inlays) {
-      if (one.count == 0 || one.first + one.count <= first || one.first >= first + count) continue;
+      if (one.rows == nullptr || one.count == 0 || one.first + one.count <= first || one.first >= first + count) continue;
       const std::size_t cut = first > one.first ? first - one.first : 0;
       one.first = one.first + cut - first;
       one.count = std::min(one.count - cut, count - one.first);
-      if (one.rows != nullptr) one.rows += cut * spec.width;
+      one.rows += cut * spec.width;
       inlays_[laid++] = one;
+    }
+    for (std::size_t t = 0; t < count; ++t) {
+      for (const auto& apart : apart_) {  // an id under an inlay's rows has been staged as another
+        if (!apart.has(staged[t].id)) continue;
+        const auto row = static_cast<std::size_t>(staged[t].id - apart.first);
+        inlays_[laid++] = {t, 1, apart.rows + row * spec.width, false};
+      }
     }
     for (std::size_t i = 0; i < wanted; ++i) wanted_[i] = static_cast<std::int32_t>(count - wanted + i);
     const cache_view* const caches = cache_.layers();
@@ -246,6 +264,7 @@ class session {
   std::size_t furthest_ = 0;  ///< tokens that were ever in the cache at once, since it was last empty
   std::unique_ptr<std::int32_t[]> wanted_;
   std::unique_ptr<inlay<scalar>[]> inlays_;
+  std::array<own_rows<scalar>, 2> apart_{};
   std::vector<std::int32_t> guess_;  // which logits were the greatest last time
 };
 

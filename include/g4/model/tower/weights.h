@@ -10,6 +10,7 @@
 #include "g4/model/tower/conformer.h"
 #include "g4/model/tower/encoder.h"
 #include "g4/model/tower/into_text.h"
+#include "g4/model/tower/into_text_with_ids.h"
 #include "g4/model/tower/layer_norm.h"
 #include "g4/model/tower/linear.h"
 #include "g4/model/tower/names.h"
