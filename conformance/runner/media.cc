@@ -28,6 +28,16 @@ std::vector<To> part(const std::vector<From>& all, std::size_t first, std::size_
 
 void append(std::vector<double>& to, std::span<const double> from) { to.insert(to.end(), from.begin(), from.end()); }
 
+/// Rows of places, each with all its channels, as planes of one channel each.
+std::vector<double> channels_first(std::span<const double> rows, std::size_t channels) {
+  const std::size_t places = rows.size() / channels;
+  std::vector<double> planes(rows.size());
+  for (std::size_t p = 0; p < places; ++p) {
+    for (std::size_t c = 0; c < channels; ++c) planes[c * places + p] = rows[p * channels + c];
+  }
+  return planes;
+}
+
 /// How many of a medium's rows are no padding: `valid(i)` for a stretch at the front.
 template <class Valid>
 std::size_t valid_rows(std::size_t most, Valid&& valid) {
@@ -47,12 +57,17 @@ constexpr patched pictures_and_frames[] = {{"pixel_values", "image_position_ids"
 bool has(const case_folder& folder, const running_on& on, const patched& what) {
   return on.how.sees && folder.has(what.pixels) && folder.has(what.places);
 }
-/// Gemma 3: whole pictures [pictures, 3, side, side], −1 … 1.
+/// Gemma 3 and 3n: whole pictures [pictures, 3, side, side], −1 … 1 or 0 … 1.
 bool has_squares(const case_folder& folder, const running_on& on) {
   return on.how.sees && folder.has("pixel_values") && folder.shape("pixel_values").size() == 4;
 }
+/// What the least value of a picture's pixels is: 0 of the towers that are given pixels and not patches.
+double least_pixel(const case_folder& folder) {
+  const auto vision = folder.config().find("vision_config");
+  return vision != folder.config().end() && vision->value("model_type", "") == "gemma3n_vision" ? 0 : -1;
+}
 /// A picture of planes as a tower takes it: patches with their colours apart, 0 … 1, and their places.
-medium patches_of(std::span<const double> planes, std::size_t side, std::size_t patch) {
+medium patches_of(std::span<const double> planes, std::size_t side, std::size_t patch, double least) {
   medium out;
   for (std::size_t top = 0; top + patch <= side; top += patch) {
     for (std::size_t left = 0; left + patch <= side; left += patch) {
@@ -61,7 +76,7 @@ medium patches_of(std::span<const double> planes, std::size_t side, std::size_t 
       for (std::size_t c = 0; c < 3; ++c) {
         for (std::size_t i = 0; i < patch * patch; ++i) {
           const double v = planes[(c * side + top + i / patch) * side + left + i % patch];
-          out.rows.push_back(static_cast<float>((v + 1) / 2));
+          out.rows.push_back(static_cast<float>((v - least) / (1 - least)));
         }
       }
     }
@@ -211,7 +226,7 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       if (name == soft) continue;
       const auto shape = folder.shape(name);
       const std::size_t padded = shape.size() == 3 ? made[name].size() + shape[1] * shape[2] : 0;
-      append(made[name], seen[name]);
+      append(made[name], shape.size() == 4 ? channels_first(seen[name], shape[1]) : seen[name]);
       made[name].resize(std::max(made[name].size(), padded));
     }
   };
@@ -234,11 +249,13 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
   if (has_squares(folder, on)) {
     const auto shape = folder.shape("pixel_values");
     const std::vector<double> pixels = folder.numbers("pixel_values");
-    const auto patch = folder.config().at("vision_config").value("patch_size", std::size_t{16});
+    const double least = least_pixel(folder);
+    const auto patch =
+        least == 0 ? std::size_t{1} : folder.config().at("vision_config").value("patch_size", std::size_t{16});
     for (std::size_t i = 0; i < shape[0]; ++i) {
       const std::size_t size = 3 * shape[2] * shape[2];
       recorder seen(wanted);
-      const medium picture = patches_of(std::span(pixels).subspan(i * size, size), shape[2], patch);
+      const medium picture = patches_of(std::span(pixels).subspan(i * size, size), shape[2], patch, least);
       const auto rows = model.see(picture, &seen);
       if (!rows) return unexpected(rows.error());
       add("vision.soft_tokens", *rows, seen);
@@ -317,6 +334,7 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
     const auto shape = folder.shape("pixel_values");
     const std::vector<double> pixels = folder.numbers("pixel_values");
     const std::size_t side = shape[2], size = 3 * side * side;
+    const double least = least_pixel(folder);
     for (std::size_t i = 0; i < shape[0] && folder.has("image." + std::to_string(i)); ++i) {
       const std::string name = "image." + std::to_string(i);
       const std::vector<double> numbers = folder.numbers(name);
@@ -324,7 +342,7 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
       const std::vector<std::uint8_t> rgb(numbers.begin(), numbers.end());
       const media::pixels fitting = media::resized({rgb, sides[0], sides[1]}, side, side, media::joined_by::triangle);
       std::vector<double> found(size);
-      for (std::size_t p = 0; p < size; ++p) found[p % 3 * side * side + p / 3] = fitting.rgb[p] / 127.5 - 1;
+      for (std::size_t p = 0; p < size; ++p) found[p % 3 * side * side + p / 3] = least + fitting.rgb[p] / 255.0 * (1 - least);
       out.compared(name + " resized", largest_error(found, part<double>(pixels, i * size, size)), pixel_steps);
     }
   }

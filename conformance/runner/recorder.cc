@@ -7,7 +7,7 @@ std::string name_of(std::string_view tap, int layer) {
   if (layer < 0) return name;
   const std::size_t dot = name.find('.');
   const std::string number = "." + std::to_string(layer);
-  if (tap.ends_with(".layer")) return name + number;  // of a tower
+  if (tap.ends_with(".layer") || tap.find(".block.") != std::string_view::npos) return name + number;  // of a tower
   return dot == std::string::npos ? name + number : name.substr(0, dot) + number + name.substr(dot);
 }
 

@@ -22,6 +22,7 @@
 #include "g4/ops/attend_near.h"
 #include "g4/ops/begin.h"
 #include "g4/ops/convolve.h"
+#include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/pass_row.h"
@@ -108,7 +109,7 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
 /// What only towers use.
 template <class B>
 concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
-                          float eps, const token_id* of, const weight_view plain, const ops::squares& plane,
+                          float eps, const token_id* of, const weight_view plain, const ops::squares& plane, const ops::plane& whole,
                           const ops::near_attention<typename B::scalar>& queries) {
   /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x, and a null bias adds nothing.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
@@ -126,6 +127,9 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
   on.relu(y, n);
   on.glu(x, n /*T*/, n /*width*/, y);
   on.unfold(x, plane, n /*first*/, n /*rows*/, y);
+  on.unfold(x, whole, n /*first*/, n /*rows*/, y);
+  on.depthwise(x, w /*kernel*/, whole, y);
+  on.lay_beside(x, of, n /*T*/, n /*width*/, n /*stride*/, y);
   on.convolve_back(x, w /*kernel*/, n /*T*/, n /*width*/, n /*side*/, y);
   on.attend_near(queries);
 };

@@ -10,6 +10,7 @@
 #include "hwy/highway.h"
 // after highway.h
 #include "kernels/cpu/attend-inl.h"
+#include "kernels/cpu/depthwise-inl.h"
 #include "kernels/cpu/gate-inl.h"
 #include "kernels/cpu/matmul-inl.h"
 #include "kernels/cpu/panel_matmul-inl.h"
@@ -43,6 +44,7 @@ struct inline_kernels {
   static void panel_matmul_bytes(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes(call); }
   static void panel_matmul_bytes_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes_k(call); }
   static void rms_norm(const norm_call& call) { g4::HWY_NAMESPACE::rms_norm(call); }
+  static void depthwise(const depthwise_call& call) { g4::HWY_NAMESPACE::depthwise(call); }
   static void rope(const rope_call& call) { g4::HWY_NAMESPACE::rope(call); }
   static void store(const store_call& call) { g4::HWY_NAMESPACE::store(call); }
   static void attend(const attend_call& call) { g4::HWY_NAMESPACE::attend(call); }

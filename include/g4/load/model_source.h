@@ -27,6 +27,7 @@ namespace g4::load {
   std::string rest;
   std::string senses;
   const bool gemma3 = towers.sees && towers.sees->find<stage::square>().has_value();
+  const bool gemma3n = towers.sees && towers.sees->find<stage::mobilenet>().has_value();
   const auto add = [&](const tower_spec& t, const std::string& tower, const char* sense, int most, const char* medium) {
     const std::string word(medium);
     const std::string marks = gemma3 ? R"("<start_of_image>", "<image_soft_token>", "<end_of_image>")"
@@ -41,7 +42,9 @@ namespace g4::load {
     add(*towers.hears, model + (has_layers ? "_conformer" : "_frames"), "hears", 750, "audio");
   }
   rest += "\nstruct " + model + " : multimodal<\n    " + model + "_text" + senses +
-          (gemma3 ? ",\n    turns::gemma3> {};\n" : ",\n    turns::gemma4<>> {};\n");
+          (gemma3n  ? ",\n    turns::gemma3n> {};\n"
+           : gemma3 ? ",\n    turns::gemma3> {};\n"
+                    : ",\n    turns::gemma4<>> {};\n");
   text.insert(text.rfind("\n}  // namespace g4"), rest);
   return text;
 }

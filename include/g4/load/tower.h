@@ -100,6 +100,7 @@ class tower_filler {
     if (found == nullptr) return;
     std::vector<float> numbers(N);
     dequantise(*found->type.weights, found->bytes.data(), N, numbers.data());
+    if (t.as == stage_role::channelwise) numbers = place_by_place(numbers, 1, static_cast<std::size_t>(t.extents[0]));
     if (t.as == stage_role::one_plus && format_ == format::safetensors) {
       for (float& number : numbers) number += 1.0f;  // GGUF files hold 1 + w already
     }
@@ -135,8 +136,30 @@ class tower_filler {
     const io::tensor_entry* found = checked(names, t);
     if (found == nullptr) return;
     if (t.as == stage_role::turned) return fill_turned(*found, m);
+    if (t.as == stage_role::convolution) return fill_convolution(*found, t, m);
     const matrix_view raw{found->bytes.data(), Out, In, *found->type.weights};
     m = t.as == stage_role::table ? weight_view{raw} : prepared(raw, *found);
+  }
+
+  /// [out, in, places] as [out, places, in].
+  [[nodiscard]] static std::vector<float> place_by_place(std::span<const float> numbers, std::size_t out, std::size_t in) {
+    const std::size_t places = numbers.size() / out / in;
+    std::vector<float> turned(numbers.size());
+    for (std::size_t o = 0; o < out; ++o) {
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t p = 0; p < places; ++p) turned[(o * places + p) * in + i] = numbers[(o * in + i) * places + p];
+      }
+    }
+    return turned;
+  }
+  /// A convolution's weights, place by place, in float32.
+  template <int Out, int Columns>
+  void fill_convolution(const io::tensor_entry& found, const stage_tensor& t, matrix<Out, Columns>& m) {
+    std::vector<float> numbers(std::size_t{Out} * Columns);
+    dequantise(*found.type.weights, found.bytes.data(), numbers.size(), numbers.data());
+    auto placed = small_->place(on_, place_by_place(numbers, Out, static_cast<std::size_t>(t.extents[1])));
+    if (!placed) return refuse(std::move(placed.error()));
+    m = weight_view{matrix_view{reinterpret_cast<const std::byte*>(*placed), Out, Columns, storage::f32}};
   }
 
   /// A file's [In, Out] as the [Out, In] that is multiplied with, in float32.
@@ -172,7 +195,9 @@ class tower_filler {
                           found->dims[0] == static_cast<std::size_t>(t.extents[0]) &&
                           found->dims.elements() == static_cast<std::size_t>(wanted.elements()) &&
                           io::element_of(*found->type.weights).block_elements == 1;
-    if (!same_extents(*found, wanted) && !unfolded) {
+    // A convolution of side 1 may be given as the matrix it is; an mmproj file gives a row of numbers as a plane.
+    constexpr bool convolves = T::spec.template find<stage::mobilenet>().has_value();
+    if (!same_extents(*found, wanted) && !unfolded && !(convolves && same_but_for_ones(found->dims, wanted))) {
       refuse_saying(file_.file_name(*found), ": ", tensor, " is ", io::to_string(found->dims), "; the tower needs ",
                     extents_text(wanted));
       return nullptr;
@@ -193,6 +218,18 @@ class tower_filler {
       }
     }
     return found;
+  }
+
+  [[nodiscard]] static bool same_but_for_ones(const io::extents& found, const tensor_entry& wanted) {
+    std::size_t next = 0;
+    const auto rank = static_cast<std::size_t>(wanted.rank);
+    for (std::size_t i = 0; i < found.rank(); ++i) {
+      if (found[i] == 1) continue;
+      while (next < rank && wanted.extents[next] == 1) ++next;
+      if (next == rank || found[i] != static_cast<std::size_t>(wanted.extents[next++])) return false;
+    }
+    while (next < rank && wanted.extents[next] == 1) ++next;
+    return next == rank;
   }
 
   [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::tensor_entry& from) {

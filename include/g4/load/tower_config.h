@@ -2,24 +2,29 @@
 ///
 /// Reads the vision_config and audio_config of a unified Gemma 4 (the 12B). As in `load/config.h`, an absent key has the
 /// reference's default, and every other key is used, is known not to touch the arithmetic, or is an error that names it.
-/// Of the other Gemma 4 it reads the towers, and of Gemma 3 the vision_config. The towers of other models are not read yet:
-/// those models are their text.
+/// Of the other Gemma 4 it reads the towers, and of Gemma 3 and 3n the vision_config. The towers of other models are not read
+/// yet: those models are their text.
 ///
-/// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py, configuration_gemma3.py.
+/// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py, configuration_gemma3.py,
+/// configuration_gemma3n.py; timm 1.0.31, models/_efficientnet_builder.py.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "g4/core/result.h"
 #include "g4/io/json.h"
 #include "g4/load/config.h"
 #include "g4/load/config_object.h"
 #include "g4/policy/attention.h"
+#include "g4/policy/mobilenet.h"
 #include "g4/spec/tower.h"
 
 namespace g4::load {
@@ -294,6 +299,214 @@ inline constexpr int most_tower_layers = 256;
   return out;
 }
 
+/// Blocks of one size of planes as entries: alike in a row, or two that take turns.
+inline void add_blocks(const std::vector<mobile_block>& blocks, stage::mobilenet& net) {
+  // How often the `period` blocks from `at` on follow each other.
+  const auto rounds = [&](std::size_t at, std::size_t period) {
+    std::size_t n = 1;
+    while (at + (n + 1) * period <= blocks.size() &&
+           std::equal(blocks.begin() + static_cast<std::ptrdiff_t>(at),
+                      blocks.begin() + static_cast<std::ptrdiff_t>(at + period),
+                      blocks.begin() + static_cast<std::ptrdiff_t>(at + n * period))) {
+      ++n;
+    }
+    return n;
+  };
+  for (std::size_t i = 0; i < blocks.size();) {
+    std::size_t period = 1, n = i == 0 ? 1 : rounds(i, 1);  // the first halves the planes, and stands alone
+    if (i != 0 && n == 1 && i + 1 < blocks.size() && rounds(i, 2) > 1) n = rounds(i, period = 2);
+    for (std::size_t k = 0; k < period; ++k) {
+      mobile_block entry = blocks[i + k];
+      entry.times = static_cast<int>(n);
+      entry.in_turn = k > 0;
+      net.then(entry);
+    }
+    i += period * n;
+  }
+}
+
+/// The blocks of mobilenetv5_300m_enc, where a configuration does not list others.
+[[nodiscard]] inline stage::mobilenet mobilenet_v5_300m_blocks() {
+  const auto again = [](std::vector<mobile_block>& to, int times, std::initializer_list<mobile_block> some) {
+    for (int i = 0; i < times; ++i) to.insert(to.end(), some);
+  };
+  const auto attending = [](int channels, int heads, int size, int key_stride) {
+    return multi_query{.channels = channels, .heads = heads, .size = size, .key_stride = key_stride}.block();
+  };
+  const auto narrowed = [](int channels, int start, float wider) {
+    return bottleneck{.channels = channels, .start = start, .wider = wider}.block();
+  };
+  const auto halved = [](int channels, int start) {
+    return bottleneck{.channels = channels, .start = start, .middle = 5, .stride = 2, .wider = 6}.block();
+  };
+  std::vector<mobile_block> sizes[4];
+  again(sizes[0], 1, {edge_residual{.channels = 128, .stride = 2}.block()});
+  again(sizes[0], 2, {edge_residual{.channels = 128}.block()});
+  again(sizes[1], 1, {halved(256, 3)});
+  again(sizes[1], 2, {narrowed(256, 5, 4), narrowed(256, 3, 4)});
+  again(sizes[2], 1, {halved(640, 5)});
+  again(sizes[2], 7, {narrowed(640, 5, 4)});
+  again(sizes[2], 1, {narrowed(640, 0, 1)});
+  again(sizes[2], 14, {attending(640, 12, 64, 2), narrowed(640, 0, 2)});
+  again(sizes[3], 1, {halved(1280, 5)});
+  again(sizes[3], 19, {attending(1280, 16, 96, 1), narrowed(1280, 0, 2)});
+  stage::mobilenet net;
+  for (const auto& blocks : sizes) add_blocks(blocks, net);
+  return net;
+}
+
+/// One block of a list in model_args, as timm writes it: every key that it may have.
+[[nodiscard]] inline mobile_block read_mobile_block(config_object& keys, bool first, int in) {
+  constexpr int most_side = 31, most_channels = 1 << 14;
+  const std::string_view type = keys.text("block_type", "");
+  mobile_block b;
+  b.channels = whole_channels(keys.whole("out_chs", 0, 1, most_channels));
+  const int stride = keys.whole("stride", 1, 1, 2);
+  b.stride = first ? stride : 1;  // timm leaves out any other
+  if (first && stride != 2) keys.refuse("stride", " is 1; the first block of a size of planes halves the one before");
+  const auto nothing = [&](std::string_view key) {
+    if (const io::json* value = keys.take_set(key)) (void)keys.real_of(key, *value, 0, 0, "0");
+  };
+  const auto wider = [&] {
+    const float ratio = keys.positive("exp_ratio", 1.0f);
+    if (ratio > 64) keys.refuse("exp_ratio", " is above 64");
+    return std::min(ratio, 64.0f);
+  };
+  if (type == "er") {
+    b.kind = mobile::edge;
+    b.side = keys.whole("exp_kernel_size", 3, 1, most_side);
+    b.wider = wider();
+    if (keys.whole("pw_kernel_size", 1, 1, most_side) != 1) keys.refuse("pw_kernel_size", " is not 1");
+    nothing("force_in_chs");
+  } else if (type == "uir") {
+    b.kind = mobile::bottleneck;
+    b.start = keys.whole("dw_kernel_size_start", 0, 0, most_side);
+    b.middle = keys.whole("dw_kernel_size_mid", 3, 0, most_side);
+    b.wider = wider();
+    nothing("dw_kernel_size_end");
+    if (b.stride == 2 && b.start == 0 && b.middle == 0) keys.refuse("stride", " is 2, and there is no convolution to have it");
+  } else if (type == "mqa") {
+    b.kind = mobile::attention;
+    b.heads = keys.whole("num_heads", 8, 1, most_channels);
+    b.head_size = keys.whole("key_dim", 64, 1, most_channels);
+    if (keys.whole("value_dim", b.head_size, 1, most_channels) != b.head_size) {
+      keys.refuse("value_dim", " is not key_dim, " + std::to_string(b.head_size));
+    }
+    b.key_stride = keys.whole("kv_stride", 1, 1, 8);
+    const int side = keys.whole("dw_kernel_size", 3, 1, most_side);
+    b.side = b.key_stride > 1 ? side : 0;
+    if (first) keys.refuse("block_type", " is \"mqa\"; the first block of a size of planes halves the one before");
+    if (b.channels != in) keys.refuse("out_chs", " is another than the block is given, " + std::to_string(in));
+  } else {
+    keys.refuse("block_type", " is \"" + io::shown(type) + "\"; expected \"er\", \"uir\" or \"mqa\"");
+  }
+  nothing("se_ratio");
+  keys.only("noskip", false);
+  if (const io::json* other = keys.take_set("act_layer")) keys.expected("act_layer", *other, "null");
+  keys.finish();
+  return b;
+}
+
+/// The blocks of model_args.
+inline void read_mobile_blocks(config_object& keys, std::string& problem, stage::mobilenet& net) {
+  constexpr std::size_t most_sizes = 4, most_blocks = 256;
+  const io::json* sizes = keys.take_set("block_args");
+  if (sizes == nullptr) {
+    const int stem = net.stem;
+    net = mobilenet_v5_300m_blocks();
+    net.stem = stem;
+    return;
+  }
+  if (!sizes->is_array() || sizes->size() < 2 || sizes->size() > most_sizes) {
+    return keys.expected("block_args", *sizes, "two to four lists of blocks, one for each size of planes");
+  }
+  int in = net.stem;
+  for (std::size_t s = 0; s < sizes->size(); ++s) {
+    const io::json& list = (*sizes)[s];
+    const std::string name = "block_args." + std::to_string(s);
+    if (!list.is_array() || list.size() == 0 || list.size() > most_blocks) {
+      return keys.expected(name, list, "a list of blocks");
+    }
+    std::vector<mobile_block> blocks;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string here = name + "." + std::to_string(i);
+      if (!list[i].is_object()) return keys.expected(here, list[i], "an object");
+      config_object block(list[i], keys.path(here + "."), problem);
+      blocks.push_back(read_mobile_block(block, i == 0, in));
+      in = blocks.back().channels;
+    }
+    add_blocks(blocks, net);
+  }
+  if (net.entries > static_cast<int>(stage::mobilenet::most_entries)) {
+    keys.refuse("block_args", " has more different blocks in a row than g4 reads, " +
+                                  std::to_string(stage::mobilenet::most_entries));
+  }
+}
+
+/// The vision_config of a Gemma 3n. The picture's size is the processor's, not the configuration's.
+///
+/// tokens   rows of a prompt for a picture
+[[nodiscard]] inline tower_spec read_gemma3n_vision(config_object& keys, std::string& problem, int tokens) {
+  constexpr int side = 768, made = 2048;
+  keys.only_text("model_type", "gemma3n_vision");
+  keys.only_text("architecture", "mobilenetv5_300m_enc");
+  if (keys.whole("hidden_size", made, 1, most_width) != made) {
+    keys.refuse("hidden_size", " is not " + std::to_string(made) + ", which the architecture makes");
+  }
+  stage::into_text_with_ids end;
+  end.eps = keys.positive("rms_norm_eps", 1e-6f);
+  end.first = keys.whole("vocab_offset", 262'144, 0, most_vocab);
+  end.count = keys.whole("vocab_size", 128, 1, most_width);
+  stage::mobilenet net;
+  net.stem = 64;
+  net.side = 16;
+  const int released_stem = net.stem, released_side = net.side;
+  if (const io::json* given = keys.object("model_args")) {
+    config_object more(*given, keys.path("model_args."), problem);
+    net.stem = whole_channels(more.whole("stem_size", released_stem, 1, 1 << 14));
+    const int fused_side = more.whole("msfa_output_resolution", released_side, 1, 1 << 10);
+    read_mobile_blocks(more, problem, net);
+    net.side = fused_side;
+    more.finish();
+  } else {
+    net = mobilenet_v5_300m_blocks();
+    net.stem = released_stem;
+    net.side = released_side;
+  }
+  net.fused = made;
+  if (net.side * net.side != tokens) {
+    keys.refuse("model_args", " has planes of " + std::to_string(net.side) + " x " + std::to_string(net.side) +
+                                  " fused, which are not vision_soft_tokens_per_image, " + std::to_string(tokens));
+  }
+  keys.only("do_pooling", false);
+  keys.ignore(harmless_keys);
+  keys.ignore({"label_names", "num_classes"});  // of a classifier that is not there
+  keys.only("is_encoder_decoder", false);
+  keys.finish();
+
+  tower_spec t;
+  t.then(stage::square{side});
+  t.then(stage::patches{1});
+  t.then(net);
+  t.then(stage::root_scaled{});
+  t.then(end);
+  return t;
+}
+
+/// The picture tower of a Gemma 3n.
+[[nodiscard]] inline result<tower_specs> read_gemma3n_towers(const io::json& document, const std::string& file) {
+  tower_specs out;
+  std::string problem;
+  config_object outer(document, file + ": ", problem);
+  out.soft_tokens = outer.whole("vision_soft_tokens_per_image", 256, 1, 1 << 20);
+  if (const io::json* vision = outer.object("vision_config")) {
+    config_object keys(*vision, outer.path("vision_config."), problem);
+    out.sees = read_gemma3n_vision(keys, problem, out.soft_tokens);
+  }
+  if (!problem.empty()) return fail(problem);
+  return out;
+}
+
 /// The tower of a Gemma 3 that sees.
 [[nodiscard]] inline result<tower_specs> read_gemma3_towers(const io::json& document, const std::string& file) {
   tower_specs out;
@@ -323,6 +536,7 @@ inline constexpr int most_tower_layers = 256;
   const std::string* said = type == nullptr ? nullptr : type->as<std::string>();
   if (said != nullptr && *said == "gemma4") return detail::read_gemma4_towers(*document, file);
   if (said != nullptr && *said == "gemma3") return detail::read_gemma3_towers(*document, file);
+  if (said != nullptr && *said == "gemma3n") return detail::read_gemma3n_towers(*document, file);
   if (said == nullptr || *said != "gemma4_unified") return out;
 
   std::string problem;

@@ -76,6 +76,47 @@ template <class Stage>
   if (e.clipped) text += ", clipped_linears";
   return text + ">";
 }
+/// `bottleneck{.channels = 256, .start = 5, .wider = 4}`
+[[nodiscard]] inline std::string block_text(const mobile_block& b) {
+  std::string fields;
+  const auto add = [&](const char* name, const std::string& value) {
+    fields += (fields.empty() ? "." : ", .") + std::string(name) + " = " + value;
+  };
+  const auto unless = [&](int usual, const char* name, int value) {
+    if (value != usual) add(name, count_text(value));
+  };
+  add("channels", count_text(b.channels));
+  if (b.kind == mobile::attention) {
+    add("heads", count_text(b.heads));
+    add("size", count_text(b.head_size));
+    unless(1, "key_stride", b.key_stride);
+    if (b.key_stride > 1) unless(3, "side", b.side);
+    return "multi_query{" + fields + "}";
+  }
+  if (b.kind == mobile::edge) {
+    unless(3, "side", b.side);
+  } else {
+    unless(0, "start", b.start);
+    unless(0, "middle", b.middle);
+  }
+  unless(1, "stride", b.stride);
+  add("wider", literal(b.wider));
+  return (b.kind == mobile::edge ? "edge_residual{" : "bottleneck{") + fields + "}";
+}
+[[nodiscard]] inline std::string stage_text(const stage::mobilenet& net) {
+  std::string text = "mobilenet<\n        conv_stem{.channels = " + count_text(net.stem) + "}";
+  for (int e = 0; e < net.entries;) {
+    const mobile_block& b = net.block[static_cast<std::size_t>(e)];
+    text += b.stride == 2 ? (e > 0 ? ">" : "") + std::string(",\n        blocks<") : ",\n               ";
+    const int end = net.turn_end(e);
+    const bool several = end > e + 1;
+    if (several || b.times > 1) text += std::string(several ? "in_turn<" : "times<") + count_text(b.times) + ", ";
+    for (int k = e; k < end; ++k) text += (k > e ? ", " : "") + block_text(net.block[static_cast<std::size_t>(k)]);
+    if (several || b.times > 1) text += ">";
+    e = end;
+  }
+  return text + ">,\n        fused{.channels = " + count_text(net.fused) + ", .side = " + count_text(net.side) + "}>";
+}
 [[nodiscard]] inline std::string stage_text(const stage::conformer& stage) {
   const stage::conformer usual;
   std::string text = "conformer<layers{" + count_text(stage.layers) + "}";

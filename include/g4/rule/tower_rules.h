@@ -138,6 +138,42 @@ struct conformer_width_is_shared {
                 "the width in front of it must be even and a multiple of relative_attention{.heads}.");
 };
 
+template <bool IsPart>
+struct is_a_part_of_a_mobilenet {
+  static_assert(IsPart,
+                "g4: mobilenet<...> takes conv_stem{...}, then blocks<...> of edge_residual{...}, bottleneck{...}, "
+                "multi_query{...}, times<...> and in_turn<...> of these, and at its end fused{...}: see "
+                "policy/mobilenet.h.");
+};
+
+template <int Width>
+struct pixels_are_rows {
+  static_assert(Width == 3,
+                "g4: mobilenet<...> is given pixels, rows of three colours: put patches{.side = 1} in front of it.");
+};
+
+template <bool First>
+struct first_block_halves {
+  static_assert(First,
+                "g4: the first block of blocks<...> has .stride = 2 and no other has: a new size of planes begins there. "
+                "See block_args in vision_config.model_args, or the table of the architecture.");
+};
+
+template <int Entries, int Most>
+struct mobilenet_is_short {
+  static_assert(Entries <= Most,
+                "g4: a mobilenet<...> has at most stage::mobilenet::most_entries different blocks in a row; raise that "
+                "in spec/mobilenet.h if a longer one appears. Blocks in times<...> and in_turn<...> count once.");
+};
+
+template <bool HasSizes, int PlaneSizes>
+struct mobilenet_has_its_sizes {
+  static_assert(HasSizes && PlaneSizes >= 2 && PlaneSizes <= 4,
+                "g4: mobilenet<...> needs channels in every block, heads and sizes in multi_query, which keeps as many "
+                "channels as it is given, a convolution in a bottleneck that halves, channels and a side in fused, and "
+                "two to four blocks<...>: the last two are fused.");
+};
+
 template <bool OnlyBias>
 struct only_a_bias_is_added {
   static_assert(OnlyBias,

@@ -12,6 +12,7 @@
 #include "g4/spec/conformer.h"
 #include "g4/spec/encoder.h"
 #include "g4/spec/field.h"
+#include "g4/spec/mobilenet.h"
 #include "g4/spec/picture.h"
 #include "g4/spec/sound.h"
 
@@ -79,7 +80,7 @@ using stage_spec = std::variant<std::monostate, stage::any_aspect, stage::patche
                                 stage::frames, stage::layer_norm, stage::linear, stage::into_text, stage::centred,
                                 stage::encoder, stage::mean_pooled, stage::root_scaled, stage::standardised, stage::square,
                                 stage::learned, stage::log_mel, stage::subsample, stage::conformer,
-                                stage::into_text_with_ids>;
+                                stage::into_text_with_ids, stage::mobilenet>;
 
 /// A tower, complete.
 struct tower_spec {

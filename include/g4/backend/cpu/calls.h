@@ -9,6 +9,7 @@
 
 #include "g4/backend/cpu/panels.h"
 #include "g4/backend/cpu/rank.h"
+#include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 
@@ -153,6 +154,16 @@ struct norm_call {
   bool add = false;
 };
 
+/// Rows [first, first + count) of a plane's channels, each with its own kernel.
+struct depthwise_call {
+  const float* x = nullptr;       ///< [height, width, channels]
+  const float* kernel = nullptr;  ///< [side, side, channels]
+  ops::plane of;
+  std::size_t first = 0;
+  std::size_t count = 0;
+  float* y = nullptr;             ///< [rows, columns, channels]
+};
+
 struct rope_call {
   float* x = nullptr;  ///< [tokens, heads, d]
   std::size_t tokens = 0;
@@ -245,6 +256,7 @@ struct kernels {
   static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations
   static void panel_matmul_bytes_k(const product_call& call);  ///< the same, Q2_K, Q3_K and Q6_K
   static void rms_norm(const norm_call& call);
+  static void depthwise(const depthwise_call& call);
   static void rope(const rope_call& call);
   static void store(const store_call& call);
   static void attend(const attend_call& call);

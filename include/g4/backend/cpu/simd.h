@@ -116,6 +116,19 @@ class simd : public memory_definitions,
       ops::layer_norm(x + first * width, weight, bias, count, width, eps, y + first * width);
     });
   }
+  void add(const float* x, std::size_t n, float* y) {
+    each(n, 1, 64, [&](std::size_t first, std::size_t count) { row_definitions<float>::add(x + first, count, y + first); });
+  }
+  void scale_columns(const float* x, const float* scale, std::size_t rows, std::size_t width, float* y) {
+    each(rows, width, 1, [&](std::size_t first, std::size_t count) {
+      row_definitions<float>::scale_columns(x + first * width, scale, count, width, y + first * width);
+    });
+  }
+  void add_bias(float* y, const float* bias, std::size_t rows, std::size_t width) {
+    each(rows, width, 1, [&](std::size_t first, std::size_t count) {
+      row_definitions<float>::add_bias(y + first * width, bias, count, width);
+    });
+  }
   void centre(float* x, std::size_t n) {
     each(n, 1, 64, [&](std::size_t first, std::size_t count) { defined().centre(x + first, count); });
   }
@@ -178,6 +191,22 @@ class simd : public memory_definitions,
     const std::size_t row = s.columns() * s.numbers();
     each(rows, 4 * row, 1, [&](std::size_t first, std::size_t count) {
       ops::unfold(x, s, from + first, count, y + first * row);
+    });
+  }
+  void unfold(const float* x, const ops::plane& p, std::size_t from, std::size_t rows, float* y) {
+    const std::size_t row = p.columns() * p.numbers();
+    each(rows, row, 1, [&](std::size_t first, std::size_t count) {
+      ops::unfold(x, p, from + first, count, y + first * row);
+    });
+  }
+  void depthwise(const float* x, const float* kernel, const ops::plane& p, float* y) {
+    each(p.rows(), p.columns() * p.numbers(), 1, [&](std::size_t first, std::size_t count) {
+      Kernels::depthwise({x, kernel, p, first, count, y});
+    });
+  }
+  void lay_beside(const float* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride, float* y) {
+    each(rows, width, 1, [&](std::size_t first, std::size_t count) {
+      ops::lay_beside(x, of + first, count, width, stride, y + first * stride);
     });
   }
   void convolve_back(const float* x, const float* kernel, std::size_t tokens, std::size_t width, std::size_t side,

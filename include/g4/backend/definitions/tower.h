@@ -10,6 +10,7 @@
 #include "g4/ops/gate.h"
 #include "g4/ops/keep_within.h"
 #include "g4/ops/layer_norm.h"
+#include "g4/ops/plane.h"
 #include "g4/ops/rope.h"
 #include "g4/tensor/pass_row.h"
 #include "g4/ops/sigmoid.h"
@@ -73,6 +74,18 @@ struct tower_definitions {
   /// Squares of a plane as rows: `ops/convolve.h`.
   void unfold(const Scalar* x, const ops::squares& s, std::size_t first, std::size_t rows, Scalar* y) {
     ops::unfold(x, s, first, rows, y);
+  }
+  /// The same of a plane that is covered whole, place by place: `ops/plane.h`.
+  void unfold(const Scalar* x, const ops::plane& p, std::size_t first, std::size_t rows, Scalar* y) {
+    ops::unfold(x, p, first, rows, y);
+  }
+  /// Every channel of a plane with its own kernel [side, side, channels]: `ops/plane.h`.
+  void depthwise(const Scalar* x, const float* kernel, const ops::plane& p, Scalar* y) {
+    ops::depthwise(x, kernel, p, 0, p.rows(), y);
+  }
+  /// y[t, 0 … width) = x[of[t]], in rows of `stride` numbers.
+  void lay_beside(const Scalar* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride, Scalar* y) {
+    ops::lay_beside(x, of, rows, width, stride, y);
   }
   /// Every channel with its own kernel [width, side], looking back: `ops/convolve.h`.
   void convolve_back(const Scalar* x, const float* kernel, std::size_t rows, std::size_t width, std::size_t side,

@@ -74,6 +74,15 @@ namespace detail {
   return {shown, "", ""};
 }
 
+/// The picture tower of Gemma 3n.
+[[nodiscard]] constexpr stage_names mobilenet_names(const tower_spec& t, std::size_t i) {
+  if (std::holds_alternative<stage::mobilenet>(t.stages[i]))
+    return {"vision.tower_out", "vision_tower.timm_model.", "v."};
+  if (std::holds_alternative<stage::into_text_with_ids>(t.stages[i]))
+    return {"vision.soft_tokens", "embed_vision.", "mm."};
+  return {};
+}
+
 /// The conformer of E2B and E4B: its linear maps stand in front of it and behind it.
 [[nodiscard]] constexpr stage_names conformer_names(const tower_spec& t, std::size_t i) {
   if (std::holds_alternative<stage::subsample>(t.stages[i]))
@@ -92,6 +101,7 @@ namespace detail {
 
 /// The names of stage `i`.
 [[nodiscard]] constexpr stage_names names_of(const tower_spec& t, std::size_t i) {
+  if (t.find<stage::mobilenet>().has_value()) return detail::mobilenet_names(t, i);
   if (t.find<stage::square>().has_value()) return detail::square_names(t, i);
   if (t.find<stage::encoder>().has_value()) return detail::encoder_names(t, i);
   if (t.find<stage::patches>().has_value()) return detail::patch_names(t, i);
@@ -101,6 +111,7 @@ namespace detail {
 
 /// What a tower's tensors begin with in a format: nothing else of a file may begin so.
 [[nodiscard]] constexpr std::array<std::string_view, 2> safetensors_rooms(const tower_spec& t) {
+  if (t.find<stage::mobilenet>().has_value()) return {"vision_tower.", "embed_vision."};
   if (t.find<stage::square>().has_value()) return {"vision_tower.", "multi_modal_projector."};
   if (t.find<stage::encoder>().has_value()) return {"vision_tower.", "embed_vision."};
   if (t.find<stage::patches>().has_value()) return {"vision_embedder.", "embed_vision."};
@@ -110,7 +121,7 @@ namespace detail {
 
 /// Whether the numbers of a patch lie colour by colour in a file's weights: as a convolution has them.
 [[nodiscard]] constexpr bool colours_lie_apart(const tower_spec& t, bool gguf) {
-  return gguf || t.find<stage::square>().has_value();
+  return !t.find<stage::mobilenet>().has_value() && (gguf || t.find<stage::square>().has_value());
 }
 
 /// Whether a table of places has all columns first and all rows after them: [2, places, width], and not [places, 2, width].

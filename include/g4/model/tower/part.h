@@ -15,8 +15,20 @@ namespace g4 {
 
 /// How a stage's tensor is read: a matrix in any storage, a table read row by row, or numbers in float32.
 /// A bias may be all noughts; a bound is one number that may be missing: there is no bound then. Of `one_plus` a safetensors
-/// file holds what exceeds 1, and a `turned` matrix has its columns where others have their rows.
-enum class stage_role : std::uint8_t { matrix, table, numbers, bias, bound, one_plus, turned };
+/// file holds what exceeds 1, and a `turned` matrix has its columns where others have their rows. A `convolution`
+/// [out, in, side, side] becomes a matrix [out, side² · in], a `channelwise` one [channels, 1, side, side] numbers
+/// [side², channels]: place by place, as planes with their channels side by side are read (`ops/plane.h`).
+enum class stage_role : std::uint8_t {
+  matrix,
+  table,
+  numbers,
+  bias,
+  bound,
+  one_plus,
+  turned,
+  convolution,
+  channelwise
+};
 
 struct stage_tensor {
   std::string safetensors;  ///< behind the stage's name

@@ -118,6 +118,9 @@ template <Tower T, int Text, TowerBackend B>
         return fail("tower: ", n, " patches; a picture has ", table->places);
       }
     }
+    if constexpr (constexpr auto net = T::spec.template find<stage::mobilenet>(); net.has_value()) {
+      if (auto fits = stage_weights<*net, T::input_width, Text>::fits(in.places); !fits) return unexpected(fits.error());
+    }
     if constexpr (T::spec.template find<stage::mean_pooled>().has_value()) {
       if (auto whole = detail::check_squares<T::spec.template find<stage::mean_pooled>()->side>(in.places); !whole) {
         return unexpected(std::move(whole.error()));
@@ -162,10 +165,16 @@ template <Tower T, int Text, TowerBackend B>
   watcher<B> show(see);
   std::size_t stage = static_cast<std::size_t>(T::first_on_rows);
   w.each([&](const stage_names& names, const auto& weights) {
-    if constexpr (requires { weights.run(on, p, [](int, const scalar*, std::size_t, std::size_t) {}); }) {
-      weights.run(on, p, [&](int layer, const scalar* left, std::size_t rows, std::size_t width) {
-        show(on, names.shown, layer, left, rows, width);
-      });
+    // A stage with layers shows them by their number, or by names of its own as well.
+    const auto show_inner = [&](const auto&... what) {
+      if constexpr (sizeof...(what) == 4) {
+        show(on, names.shown, what...);
+      } else {
+        show(on, what...);
+      }
+    };
+    if constexpr (requires { weights.run(on, p, show_inner); }) {
+      weights.run(on, p, show_inner);
       ++stage;
       return;
     } else {

@@ -12,6 +12,7 @@
 #include "g4/policy/conformer.h"
 #include "g4/policy/encoder.h"
 #include "g4/policy/flow.h"
+#include "g4/policy/mobilenet.h"
 #include "g4/policy/picture.h"
 #include "g4/policy/sound.h"
 #include "g4/policy/tower.h"

@@ -13,6 +13,7 @@
 #include "g4/model/tower/into_text_with_ids.h"
 #include "g4/model/tower/layer_norm.h"
 #include "g4/model/tower/linear.h"
+#include "g4/model/tower/mobilenet.h"
 #include "g4/model/tower/names.h"
 #include "g4/model/tower/part.h"
 #include "g4/model/tower/per_axis.h"
