@@ -331,6 +331,19 @@ CASES = {
                 layer_types=[S, S, F, S, S, F]),
         503, family="gemma3n", dtype="float32", prompt=18),
 
+    "gemma3n-eyes": Case(
+        "a MobileNetV5 of three sizes with every kind of block, odd planes, two pictures, ids of the tower's own",
+        "Gemma3nForConditionalGeneration",
+        gemma3n(num_hidden_layers=4, sparsity=[0.9], hidden_size=20, intermediate_size=[28] * 4, num_attention_heads=2,
+                num_key_value_heads=1, head_dim=8, sliding_window=6, laurel_rank=4, hidden_size_per_layer_input=4,
+                num_kv_shared_layers=1, layer_types=[S, S, F, S], vocab_size_per_layer_input=184),
+        504, like="gemma-3n-e2b", family="gemma3n", kind="eyes", nested="gemma3n", prompt=18, new=9,
+        media=dict(pictures=2, pixels=30, stem=8, side=2, blocks=[
+            ["er_r1_k3_s2_e3_c8", "er_r2_k3_s1_e2_c8"],
+            ["uir_r1_a3_k5_s2_e4_c8", "uir_r1_a5_k0_s1_e3_c8", "uir_r1_a0_k3_s1_e2_c8", "mqa_r1_k3_h3_v2_s1_d8_c8",
+             "uir_r1_a0_k0_s1_e2_c8"],
+            ["uir_r1_a5_k0_s2_e2_c8", "mqa_r1_k3_h2_s1_d12_c8", "uir_r1_a0_k0_s1_e2_c8"]])),
+
     # ---- a real model -----------------------------------------------------------------------------------------------
     "real-270m": Case("Gemma 3 270M, Q4_K_M, every tensor dequantised to float32", G3, {}, 0, like="gemma-3-270m",
                       kind="real", family="gemma3"),

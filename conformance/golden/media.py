@@ -100,7 +100,9 @@ def greedy(model, ids, count, types, media, dtype=torch.float32):
     chosen, rows = [], []
     with reference.arithmetic(dtype):
         step = ids.reshape(1, -1)
-        more = {"attention_mask": reference.mask_for_images(model, step, types.reshape(1, -1), cache), **media}
+        more = dict(media)
+        if types is not None:
+            more["attention_mask"] = reference.mask_for_images(model, step, types.reshape(1, -1), cache)
         for _ in range(count):
             logits = model(input_ids=step, past_key_values=cache, use_cache=True, **more).logits[0, -1]
             more = {}

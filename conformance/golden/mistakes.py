@@ -450,7 +450,7 @@ def soft_rows_scaled(model, stack):
 
 
 def sounds_not_normed(model, stack):
-    if getattr(getattr(model, "model", None), "embed_audio", None) is None:
+    if not hasattr(getattr(getattr(model, "model", None), "embed_audio", None), "embedding_pre_projection_norm"):
         return False
     return _unnormed(model.model.embed_audio.embedding_pre_projection_norm)
 
@@ -504,7 +504,8 @@ def tower_values_not_normed(model, stack):
 
 
 def _ears(model):
-    return getattr(getattr(model, "model", None), "audio_tower", None)
+    found = getattr(getattr(model, "model", None), "audio_tower", None)
+    return found if hasattr(found, "layers") else None
 
 
 def ears_clip_nothing(model, stack):
@@ -565,6 +566,88 @@ def ears_feed_whole(model, stack):
         return False
     for layer in _ears(model).layers:
         layer.feed_forward1.post_layer_scale = layer.feed_forward2.post_layer_scale = 1.0
+    return None
+
+
+# -- MobileNetV5
+
+def _mobile(model):
+    return getattr(getattr(getattr(model, "model", None), "vision_tower", None), "timm_model", None)
+
+
+def _mobile_parts(model, part):
+    return [m for m in _mobile(model).modules() if hasattr(m, part)] if _mobile(model) is not None else []
+
+
+def mobile_margin_in_front(model, stack):
+    """Where a margin is odd, the one more in front and not behind."""
+    found = False
+    for conv in _mobile(model).modules() if _mobile(model) is not None else []:
+        if type(conv).__name__ != "Conv2dSame" or conv.stride[0] == 1:
+            continue
+        def wrong(x, conv=conv):
+            side, stride = conv.kernel_size[0], conv.stride[0]
+            all_ = [max((-(n // -stride) - 1) * stride + side - n, 0) for n in x.shape[-2:]]
+            x = torch.nn.functional.pad(x, [(all_[1] + 1) // 2, all_[1] // 2, (all_[0] + 1) // 2, all_[0] // 2])
+            return torch.nn.functional.conv2d(x, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+        conv.forward, found = wrong, True
+    return None if found else False
+
+
+def mobile_layers_unscaled(model, stack):
+    parts = _mobile_parts(model, "gamma")
+    for part in parts:
+        part.gamma.fill_(1)
+    return None if parts else False
+
+
+def mobile_scores_unscaled(model, stack):
+    parts = _mobile_parts(model, "kv_stride")
+    for part in parts:
+        part.fused_attn, part.scale = False, 1.0
+    return None if parts and hasattr(parts[0], "scale") else False
+
+
+def mobile_stem_bias_dropped(model, stack):
+    if _mobile(model) is None:
+        return False
+    _mobile(model).conv_stem.conv.bias.zero_()
+    return None
+
+
+def mobile_drawn_smoothly(model, stack):
+    if _mobile(model) is None:
+        return False
+    _mobile(model).msfa.interpolation_mode = "bilinear"
+    return None
+
+
+def mobile_gelu_missing_in_the_middle(model, stack):
+    found = [m.dw_mid for m in _mobile_parts(model, "dw_mid") if hasattr(m.dw_mid, "bn")]
+    for part in found:
+        part.bn.act = nn.Identity()
+    return None if found else False
+
+
+def own_ids_normed_as_soft_rows(model, stack):
+    if _mobile(model) is None:
+        return False
+    embedder = model.model.embed_vision
+    embedder.hard_embedding_norm = embedder.soft_embedding_norm
+    return None
+
+
+def own_ids_from_the_table(model, stack):
+    if _mobile(model) is None:
+        return False
+    model.model.embed_vision.vocab_offset = 1 << 20
+    return None
+
+
+def soft_rows_not_normed_behind(model, stack):
+    if _mobile(model) is None:
+        return False
+    _unnormed(model.model.embed_vision.embedding_post_projection_norm)
     return None
 
 

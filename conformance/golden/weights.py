@@ -25,12 +25,16 @@ def draw(name, shape, seed, *, one_plus_weight):
     if leaf in ("q_norm", "k_norm"):
         # Gemma 3 divides the scores by a root, the others do not: the learned norms carry the scale.
         value = normal(1.5, 0.3) - 1 if one_plus_weight else np.clip(normal(0.75, 0.25), 0.2, 1.4)
-    elif leaf == "norm" and len(shape) == 1:  # the final one: logits large enough for the soft-cap to bend them
+    elif leaf == "norm" and len(shape) == 1 and "timm_model" not in name:  # the final one: logits large enough for the soft-cap to bend them
         value = np.clip(normal(2.5, 0.5), 1.0, 4.0) - (1 if one_plus_weight else 0)
     elif leaf in ("layer_norm1", "layer_norm2", "post_layernorm"):  # layer norms: no 1 is added to these
         value = normal(1.0, 0.22)
     elif "norm" in leaf:
         value = np.clip(normal(1.0, 0.22), 0.35, 1.65) - (1 if one_plus_weight else 0)
+    elif leaf in ("bn", "bn1", "bn2"):  # what timm calls the norms behind convolutions
+        value = np.clip(normal(1.0, 0.22), 0.35, 1.65)
+    elif leaf == "gamma":
+        value = rng.uniform(0.4, 1.0, shape)
     elif leaf == "layer_scalar":
         value = rng.uniform(0.6, 1.1, shape)
     elif leaf == "per_expert_scale":
@@ -51,7 +55,8 @@ def draw(name, shape, seed, *, one_plus_weight):
         value = normal(1.0, 0.3)
     elif leaf == "per_dim_scale":
         value = normal(0.5, 0.7)
-    elif leaf in ("conv", "depthwise_conv1d"):  # [out, in, …]
+    elif leaf in ("conv", "depthwise_conv1d") or (
+            len(shape) == 4 and leaf in ("conv_exp", "conv_pwl", "down_conv", "proj")):  # [out, in, …]
         value = normal(0, 1 / np.sqrt(np.prod(shape[1:])))
     elif leaf in ("bias", "std_bias"):
         value = normal(0, 0.3)

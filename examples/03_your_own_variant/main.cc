@@ -24,7 +24,7 @@ struct slice_of_e4b : g4::transformer<
 
 /// Every feed-forward halved: this is E2B.
 struct half : slice_of_e4b<g4::hidden{8192}> {};
-static_assert(half::spec == g4::gemma3n_e2b::spec);
+static_assert(half::spec == g4::gemma3n_e2b::text::spec);
 
 /// Between the two: wide where layers make their own keys and values, halved where they share.
 struct mixed : slice_of_e4b<g4::hidden{16'384, 20}, g4::hidden{8192}> {};

@@ -201,8 +201,8 @@ TEST(gguf_config, of_gemma_3_27b_scales_by_the_width_of_a_head_of_the_residual) 
 }
 
 TEST(gguf_config, of_gemma_3n_keeps_twenty_layers_with_keys_where_no_key_says_so) {
-  EXPECT_EQ(spec_of(header_of(gemma3n_e2b::spec, "attention.shared_kv_layers")).shared_layers, 10);
-  EXPECT_EQ(spec_of(header_of(gemma3n_e4b::spec, "attention.shared_kv_layers")).shared_layers, 15);
+  EXPECT_EQ(spec_of(header_of(gemma3n_e2b::text::spec, "attention.shared_kv_layers")).shared_layers, 10);
+  EXPECT_EQ(spec_of(header_of(gemma3n_e4b::text::spec, "attention.shared_kv_layers")).shared_layers, 15);
 }
 
 TEST(gguf_config, of_gemma_4_lets_images_see_themselves_where_there_are_no_per_layer_embeddings) {
@@ -335,7 +335,7 @@ TEST(gguf_config_refusals, with_their_sentences) {
        "the key gemma3.attention.layer_norm_rms_epsilon is missing"},
       {"too many experts chosen", changed(gemma4_26b_a4b::text::spec, "expert_used_count", 129),
        "a router chooses at least one expert and at most all of them; it chooses 129 of 128"},
-      {"another active stream", changed(gemma3n_e2b::spec, "altup.active_idx", 1), "gemma3n.altup.active_idx is not 0"},
+      {"another active stream", changed(gemma3n_e2b::text::spec, "altup.active_idx", 1), "gemma3n.altup.active_idx is not 0"},
       {"divisors that are no switch",
        [] {
          header h = header_of(gemma4_31b::text::spec);

@@ -74,7 +74,7 @@ void change(maybe<Part>& x) {
 }
 
 TEST(differences, in_any_single_field_are_noticed) {
-  for (const text_spec* variant : {&gemma4_e2b::text::spec, &gemma3n_e2b::spec, &gemma4_26b_a4b::text::spec}) {
+  for (const text_spec* variant : {&gemma4_e2b::text::spec, &gemma3n_e2b::text::spec, &gemma4_26b_a4b::text::spec}) {
     text_spec::each_field([&](const auto& f) {
       text_spec file = *variant;
       change(file.*f.member);
@@ -109,8 +109,8 @@ void each_field_of(maybe<Part> text_spec::* member, const text_spec& variant) {
 
 TEST(differences, in_any_field_of_a_part_are_noticed) {
   each_field_of(&stack_spec::experts, gemma4_26b_a4b::text::spec);
-  each_field_of(&stack_spec::altup, gemma3n_e2b::spec);
-  each_field_of(&stack_spec::laurel, gemma3n_e2b::spec);
+  each_field_of(&stack_spec::altup, gemma3n_e2b::text::spec);
+  each_field_of(&stack_spec::laurel, gemma3n_e2b::text::spec);
   each_field_of(&stack_spec::per_layer, gemma4_e2b::text::spec);
   each_field_of(&text_spec::target, gemma4_e2b_assistant::spec);
   each_field_of(&text_spec::clusters, gemma4_e2b_assistant::spec);

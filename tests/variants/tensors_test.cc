@@ -139,8 +139,8 @@ TEST(tensors, of_gemma_3) {
   agrees<gemma3_4b::text>("gemma3_4b");
 }
 TEST(tensors, of_gemma_3n) {
-  agrees<gemma3n_e2b>("gemma3n_e2b");
-  agrees<gemma3n_e4b>("gemma3n_e4b");
+  agrees<gemma3n_e2b::text>("gemma3n_e2b");
+  agrees<gemma3n_e4b::text>("gemma3n_e4b");
 }
 TEST(tensors, of_gemma_4) {
   agrees<gemma4_e2b::text>("gemma4_e2b");
@@ -174,8 +174,8 @@ static_assert(layer(gemma4_e2b::text::spec, 34).sees == reach::global && layer(g
 static_assert(producer(gemma4_e2b::text::spec, 15) == 13 && producer(gemma4_e2b::text::spec, 33) == 13 &&
               producer(gemma4_e2b::text::spec, 34) == 14);
 static_assert(producer(gemma4_e4b::text::spec, 24) == 22 && producer(gemma4_e4b::text::spec, 41) == 23);
-static_assert(producer(gemma3n_e2b::spec, 29) == 19 && producer(gemma3n_e4b::spec, 33) == 18 &&
-              producer(gemma3n_e4b::spec, 34) == 19);
+static_assert(producer(gemma3n_e2b::text::spec, 29) == 19 && producer(gemma3n_e4b::text::spec, 33) == 18 &&
+              producer(gemma3n_e4b::text::spec, 34) == 19);
 static_assert(layer(gemma4_e2b::text::spec, 14).hidden == 6144 && layer(gemma4_e2b::text::spec, 15).hidden == 12'288);
 static_assert(layer(gemma4_31b::text::spec, 5).key_is_value && !layer(gemma4_31b::text::spec, 4).key_is_value);
 static_assert(layer(gemma4_12b::text::spec, 5).key_value_heads == 1 &&
@@ -197,7 +197,7 @@ static_assert(layer(embeddinggemma_300m::spec, 5).keys == key_span{key_span::unb
 
 // Code is made per kind of layer, and no model has many.
 static_assert(gemma3_27b::text::kinds.count == 2 && gemma4_e2b::text::kinds.count == 4 && gemma4_26b_a4b::text::kinds.count == 2);
-static_assert(gemma3n_e4b::kinds.count == 6 && gemma4_e2b_assistant::kinds.count == 2);
+static_assert(gemma3n_e4b::text::kinds.count == 6 && gemma4_e2b_assistant::kinds.count == 2);
 
 TEST(parameters, of_the_text_models_are_those_of_the_model_cards) {
   // In millions, the tied table once, without the towers (docs: model cards; 270M: 268.1, EmbeddingGemma without its heads: 302.9).

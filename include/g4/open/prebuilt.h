@@ -26,8 +26,8 @@ extern template opened_model open_as<gemma3_1b>(const checkpoint&, backend::cpu&
 extern template opened_model open_as<gemma3_4b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3_12b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma3_27b::text>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma3n_e2b>(const checkpoint&, backend::cpu&, const open_options&);
-extern template opened_model open_as<gemma3n_e4b>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma3n_e2b::text>(const checkpoint&, backend::cpu&, const open_options&);
+extern template opened_model open_as<gemma3n_e4b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_e2b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_e4b::text>(const checkpoint&, backend::cpu&, const open_options&);
 extern template opened_model open_as<gemma4_12b::text>(const checkpoint&, backend::cpu&, const open_options&);

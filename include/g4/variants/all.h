@@ -24,9 +24,9 @@
 namespace g4 {
 
 /// Models that answer: decoders, smallest first within a generation; of those that also see or hear, the text.
-using all_variants = one_of<gemma3_270m, gemma3_1b, gemma3_4b::text, gemma3_12b::text, gemma3_27b::text, gemma3n_e2b,
-                            gemma3n_e4b, gemma4_e2b::text, gemma4_e4b::text, gemma4_12b::text, gemma4_26b_a4b::text,
-                            gemma4_31b::text>;
+using all_variants = one_of<gemma3_270m, gemma3_1b, gemma3_4b::text, gemma3_12b::text, gemma3_27b::text,
+                            gemma3n_e2b::text, gemma3n_e4b::text, gemma4_e2b::text, gemma4_e4b::text, gemma4_12b::text,
+                            gemma4_26b_a4b::text, gemma4_31b::text>;
 
 /// Models that draft for them.
 using all_drafters = one_of<gemma4_e2b_assistant, gemma4_e4b_assistant, gemma4_12b_assistant, gemma4_26b_a4b_assistant,

@@ -1,12 +1,13 @@
-/// Gemma 3n E2B, the text model.
+/// Gemma 3n E2B: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/mobilenet_v5_300m.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-3n-E2B. Layers 20 to 29 read the keys and values of layers 18 (local) and 19 (global).
-struct gemma3n_e2b : transformer<
+struct gemma3n_e2b_text : transformer<
     shape{.layers = 30, .width = 2048, .vocab = 262'400},
     embed::tied_scaled,
     norm::sandwich<plain_weight>,
@@ -19,5 +20,13 @@ struct gemma3n_e2b : transformer<
     laurel{.rank = 64},
     per_layer_embedding{.width = 256, .vocab = 262'144},
     logits::soft_cap{30}> {};
+
+/// Text and pictures; `gemma3n_e2b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-3n-E2B.
+struct gemma3n_e2b : multimodal<
+    gemma3n_e2b_text,
+    sees<mobilenet_v5_300m, soft_tokens{.most = 256}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
+    turns::gemma3n> {};
 
 }  // namespace g4

@@ -1,12 +1,13 @@
-/// Gemma 3n E4B, the text model.
+/// Gemma 3n E4B: text and pictures.
 #pragma once
 
-#include "g4/model/transformer.h"
+#include "g4/model/multimodal.h"
+#include "g4/variants/mobilenet_v5_300m.h"
 
 namespace g4 {
 
 /// Source: config.json of google/gemma-3n-E4B. Layers 20 to 34 read the keys and values of layers 18 (local) and 19 (global).
-struct gemma3n_e4b : transformer<
+struct gemma3n_e4b_text : transformer<
     shape{.layers = 35, .width = 2048, .vocab = 262'400},
     embed::tied_scaled,
     norm::sandwich<plain_weight>,
@@ -19,5 +20,13 @@ struct gemma3n_e4b : transformer<
     laurel{.rank = 64},
     per_layer_embedding{.width = 256, .vocab = 262'144},
     logits::soft_cap{30}> {};
+
+/// Text and pictures; `gemma3n_e4b::text` is its text alone.
+///
+/// Source: config.json and the processor of google/gemma-3n-E4B.
+struct gemma3n_e4b : multimodal<
+    gemma3n_e4b_text,
+    sees<mobilenet_v5_300m, soft_tokens{.most = 256}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
+    turns::gemma3n> {};
 
 }  // namespace g4
