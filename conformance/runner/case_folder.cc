@@ -25,7 +25,11 @@ std::tuple<int, int, int, std::string> place_of(const std::string& name) {
   const auto starts = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
   if (starts("vision.") || starts("audio.")) {  // a tower's beginning, its layers, what leaves it, the rest
     const std::string_view inside = std::string_view(name).substr(name.find('.') + 1);
-    if (inside == "patch_embed" || inside == "subsample") return {0, -3, 0, name};
+    if (inside == "patch_embed" || inside == "stem" || inside == "subsample") return {0, -3, 0, name};
+    if (inside.starts_with("block.")) {  // of several sizes
+      const int size = std::atoi(inside.data() + inside.find('.') + 1);
+      return {0, -2, 1000 * size + std::atoi(name.c_str() + name.rfind('.') + 1), name};
+    }
     if (inside.starts_with("layer.")) return {0, -2, std::atoi(name.c_str() + name.rfind('.') + 1), name};
     if (inside == "tower_out") return {0, -1, 0, name};
     return {0, 0, 0, name};

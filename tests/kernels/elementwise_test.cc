@@ -2,6 +2,7 @@
 
 #include "g4/backend/cpu.h"
 #include "g4/ops/gate.h"
+#include "g4/ops/plane.h"
 #include "g4/ops/rms_norm.h"
 #include "g4/ops/rope.h"
 
@@ -69,6 +70,21 @@ TEST(rope, heads_of_any_even_size) {
       std::vector<float> y = x;
       on.rope(y.data(), tokens, heads, d, cos.data(), sin.data());
       expect_near(y, expected, 3e-7);
+    });
+  }
+}
+
+TEST(depthwise, planes_of_any_size) {
+  for (const ops::plane& p : {ops::plane{7, 5, 3, 3, 2}, ops::plane{4, 6, 40, 5, 1}, ops::plane{1, 3, 129, 5, 2}}) {
+    const std::vector<float> x = random_floats(p.height * p.width * p.channels, 21);
+    const std::vector<float> kernel = random_floats(p.numbers(), 22);
+    std::vector<double> expected(p.rows() * p.columns() * p.channels);
+    ops::depthwise(doubles(x).data(), kernel.data(), p, 0, p.rows(), expected.data());
+    for_each_target([&] {
+      backend::cpu on;
+      std::vector<float> y(expected.size());
+      on.depthwise(x.data(), kernel.data(), p, y.data());
+      expect_near(y, expected, 2e-6);
     });
   }
 }

@@ -1,7 +1,7 @@
 // Every released model's checkpoint, tensor by tensor: what the type expects is what the reference's model holds.
 //
 // data/NAME.txt lists the reference's text tensors (transformers 5.23.0, the model built without weights), made by
-// make_lists.py. The tied head and the image and sound towers are not in it.
+// make_lists.py. The tied head and the towers are not in it; of one tower there is a list of its own, gemma3n_eyes.txt.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -19,6 +19,7 @@
 
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
+#include "g4/model/tower/weights.h"
 #include "g4/model/weights.h"
 #include "g4/variants/all.h"
 
@@ -141,6 +142,27 @@ TEST(tensors, of_gemma_3) {
 TEST(tensors, of_gemma_3n) {
   agrees<gemma3n_e2b::text>("gemma3n_e2b");
   agrees<gemma3n_e4b::text>("gemma3n_e4b");
+}
+/// Names and shapes of a picture tower, as its type expects them in a released checkpoint.
+template <class M>
+shapes expected_eyes() {
+  shapes out;
+  tower_weights<typename M::seeing::tower, M::text::width> w;
+  w.each([&](const stage_names& names, auto& stage) {
+    stage.each([&](const stage_tensor& t, auto&) {
+      std::string sizes;
+      for (int i = 0; i < t.rank; ++i) sizes += (i > 0 ? "x" : "") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
+      out[std::string(names.safetensors) + t.safetensors] = sizes;
+    });
+  });
+  return out;
+}
+TEST(tensors, of_the_eyes_of_gemma_3n) {
+  // One list for both: those of E2B and of E4B are equal.
+  const shapes want = listed("gemma3n_eyes");
+  EXPECT_EQ(want.size(), 552u);
+  EXPECT_EQ(expected_eyes<gemma3n_e2b>(), want);
+  EXPECT_EQ(expected_eyes<gemma3n_e4b>(), want);
 }
 TEST(tensors, of_gemma_4) {
   agrees<gemma4_e2b::text>("gemma4_e2b");
