@@ -9,6 +9,7 @@
 #include "g4/load/model_source.h"
 #include "g4/load/tower_text.h"
 #include "g4/variants/gemma3_4b.h"
+#include "g4/variants/gemma3n_e2b.h"
 #include "g4/variants/gemma4_12b.h"
 #include "g4/variants/gemma4_26b_a4b.h"
 #include "g4/variants/gemma4_conformer.h"
@@ -133,6 +134,67 @@ TEST(towers, of_the_released_gemma3) {
   by_hand = by_hand.substr(by_hand.find("structgemma3_4b:multimodal"));
   by_hand.replace(by_hand.find("siglip_so400m"), 13, "gemma3_4b_patches");
   EXPECT_NE(text.find(by_hand), std::string::npos) << text;
+}
+
+/// The config.json of a Gemma 3n that sees.
+std::string mobile(const std::string& vision, const std::string& tokens = "256") {
+  return R"({"model_type": "gemma3n", "text_config": {}, "vision_soft_tokens_per_image": )" + tokens +
+         R"(, "vision_config": {)" + vision + "}}";
+}
+
+TEST(towers, of_the_released_gemma3n) {
+  const tower_specs t = towers_of(mobile(
+      R"("architecture": "mobilenetv5_300m_enc", "do_pooling": false, "hidden_size": 2048, "label_names": ["LABEL_0"],
+         "model_args": null, "model_type": "gemma3n_vision", "num_classes": 2, "rms_norm_eps": 1e-06,
+         "vocab_offset": 262144, "vocab_size": 128)"));
+  ASSERT_TRUE(t.sees);
+  EXPECT_TRUE(*t.sees == mobilenet_v5_300m::spec) << tower_source(*t.sees, "found");
+  EXPECT_EQ(t.soft_tokens, gemma3n_e2b::seeing::budget.most);
+  const std::string by_hand = bare(file_text("include/g4/variants/mobilenet_v5_300m.h"));
+  EXPECT_NE(by_hand.find(bare(tower_source(*t.sees, "mobilenet_v5_300m"))), std::string::npos);
+}
+
+/// model_args with blocks of two sizes of planes: the first of each, and what follows it in the second.
+std::string blocks(const std::string& rest, const std::string& first = "") {
+  return mobile(R"("model_args": {"stem_size": 16, "msfa_output_resolution": 3, "block_args": [
+      [{"block_type": "er", "out_chs": 16, "stride": 2, "exp_kernel_size": 5, "exp_ratio": 3.0)" + first + R"(}],
+      [{"block_type": "uir", "out_chs": 24, "stride": 2, "dw_kernel_size_start": 3, "dw_kernel_size_mid": 0, "exp_ratio": 2})" +
+                    rest + "]]}", "9");
+}
+
+TEST(towers, of_a_small_gemma3n) {
+  const std::string pair =
+      R"(, {"block_type": "mqa", "out_chs": 24, "num_heads": 4, "key_dim": 8, "value_dim": 8, "kv_stride": 2, "se_ratio": 0.0},
+           {"block_type": "uir", "out_chs": 24, "dw_kernel_size_mid": 0, "exp_ratio": 1.5, "noskip": false, "act_layer": null})";
+  const tower_specs t = towers_of(blocks(pair + pair));
+  ASSERT_TRUE(t.sees);
+  EXPECT_EQ(bare(stage_text(*t.sees->find<stage::mobilenet>())),
+            bare("mobilenet<conv_stem{.channels = 16},"
+                 "blocks<edge_residual{.channels = 16, .side = 5, .stride = 2, .wider = 3}>,"
+                 "blocks<bottleneck{.channels = 24, .start = 3, .stride = 2, .wider = 2},"
+                 "in_turn<2, multi_query{.channels = 24, .heads = 4, .size = 8, .key_stride = 2},"
+                 "bottleneck{.channels = 24, .wider = 1.5f}>>,"
+                 "fused{.channels = 2048, .side = 3}>"));
+}
+
+TEST(towers, of_gemma3n_refused_where_blocks_are_none_that_g4_has) {
+  const std::string args = "config.json: vision_config.model_args.block_args.";
+  EXPECT_EQ(refusal_of(blocks(R"(, {"block_type": "ir", "out_chs": 24})")),
+            args + R"(1.1.block_type is "ir"; expected "er", "uir" or "mqa")");
+  EXPECT_EQ(refusal_of(blocks(R"(, {"block_type": "uir", "out_chs": 24, "dw_kernel_size_end": 3})")),
+            args + "1.1.dw_kernel_size_end is 3; expected 0");
+  EXPECT_EQ(refusal_of(blocks(R"(, {"block_type": "mqa", "out_chs": 32})")),
+            args + "1.1.out_chs is another than the block is given, 24");
+  EXPECT_EQ(refusal_of(blocks("", R"(, "group_size": 2)")),
+            args + "0.0.group_size is a key that g4 does not know; it may change the arithmetic, so the model is refused");
+  EXPECT_EQ(refusal_of(mobile(R"("model_args": {"block_args": 3})")),
+            "config.json: vision_config.model_args.block_args is 3; expected two to four lists of blocks, one for each size "
+            "of planes");
+  EXPECT_EQ(refusal_of(mobile("", "100")),
+            "config.json: vision_config.model_args has planes of 16 x 16 fused, which are not vision_soft_tokens_per_image, "
+            "100");
+  EXPECT_EQ(refusal_of(mobile(R"("architecture": "resnet50")")),
+            "config.json: vision_config.architecture is \"resnet50\"; expected \"mobilenetv5_300m_enc\"");
 }
 
 TEST(towers, of_gemma3_refused_where_the_sizes_do_not_fit) {
