@@ -342,7 +342,8 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
       const std::vector<std::uint8_t> rgb(numbers.begin(), numbers.end());
       const media::pixels fitting = media::resized({rgb, sides[0], sides[1]}, side, side, media::joined_by::triangle);
       std::vector<double> found(size);
-      for (std::size_t p = 0; p < size; ++p) found[p % 3 * side * side + p / 3] = least + fitting.rgb[p] / 255.0 * (1 - least);
+      for (std::size_t p = 0; p < size; ++p)
+        found[p % 3 * side * side + p / 3] = least + fitting.rgb[p] / 255.0 * (1 - least);
       out.compared(name + " resized", largest_error(found, part<double>(pixels, i * size, size)), pixel_steps);
     }
   }

@@ -39,9 +39,8 @@ class model_check {
     if (on_.spec.sees == visibility::everything) return {};  // an encoder has this one pass
     if (auto done = in_chunks(); !done) return done;
     const std::vector<std::int32_t> ids = folder_.integers("greedy_ids");
-    if (std::any_of(ids.begin(), ids.end(), [this](std::int32_t id) {
-          return id >= prompt_.first_tower_id && !on_.how.embeds(id);
-        })) {
+    if (std::any_of(ids.begin(), ids.end(),
+                    [this](std::int32_t id) { return id >= prompt_.first_tower_id && !on_.how.embeds(id); })) {
       out_.skipped("greedy_logits", "the continuation holds ids of the image and sound embedders: not in this build");
       return {};
     }

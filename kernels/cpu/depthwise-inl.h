@@ -17,8 +17,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // `Vectors` vectors of channels of one place: their sums stay in registers while the square's places are added.
 template <size_t Vectors, class D>
-HWY_INLINE void channels_of_place(D df, const float* x, const float* w, const ops::plane& p, size_t rows, size_t columns,
-                                  float* y) {
+HWY_INLINE void channels_of_place(D df, const float* x, const float* w, const ops::plane& p, size_t rows,
+                                  size_t columns, float* y) {
   static_assert(Vectors == 1 || Vectors == 4);
   const size_t step = hn::Lanes(df);
   auto s0 = hn::Zero(df), s1 = s0, s2 = s0, s3 = s0;
@@ -44,8 +44,8 @@ HWY_INLINE void channels_of_place(D df, const float* x, const float* w, const op
 
 // The last channels, fewer than a vector.
 template <class D>
-HWY_INLINE void last_channels_of_place(D df, const float* x, const float* w, const ops::plane& p,
-                                       size_t rows, size_t columns, size_t n, float* y) {
+HWY_INLINE void last_channels_of_place(D df, const float* x, const float* w, const ops::plane& p, size_t rows,
+                                       size_t columns, size_t n, float* y) {
   auto sum = hn::Zero(df);
   for (size_t a = 0; a < rows; ++a) {
     for (size_t b = 0; b < columns; ++b) {

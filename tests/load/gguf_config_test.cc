@@ -335,7 +335,8 @@ TEST(gguf_config_refusals, with_their_sentences) {
        "the key gemma3.attention.layer_norm_rms_epsilon is missing"},
       {"too many experts chosen", changed(gemma4_26b_a4b::text::spec, "expert_used_count", 129),
        "a router chooses at least one expert and at most all of them; it chooses 129 of 128"},
-      {"another active stream", changed(gemma3n_e2b::text::spec, "altup.active_idx", 1), "gemma3n.altup.active_idx is not 0"},
+      {"another active stream", changed(gemma3n_e2b::text::spec, "altup.active_idx", 1),
+       "gemma3n.altup.active_idx is not 0"},
       {"divisors that are no switch",
        [] {
          header h = header_of(gemma4_31b::text::spec);

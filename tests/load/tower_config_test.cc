@@ -157,9 +157,11 @@ TEST(towers, of_the_released_gemma3n) {
 /// model_args with blocks of two sizes of planes: the first of each, and what follows it in the second.
 std::string blocks(const std::string& rest, const std::string& first = "") {
   return mobile(R"("model_args": {"stem_size": 16, "msfa_output_resolution": 3, "block_args": [
-      [{"block_type": "er", "out_chs": 16, "stride": 2, "exp_kernel_size": 5, "exp_ratio": 3.0)" + first + R"(}],
+      [{"block_type": "er", "out_chs": 16, "stride": 2, "exp_kernel_size": 5, "exp_ratio": 3.0)" +
+                    first + R"(}],
       [{"block_type": "uir", "out_chs": 24, "stride": 2, "dw_kernel_size_start": 3, "dw_kernel_size_mid": 0, "exp_ratio": 2})" +
-                    rest + "]]}", "9");
+                    rest + "]]}",
+                "9");
 }
 
 TEST(towers, of_a_small_gemma3n) {
@@ -185,14 +187,17 @@ TEST(towers, of_gemma3n_refused_where_blocks_are_none_that_g4_has) {
             args + "1.1.dw_kernel_size_end is 3; expected 0");
   EXPECT_EQ(refusal_of(blocks(R"(, {"block_type": "mqa", "out_chs": 32})")),
             args + "1.1.out_chs is another than the block is given, 24");
-  EXPECT_EQ(refusal_of(blocks("", R"(, "group_size": 2)")),
-            args + "0.0.group_size is a key that g4 does not know; it may change the arithmetic, so the model is refused");
-  EXPECT_EQ(refusal_of(mobile(R"("model_args": {"block_args": 3})")),
-            "config.json: vision_config.model_args.block_args is 3; expected two to four lists of blocks, one for each size "
-            "of planes");
-  EXPECT_EQ(refusal_of(mobile("", "100")),
-            "config.json: vision_config.model_args has planes of 16 x 16 fused, which are not vision_soft_tokens_per_image, "
-            "100");
+  EXPECT_EQ(
+      refusal_of(blocks("", R"(, "group_size": 2)")),
+      args + "0.0.group_size is a key that g4 does not know; it may change the arithmetic, so the model is refused");
+  EXPECT_EQ(
+      refusal_of(mobile(R"("model_args": {"block_args": 3})")),
+      "config.json: vision_config.model_args.block_args is 3; expected two to four lists of blocks, one for each size "
+      "of planes");
+  EXPECT_EQ(
+      refusal_of(mobile("", "100")),
+      "config.json: vision_config.model_args has planes of 16 x 16 fused, which are not vision_soft_tokens_per_image, "
+      "100");
   EXPECT_EQ(refusal_of(mobile(R"("architecture": "resnet50")")),
             "config.json: vision_config.architecture is \"resnet50\"; expected \"mobilenetv5_300m_enc\"");
 }

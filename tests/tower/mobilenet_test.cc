@@ -24,8 +24,7 @@ namespace {
 
 constexpr int text_width = 6;
 struct eyes : tower<picture::square{.side = 16}, patches{.side = 1},
-                    mobilenet<conv_stem{.channels = 8},
-                              blocks<edge_residual{.channels = 8, .stride = 2, .wider = 2}>,
+                    mobilenet<conv_stem{.channels = 8}, blocks<edge_residual{.channels = 8, .stride = 2, .wider = 2}>,
                               blocks<bottleneck{.channels = 8, .start = 3, .middle = 5, .stride = 2, .wider = 2},
                                      in_turn<2, multi_query{.channels = 8, .heads = 2, .size = 4, .key_stride = 2},
                                              bottleneck{.channels = 8, .wider = 1}>>,
@@ -68,9 +67,12 @@ TEST(plane, is_covered_as_padding_same_covers_it) {
             for (std::size_t b = 0; b < p.side; ++b) {
               const long row = static_cast<long>(i * p.stride + a) - before(p.height);
               const long column = static_cast<long>(j * p.stride + b) - before(p.width);
-              const bool inside = row >= 0 && column >= 0 && row < static_cast<long>(p.height) && column < static_cast<long>(p.width);
+              const bool inside =
+                  row >= 0 && column >= 0 && row < static_cast<long>(p.height) && column < static_cast<long>(p.width);
               const double here =
-                  inside ? x[(static_cast<std::size_t>(row) * p.width + static_cast<std::size_t>(column)) * p.channels + c] : 0;
+                  inside
+                      ? x[(static_cast<std::size_t>(row) * p.width + static_cast<std::size_t>(column)) * p.channels + c]
+                      : 0;
               EXPECT_EQ(square[(a * p.side + b) * p.channels + c], here);
               sum += kernel[(a * p.side + b) * p.channels + c] * here;
             }
@@ -108,7 +110,8 @@ TEST(mobilenet, of_an_mmproj_file_the_same_as_of_safetensors) {
   ASSERT_EQ(t.tensors.at("vision_tower.timm_model.blocks.1.3.layer_scale.gamma").gguf, "v.blk.1.3.layer_scale.gamma");
   ASSERT_EQ(t.tensors.at("embed_vision.embedding_projection.weight").gguf, "mm.input_projection.weight");
   for (auto& [name, tensor] : t.tensors) {  // such files have planes where there are rows, and matrices for products
-    if (name.ends_with("layer_scale.gamma") || name.ends_with("conv.bias")) tensor.turned_dims = {1, tensor.dims[0], 1, 1};
+    if (name.ends_with("layer_scale.gamma") || name.ends_with("conv.bias"))
+      tensor.turned_dims = {1, tensor.dims[0], 1, 1};
     if (name.ends_with("pw_exp.conv.weight")) tensor.turned_dims = {tensor.dims[0], tensor.dims[1]};
   }
   backend::reference<double> on;
@@ -129,8 +132,9 @@ TEST(mobilenet, touches_no_number_itself) {
   ASSERT_TRUE(w && v);
   std::vector<std::string> seen;
   const tap<float> see{&seen, [](void* self, const tapped<float>& what) {
-                         static_cast<std::vector<std::string>*>(self)->push_back(
-                             std::string(what.name) + " " + std::to_string(what.layer) + " " + std::to_string(what.rows));
+                         static_cast<std::vector<std::string>*>(self)->push_back(std::string(what.name) + " " +
+                                                                                 std::to_string(what.layer) + " " +
+                                                                                 std::to_string(what.rows));
                        }};
   const auto here = seen_by(near, *w, 16, see);
   const auto there = seen_by(far, *v, 16);
@@ -193,8 +197,11 @@ TEST(mobilenet, refuses_pixels_that_are_no_picture_for_it) {
   };
   EXPECT_EQ(why(15, 15), "it runs");  // 8, 4, and 2 places on a side
   EXPECT_EQ(why(4, 5), "tower: 20 pixels are no square picture");
-  EXPECT_EQ(why(2, 8), "tower: pixel 4 of a square picture of 4 is at column 4 and row 0; pixels are given in the order of reading");
-  EXPECT_EQ(why(12, 12), "tower: a picture of 12 x 12 pixels leaves 3 x 3 places to be fused, which are no 2 x 2 squares");
+  EXPECT_EQ(
+      why(2, 8),
+      "tower: pixel 4 of a square picture of 4 is at column 4 and row 0; pixels are given in the order of reading");
+  EXPECT_EQ(why(12, 12),
+            "tower: a picture of 12 x 12 pixels leaves 3 x 3 places to be fused, which are no 2 x 2 squares");
 }
 
 TEST(load_mobilenet, says_what_is_wrong_with_a_file) {
@@ -208,8 +215,11 @@ TEST(load_mobilenet, says_what_is_wrong_with_a_file) {
   const std::string tower = "vision_tower.timm_model.";
   EXPECT_EQ(why_not([&](auto& t) { t.erase(tower + "blocks.0.0.conv_exp.weight"); }),
             "random tower: the tensor model." + tower + "blocks.0.0.conv_exp.weight [16, 8, 3, 3] is missing");
-  EXPECT_EQ(why_not([&](auto& t) { t[tower + "blocks.1.2.pw_exp.conv.weight"].dims = {4, 16, 1, 1}; }),
-            "random tower: model." + tower + "blocks.1.2.pw_exp.conv.weight is [4, 16, 1, 1]; the tower needs [8, 8, 1, 1]");
+  EXPECT_EQ(
+      why_not([&](auto& t) {
+        t[tower + "blocks.1.2.pw_exp.conv.weight"].dims = {4, 16, 1, 1};
+      }),
+      "random tower: model." + tower + "blocks.1.2.pw_exp.conv.weight is [4, 16, 1, 1]; the tower needs [8, 8, 1, 1]");
   EXPECT_EQ(why_not([&](auto& t) { t[tower + "blocks.2.0.norm.weight"] = t[tower + "msfa.norm.weight"]; }),
             "random tower: the tensor model." + tower + "blocks.2.0.norm.weight [16] is no part of this tower");
 }

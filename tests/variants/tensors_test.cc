@@ -151,7 +151,8 @@ shapes expected_eyes() {
   w.each([&](const stage_names& names, auto& stage) {
     stage.each([&](const stage_tensor& t, auto&) {
       std::string sizes;
-      for (int i = 0; i < t.rank; ++i) sizes += (i > 0 ? "x" : "") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
+      for (int i = 0; i < t.rank; ++i)
+        sizes += (i > 0 ? "x" : "") + std::to_string(t.extents[static_cast<std::size_t>(i)]);
       out[std::string(names.safetensors) + t.safetensors] = sizes;
     });
   });

@@ -109,8 +109,8 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
 /// What only towers use.
 template <class B>
 concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
-                          float eps, const token_id* of, const weight_view plain, const ops::squares& plane, const ops::plane& whole,
-                          const ops::near_attention<typename B::scalar>& queries) {
+                          float eps, const token_id* of, const weight_view plain, const ops::squares& plane,
+                          const ops::plane& whole, const ops::near_attention<typename B::scalar>& queries) {
   /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x, and a null bias adds nothing.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
   on.centre(y, n);                                             // y = 2·(y − ½)

@@ -204,8 +204,9 @@ class multimodal_model {
         static const auto apart = [](const mark& m) { return "\n\n" + std::string(m.view()) + "\n\n"; };
         static const std::string image = apart(marks_or_none<typename M::seeing>().each);
         static const std::string audio = apart(marks_or_none<typename M::hearing>().each);
-        return text::gemma3_prompt(messages, {.image_mark = M::can_see ? std::string_view(image) : std::string_view(),
-                                              .audio_mark = M::can_hear ? std::string_view(audio) : std::string_view()});
+        return text::gemma3_prompt(messages,
+                                   {.image_mark = M::can_see ? std::string_view(image) : std::string_view(),
+                                    .audio_mark = M::can_hear ? std::string_view(audio) : std::string_view()});
       } else if constexpr (std::is_same_v<typename M::conversing, turns::gemma3>) {
         // A picture stands between empty lines; its mark is replaced by its rows below.
         static const std::string mark = "\n\n" + std::string(M::seeing::marks.each.view()) + "\n\n";

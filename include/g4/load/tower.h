@@ -142,7 +142,8 @@ class tower_filler {
   }
 
   /// [out, in, places] as [out, places, in].
-  [[nodiscard]] static std::vector<float> place_by_place(std::span<const float> numbers, std::size_t out, std::size_t in) {
+  [[nodiscard]] static std::vector<float> place_by_place(std::span<const float> numbers, std::size_t out,
+                                                         std::size_t in) {
     const std::size_t places = numbers.size() / out / in;
     std::vector<float> turned(numbers.size());
     for (std::size_t o = 0; o < out; ++o) {

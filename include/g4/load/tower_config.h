@@ -384,7 +384,8 @@ inline void add_blocks(const std::vector<mobile_block>& blocks, stage::mobilenet
     b.middle = keys.whole("dw_kernel_size_mid", 3, 0, most_side);
     b.wider = wider();
     nothing("dw_kernel_size_end");
-    if (b.stride == 2 && b.start == 0 && b.middle == 0) keys.refuse("stride", " is 2, and there is no convolution to have it");
+    if (b.stride == 2 && b.start == 0 && b.middle == 0)
+      keys.refuse("stride", " is 2, and there is no convolution to have it");
   } else if (type == "mqa") {
     b.kind = mobile::attention;
     b.heads = keys.whole("num_heads", 8, 1, most_channels);
@@ -438,8 +439,8 @@ inline void read_mobile_blocks(config_object& keys, std::string& problem, stage:
     add_blocks(blocks, net);
   }
   if (net.entries > static_cast<int>(stage::mobilenet::most_entries)) {
-    keys.refuse("block_args", " has more different blocks in a row than g4 reads, " +
-                                  std::to_string(stage::mobilenet::most_entries));
+    keys.refuse("block_args",
+                " has more different blocks in a row than g4 reads, " + std::to_string(stage::mobilenet::most_entries));
   }
 }
 

@@ -53,8 +53,9 @@ template <class Stage>
 }
 
 [[nodiscard]] inline std::string stage_text(const stage::into_text_with_ids& stage) {
-  return "into_text<" + (stage.eps == 1e-6f ? std::string("norm::soft_and_hard")
-                                            : "norm::soft_and_hard_t{" + literal(stage.eps) + "}") +
+  return "into_text<" +
+         (stage.eps == 1e-6f ? std::string("norm::soft_and_hard")
+                             : "norm::soft_and_hard_t{" + literal(stage.eps) + "}") +
          ", own_ids{.first = " + count_text(stage.first) + ", .count = " + count_text(stage.count) + "}>";
 }
 

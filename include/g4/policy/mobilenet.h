@@ -38,7 +38,12 @@ struct bottleneck {
   int stride = 1;
   float wider = 4;
   [[nodiscard]] constexpr mobile_block block() const {
-    return {.kind = mobile::bottleneck, .channels = channels, .stride = stride, .start = start, .middle = middle, .wider = wider};
+    return {.kind = mobile::bottleneck,
+            .channels = channels,
+            .stride = stride,
+            .start = start,
+            .middle = middle,
+            .wider = wider};
   }
 };
 
@@ -51,8 +56,13 @@ struct multi_query {
   int key_stride = 1;
   int side = 3;  ///< of the convolution that thins out
   [[nodiscard]] constexpr mobile_block block() const {
-    return {.kind = mobile::attention, .channels = channels, .stride = 1, .side = key_stride > 1 ? side : 0, .heads = heads,
-            .head_size = size, .key_stride = key_stride};
+    return {.kind = mobile::attention,
+            .channels = channels,
+            .stride = 1,
+            .side = key_stride > 1 ? side : 0,
+            .heads = heads,
+            .head_size = size,
+            .key_stride = key_stride};
   }
 };
 
@@ -148,7 +158,8 @@ struct mobilenet_t {
     const bool known[] = {(is_end<decltype(Parts)> || is_blocks<decltype(Parts)>)..., true};
     const bool ends[] = {is_end<decltype(Parts)>..., false};
     bool right = sizeof...(Parts) > 1 && ends[sizeof...(Parts) - (sizeof...(Parts) > 0 ? 1 : 0)];
-    for (std::size_t i = 0; i < sizeof...(Parts); ++i) right = right && known[i] && (i + 1 == sizeof...(Parts)) == ends[i];
+    for (std::size_t i = 0; i < sizeof...(Parts); ++i)
+      right = right && known[i] && (i + 1 == sizeof...(Parts)) == ends[i];
     return right;
   }();
   static constexpr stage::mobilenet spec = [] {

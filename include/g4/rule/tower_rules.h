@@ -154,9 +154,10 @@ struct pixels_are_rows {
 
 template <bool First>
 struct first_block_halves {
-  static_assert(First,
-                "g4: the first block of blocks<...> has .stride = 2 and no other has: a new size of planes begins there. "
-                "See block_args in vision_config.model_args, or the table of the architecture.");
+  static_assert(
+      First,
+      "g4: the first block of blocks<...> has .stride = 2 and no other has: a new size of planes begins there. "
+      "See block_args in vision_config.model_args, or the table of the architecture.");
 };
 
 template <int Entries, int Most>

@@ -30,13 +30,13 @@ enum class mobile : std::uint8_t {
 /// A block, or several alike: numbers that its kind does not have are nought.
 struct mobile_block {
   mobile kind = mobile::none;
-  int channels = 0;      ///< that it makes
-  int stride = 0;        ///< 2 where it halves height and width
-  int side = 0;          ///< edge: of the convolution; attention: of what thins out keys
-  int start = 0;         ///< bottleneck: side of the convolution of channels in front; nought where there is none
-  int middle = 0;        ///< bottleneck: of the one in the middle, which has the stride
-  float wider = 0;       ///< inner channels, in channels that it is given
-  int heads = 0;         ///< attention: of queries; keys and values have one
+  int channels = 0;  ///< that it makes
+  int stride = 0;    ///< 2 where it halves height and width
+  int side = 0;      ///< edge: of the convolution; attention: of what thins out keys
+  int start = 0;     ///< bottleneck: side of the convolution of channels in front; nought where there is none
+  int middle = 0;    ///< bottleneck: of the one in the middle, which has the stride
+  float wider = 0;   ///< inner channels, in channels that it is given
+  int heads = 0;     ///< attention: of queries; keys and values have one
   int head_size = 0;
   int key_stride = 0;    ///< attention: every so many-th place of each direction is a key
   int times = 0;         ///< such blocks in a row

@@ -161,7 +161,7 @@ struct depthwise_call {
   ops::plane of;
   std::size_t first = 0;
   std::size_t count = 0;
-  float* y = nullptr;             ///< [rows, columns, channels]
+  float* y = nullptr;  ///< [rows, columns, channels]
 };
 
 struct rope_call {

@@ -117,7 +117,8 @@ class simd : public memory_definitions,
     });
   }
   void add(const float* x, std::size_t n, float* y) {
-    each(n, 1, 64, [&](std::size_t first, std::size_t count) { row_definitions<float>::add(x + first, count, y + first); });
+    each(n, 1, 64,
+         [&](std::size_t first, std::size_t count) { row_definitions<float>::add(x + first, count, y + first); });
   }
   void scale_columns(const float* x, const float* scale, std::size_t rows, std::size_t width, float* y) {
     each(rows, width, 1, [&](std::size_t first, std::size_t count) {
@@ -195,16 +196,16 @@ class simd : public memory_definitions,
   }
   void unfold(const float* x, const ops::plane& p, std::size_t from, std::size_t rows, float* y) {
     const std::size_t row = p.columns() * p.numbers();
-    each(rows, row, 1, [&](std::size_t first, std::size_t count) {
-      ops::unfold(x, p, from + first, count, y + first * row);
-    });
+    each(rows, row, 1,
+         [&](std::size_t first, std::size_t count) { ops::unfold(x, p, from + first, count, y + first * row); });
   }
   void depthwise(const float* x, const float* kernel, const ops::plane& p, float* y) {
     each(p.rows(), p.columns() * p.numbers(), 1, [&](std::size_t first, std::size_t count) {
       Kernels::depthwise({x, kernel, p, first, count, y});
     });
   }
-  void lay_beside(const float* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride, float* y) {
+  void lay_beside(const float* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride,
+                  float* y) {
     each(rows, width, 1, [&](std::size_t first, std::size_t count) {
       ops::lay_beside(x, of + first, count, width, stride, y + first * stride);
     });

@@ -84,7 +84,8 @@ struct tower_definitions {
     ops::depthwise(x, kernel, p, 0, p.rows(), y);
   }
   /// y[t, 0 … width) = x[of[t]], in rows of `stride` numbers.
-  void lay_beside(const Scalar* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride, Scalar* y) {
+  void lay_beside(const Scalar* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride,
+                  Scalar* y) {
     ops::lay_beside(x, of, rows, width, stride, y);
   }
   /// Every channel with its own kernel [width, side], looking back: `ops/convolve.h`.

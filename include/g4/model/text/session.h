@@ -222,7 +222,8 @@ class session {
     stage_rows<V>(prompt, first, size_, staged);
     std::size_t laid = 0;
     for (inlay<scalar> one : prompt.inlays) {
-      if (one.rows == nullptr || one.count == 0 || one.first + one.count <= first || one.first >= first + count) continue;
+      if (one.rows == nullptr || one.count == 0 || one.first + one.count <= first || one.first >= first + count)
+        continue;
       const std::size_t cut = first > one.first ? first - one.first : 0;
       one.first = one.first + cut - first;
       one.count = std::min(one.count - cut, count - one.first);

@@ -32,11 +32,11 @@ inline constexpr float mobile_eps = 1e-6f;  ///< of every norm
 template <class Scalar>
 struct mobile_planes {
   std::size_t side = 0;
-  Scalar *x, *y;                    ///< what a block is given, and what it makes of it
-  Scalar *inner, *wide, *squares;   ///< between the halves of a block
-  Scalar *thin, *key, *value;       ///< attention
-  Scalar* kept;                     ///< the plane of the size before the last
-  cache_view cache;                 ///< attention; its sizes are those of the block
+  Scalar *x, *y;                   ///< what a block is given, and what it makes of it
+  Scalar *inner, *wide, *squares;  ///< between the halves of a block
+  Scalar *thin, *key, *value;      ///< attention
+  Scalar* kept;                    ///< the plane of the size before the last
+  cache_view cache;                ///< attention; its sizes are those of the block
   key_range* ranges;
   pass_row* rows;
 
@@ -409,7 +409,8 @@ struct stage_weights<S, In, Text> {
     const std::size_t side = side_of(pixels.size());
     if (side * side != pixels.size()) return fail("tower: ", pixels.size(), " pixels are no square picture");
     for (std::size_t i = 0; i < pixels.size(); ++i) {
-      if (static_cast<std::size_t>(pixels[i].column) == i % side && static_cast<std::size_t>(pixels[i].row) == i / side) {
+      if (static_cast<std::size_t>(pixels[i].column) == i % side &&
+          static_cast<std::size_t>(pixels[i].row) == i / side) {
         continue;
       }
       return fail("tower: pixel ", i, " of a square picture of ", side, " is at column ", pixels[i].column, " and row ",
@@ -471,7 +472,8 @@ struct stage_weights<S, In, Text> {
   }
 
   template <class B>
-  [[nodiscard]] static detail::mobile_planes<typename B::scalar> planes(B& on, const stage_pass<typename B::scalar>& p) {
+  [[nodiscard]] static detail::mobile_planes<typename B::scalar> planes(B& on,
+                                                                        const stage_pass<typename B::scalar>& p) {
     using scalar = typename B::scalar;
     arena a;
     const storage keys_as = on.cache_storage();

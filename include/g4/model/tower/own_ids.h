@@ -44,8 +44,8 @@ template <Tower T, int Text, TowerBackend B>
     std::iota(numbers.begin(), numbers.end(), 0);
     auto* const numbered = reinterpret_cast<token_id*>(scratch->data() + ids);
     on.put(numbers.data(), count, numbered);
-    std::get<std::tuple_size_v<typename tower_weights<T, Text>::list> - 1>(w.stages)
-        .embed(on, numbered, reinterpret_cast<scalar*>(scratch->data() + x), reinterpret_cast<scalar*>(out->data()));
+    std::get<std::tuple_size_v<typename tower_weights<T, Text>::list> - 1>(w.stages).embed(
+        on, numbered, reinterpret_cast<scalar*>(scratch->data() + x), reinterpret_cast<scalar*>(out->data()));
     return embedded_ids<B, Text>{end->first, soft_rows<B, Text>(std::move(*out), count)};
   } else {
     return embedded_ids<B, Text>{};

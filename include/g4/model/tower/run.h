@@ -119,7 +119,8 @@ template <Tower T, int Text, TowerBackend B>
       }
     }
     if constexpr (constexpr auto net = T::spec.template find<stage::mobilenet>(); net.has_value()) {
-      if (auto fits = stage_weights<*net, T::input_width, Text>::fits(in.places); !fits) return unexpected(fits.error());
+      if (auto fits = stage_weights<*net, T::input_width, Text>::fits(in.places); !fits)
+        return unexpected(fits.error());
     }
     if constexpr (T::spec.template find<stage::mean_pooled>().has_value()) {
       if (auto whole = detail::check_squares<T::spec.template find<stage::mean_pooled>()->side>(in.places); !whole) {
