@@ -80,6 +80,7 @@ struct text_vector {
 struct medium {
   std::vector<float> rows;           ///< [n, input width]
   std::vector<std::int32_t> places;  ///< [n, 2] column and row; of pictures
+  std::size_t padding = 0;           ///< of the rows; of sounds
 };
 
 class loaded_model {

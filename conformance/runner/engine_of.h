@@ -189,7 +189,7 @@ class case_tower {
     std::vector<place> places;
     for (std::size_t i = 0; i + 1 < what.places.size(); i += 2) places.push_back({what.places[i], what.places[i + 1]});
     shown_as_doubles<scalar> shown(0);
-    const auto made = run_tower(on, *weights_, {what.rows, places}, shown.to(who));
+    const auto made = run_tower(on, *weights_, {what.rows, places, what.padding}, shown.to(who));
     if (!made) return unexpected(made.error());
     const auto rows = made->view();
     std::vector<scalar> room(rows.count * Width);

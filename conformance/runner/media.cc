@@ -17,6 +17,9 @@ namespace g4::conformance {
 
 namespace {
 
+/// What `run_towers` notes beside the tensors.
+constexpr const char* rows_of_each_sound = "rows of each sound";
+
 /// Two ways of resizing a picture may differ by so much: ../goldens say why.
 constexpr double pixel_steps = 2.01 / 255;
 
@@ -137,45 +140,73 @@ json extractor_of(const case_folder& folder) {
   return json::object();
 }
 
-bool hears_log_mel(const case_folder& folder) {
-  if (const json said = extractor_of(folder); !said.empty())
-    return said.value("feature_extractor_type", "") == "Gemma4AudioFeatureExtractor";
+/// Whose features a case has: a family's log-mel, or others.
+enum class front_end { other, gemma3n, gemma4 };
+front_end front_end_of(const case_folder& folder) {
+  if (const json said = extractor_of(folder); !said.empty()) {
+    const std::string type = said.value("feature_extractor_type", "");
+    return type == "Gemma4AudioFeatureExtractor"    ? front_end::gemma4
+           : type == "Gemma3nAudioFeatureExtractor" ? front_end::gemma3n
+                                                    : front_end::other;
+  }
   const auto audio = folder.config().find("audio_config");
-  return audio != folder.config().end() && audio->is_object() && audio->value("model_type", "") == "gemma4_audio";
+  if (audio == folder.config().end() || !audio->is_object()) return front_end::other;
+  const std::string type = audio->value("model_type", "");
+  return type == "gemma4_audio" ? front_end::gemma4 : type == "gemma3n_audio" ? front_end::gemma3n : front_end::other;
+}
+
+/// A family's settings, and what the case says of them.
+media::log_mel_settings settings_of(const case_folder& folder, std::size_t bins) {
+  const bool gemma3n = front_end_of(folder) == front_end::gemma3n;
+  const stage::log_mel usual{static_cast<int>(bins), gemma3n ? 512 : 320, 160, gemma3n};
+  media::log_mel_settings how = media::settings_of(usual, stage::waveform{16'000});
+  const json said = extractor_of(folder);
+  const auto take = [&](const char* key, auto& to) { to = said.value(key, to); };
+  take("frame_length", how.window);
+  take("hop_length", how.step);
+  take("fft_length", how.fft);
+  take("sampling_rate", how.rate);
+  take("min_frequency", how.least_hz);
+  take("max_frequency", how.most_hz);
+  take("mel_floor", gemma3n ? how.least : how.floor);
+  take("preemphasis", how.emphasis);
+  how.before = gemma3n ? 0 : how.window / 2;
+  return how;
 }
 
 /// The log-mel features of a case's waveforms: of all, padded together, or of one alone, `single.<i>.input_features`.
 result<void> check_log_mel(const case_folder& folder, const std::string& prefix, const std::string& tensor,
                            report& out) {
   const json said = extractor_of(folder);
-  const auto number = [&](const char* key, double usual) { return said.value(key, usual); };
   const auto shape = folder.shape(tensor);
-  media::log_mel_settings how;
-  how.bins = shape[2 - (shape.size() == 2 ? 1 : 0)];
-  how.window = static_cast<std::size_t>(number("frame_length", 320));
-  how.step = static_cast<std::size_t>(number("hop_length", 160));
-  how.fft = static_cast<std::size_t>(number("fft_length", 512));
-  how.rate = number("sampling_rate", 16'000);
-  how.least_hz = number("min_frequency", 0);
-  how.most_hz = number("max_frequency", 8'000);
-  how.floor = number("mel_floor", 0.001);
-  if (number("preemphasis", 0) != 0 || number("dither", 0) != 0 || number("input_scale_factor", 1) != 1 ||
-      how.fft < how.window || (how.fft & (how.fft - 1)) != 0 || how.window == 0 || how.step == 0) {
+  const bool gemma3n = front_end_of(folder) == front_end::gemma3n;
+  const media::log_mel_settings how = settings_of(folder, shape[2 - (shape.size() == 2 ? 1 : 0)]);
+  const auto is = [&](const char* key, const json& wanted) { return !said.contains(key) || said.at(key) == wanted; };
+  if (!is("dither", 0.0) || !is("input_scale_factor", 1.0) || !is("per_bin_mean", nullptr) || !is("per_bin_stddev", nullptr) ||
+      (gemma3n ? !is("preemphasis_htk_flavor", true) : how.emphasis != 0) || how.fft < how.window ||
+      (how.fft & (how.fft - 1)) != 0 || how.window == 0 || how.step == 0) {
     return fail(folder.name(), ": its feature extractor is set in a way that g4 does not have");
   }
   const media::log_mel features(how);
   const std::vector<double> all = folder.numbers(tensor), mask = folder.numbers(tensor + "_mask");
   const std::size_t frames = shape[shape.size() - 2];
   const bool alone = shape.size() == 2;
+  std::size_t longest = 0;
+  for (std::size_t i = 0; folder.has("waveform." + std::to_string(i)); ++i) {
+    longest = std::max(longest, folder.shape("waveform." + std::to_string(i))[0]);
+  }
   for (std::size_t i = 0; folder.has("waveform." + std::to_string(i)); ++i) {
     const std::string name = "waveform." + std::to_string(i);
     if (alone && tensor != "single." + std::to_string(i) + ".input_features") continue;
     const std::vector<double> numbers = folder.numbers(name);
-    const std::vector<float> samples(numbers.begin(), numbers.end());
+    std::vector<float> samples(numbers.begin(), numbers.end());
+    // Gemma 3n hears what a clip is padded with as well; a frame is valid that begins within the clip.
+    if (gemma3n && !alone) samples.resize(longest);
     const std::vector<float> rows = features.of(samples);
     const std::size_t first = alone ? 0 : i * frames;
     std::vector<double> found(rows.begin(), rows.end());
     std::vector<double> valid(rows.size() / how.bins, 1.0);
+    if (gemma3n) valid.resize(std::min(valid.size(), (numbers.size() + how.step - 1) / how.step));
     found.resize(frames * how.bins);  // padded with noughts, as the case is
     valid.resize(frames);
     out.compared(prefix + name + " as log-mel", largest_error(found, part<double>(all, first * how.bins, found.size())),
@@ -190,19 +221,14 @@ result<void> check_log_mel(const case_folder& folder, const std::string& prefix,
 }  // namespace
 
 result<void> check_sound(const case_folder& folder, report& out) {
-  if (!hears_log_mel(folder)) {
+  if (front_end_of(folder) == front_end::other) {
     out.skipped("(the case)", "another family's sound features: not in this build");
     return {};
   }
   if (folder.has("mel_filters") && folder.has("window")) {
-    const json said = extractor_of(folder);
-    media::log_mel_settings how;
-    how.bins = folder.shape("mel_filters")[1];
+    media::log_mel_settings how = settings_of(folder, folder.shape("mel_filters")[1]);
     how.window = folder.shape("window")[0];
     how.fft = 2 * (folder.shape("mel_filters")[0] - 1);
-    how.rate = said.value("sampling_rate", how.rate);
-    how.least_hz = said.value("min_frequency", how.least_hz);
-    how.most_hz = said.value("max_frequency", how.most_hz);
     const media::log_mel features(how);
     const std::vector<double> window(features.window().begin(), features.window().end());
     out.compared("window", largest_error(window, folder.numbers("window")), 1e-7);
@@ -268,10 +294,21 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
     for (std::size_t i = 0; i < shape[0]; ++i) {
       const std::size_t first = i * shape[1];
       const std::size_t n = valid_rows(shape[1], [&](std::size_t t) { return mask[first + t] != 0; });
+      // Gemma 3n looks into what a clip is padded with.
+      const std::size_t given = front_end_of(folder) == front_end::gemma3n ? shape[1] : n;
       recorder seen(wanted);
-      const auto rows = model.hear({part<float>(features, first * shape[2], n * shape[2]), {}}, &seen);
+      const auto rows = model.hear({part<float>(features, first * shape[2], given * shape[2]), {}, given - n}, &seen);
       if (!rows) return unexpected(rows.error());
       add("audio.soft_tokens", *rows, seen);
+      // The reference convolves padding too; what it makes of that carries no meaning.
+      if (made.contains("audio.subsample") && given != n) {
+        const auto rows_of = folder.shape("audio.subsample");
+        const std::size_t from = (i * rows_of[1] + (n + 3) / 4) * rows_of[2], to = (i + 1) * rows_of[1] * rows_of[2];
+        const std::vector<double> expected = folder.numbers("audio.subsample");
+        auto& found = made["audio.subsample"];
+        for (std::size_t k = from; k < std::min(to, found.size()); ++k) found[k] = expected[k];
+      }
+      made[rows_of_each_sound].push_back(static_cast<double>(rows->size() / static_cast<std::size_t>(on.spec.width)));
       if (folder.has("audio.mask")) {
         const std::size_t made_rows = rows->size() / static_cast<std::size_t>(on.spec.width);
         auto& valid = made["audio.mask"];
@@ -302,6 +339,22 @@ result<void> lay_in(const case_folder& folder, const running_on& on, const tower
     }
     return {};
   };
+  // Of a sound that always takes as many places, those that are left are read as the vocabulary's last token.
+  if (const auto each = folder.config().find("audio_soft_tokens_per_image");
+      each != folder.config().end() && made.contains(rows_of_each_sound)) {
+    const auto places = each->get<std::size_t>();
+    const std::vector<double>& counts = made.at(rows_of_each_sound);
+    std::size_t place = 0;
+    for (std::size_t t = 0; t < prompt.what.ids.size(); ++t) {
+      if (prompt.types[t] != 3) continue;
+      const std::size_t sound = place / places, row = place % places;
+      ++place;
+      if (sound >= counts.size() || static_cast<double>(row) < counts[sound]) continue;
+      prompt.what.ids[t] = on.spec.vocab - 1;
+      prompt.what.soft[t] = 0;
+      prompt.types[t] = 0;
+    }
+  }
   if (auto done = lay("vision.soft_tokens", [](std::int32_t type) { return type == 1 || type == 2; }); !done)
     return done;
   return lay("audio.soft_tokens", [](std::int32_t type) { return type == 3; });
@@ -350,7 +403,7 @@ result<void> check_media(const case_folder& folder, const running_on& on, report
   if (has_sounds(folder, on) && folder.has("waveform.0")) {
     const auto shape = folder.shape("input_features");
     const std::vector<double> features = folder.numbers("input_features");
-    if (hears_log_mel(folder)) return check_log_mel(folder, "", "input_features", out);
+    if (front_end_of(folder) != front_end::other) return check_log_mel(folder, "", "input_features", out);
     for (std::size_t i = 0; i < shape[0]; ++i) {
       const std::string name = "waveform." + std::to_string(i);
       const std::vector<double> numbers = folder.numbers(name);

@@ -278,7 +278,7 @@ TEST(towers, of_a_small_conformer) {
   EXPECT_EQ(t.hears->find<stage::log_mel>()->bins, 64);
   EXPECT_TRUE(*t.hears->find<stage::subsample>() == (stage::subsample{64, 8, 1e-5f}));
   EXPECT_TRUE(*t.hears->find<stage::conformer>() ==
-              (stage::conformer{2, 4, 4, 3, 8, 20.0f, 7, 4, 0.25f, 100.0f, 1e-5f, false}));
+              (stage::conformer{2, 4, 4, 3, 8, true, 20.0f, 7, 4, 0.25f, 100.0f, 1e-5f, false}));
   EXPECT_EQ(stage_text(*t.hears->find<stage::conformer>()),
             "conformer<layers{2}, relative_attention{.heads = 4, .past = 4, .ahead = 3, .chunk = 8, .cap = 20}, "
             "light_conv{.side = 7, .eps = 1e-5f}, half_feed{.residual = 0.25f}, limited{.limit = 100}>");

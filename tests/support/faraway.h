@@ -173,6 +173,7 @@ class faraway {
   G4_FAR_OPERATION(unfold)
   G4_FAR_OPERATION(depthwise)
   G4_FAR_OPERATION(lay_beside)
+  G4_FAR_OPERATION(cumulative_norm)
   G4_FAR_OPERATION(convolve_back)
   G4_FAR_OPERATION(attend_near)
   G4_FAR_OPERATION(add_norm)

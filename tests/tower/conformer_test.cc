@@ -179,7 +179,7 @@ TEST(attend_near, is_what_its_equations_say) {
   const auto q = numbers(T * H * d, 1), k = numbers(T * H * d, 5), v = numbers(T * H * d, 9), r = numbers(P * H * d, 3);
   const std::vector<float> per{0.5f, -1.0f, 2.0f};
   std::vector<double> out(T * H * d);
-  ops::near_attention<double> a{T, H, d, past, ahead, P, 0.7f, 1.5f, 2.0f, q.data(), k.data(), v.data(), r.data(),
+  ops::near_attention<double> a{T, H, d, past, ahead, P, past, 0.7f, 1.5f, 2.0f, q.data(), k.data(), v.data(), r.data(),
                                 per.data(), false, out.data()};
   ops::attend_near(a, 0, T);
   for (std::size_t t = 0; t < T; ++t) {

@@ -22,6 +22,7 @@
 #include "g4/ops/attend_near.h"
 #include "g4/ops/begin.h"
 #include "g4/ops/convolve.h"
+#include "g4/ops/cumulative_norm.h"
 #include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
@@ -110,7 +111,8 @@ concept Streams = requires(B& on, typename B::scalar* y, const typename B::scala
 template <class B>
 concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const float* w, std::size_t n,
                           float eps, const token_id* of, const weight_view plain, const ops::squares& plane,
-                          const ops::plane& whole, const ops::near_attention<typename B::scalar>& queries) {
+                          const ops::plane& whole, const ops::cumulative_norm& norm,
+                          const ops::near_attention<typename B::scalar>& queries) {
   /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x, and a null bias adds nothing.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
   on.centre(y, n);                                             // y = 2·(y − ½)
@@ -130,6 +132,7 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
   on.unfold(x, whole, n /*first*/, n /*rows*/, y);
   on.depthwise(x, w /*kernel*/, whole, y);
   on.lay_beside(x, of, n /*T*/, n /*width*/, n /*stride*/, y);
+  on.cumulative_norm(x, norm, n /*T*/, y);
   on.convolve_back(x, w /*kernel*/, n /*T*/, n /*width*/, n /*side*/, y);
   on.attend_near(queries);
 };

@@ -6,6 +6,7 @@
 ///     g4::generate(*session, model->tokenizer(), *prompt, …);
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -170,7 +171,14 @@ class multimodal_model {
       const media::log_mel features(media::settings_of(*mel, *tower::spec.template find<stage::waveform>()));
       const std::vector<float> rows = features.of(sound.samples);
       if (rows.empty()) return fail("sound: ", sound.samples.size(), " samples are too few to hear anything in");
-      return through<tower>(*hears_, {rows}, false);
+      auto heard = through<tower>(*hears_, {rows}, false);
+      if constexpr (M::hearing::budget.filled_up) {
+        if (!heard) return heard;
+        auto all = filled_up(*on_, heard->rows, M::hearing::budget.most, (*apart_)[1].view());
+        if (!all) return unexpected(std::move(all.error()));
+        heard->rows = std::move(*all);
+      }
+      return heard;
     } else {
       constexpr auto length = static_cast<std::size_t>(tower::spec.template find<stage::frames>()->samples);
       return through<tower>(*hears_, {media::framed(sound, length)}, false);
@@ -222,14 +230,18 @@ class multimodal_model {
   }
 
  private:
-  /// Samples for which a prompt has places: a row is a frame of them, or four steps where a tower quarters rows.
+  /// Samples for which a prompt has places: a row is a frame of them, or four steps where a tower quarters rows, and as
+  /// many times more as it leaves out; and no more than thirty seconds, which is all that the reference hears.
   [[nodiscard]] static constexpr std::size_t samples_heard() {
     constexpr tower_spec t = M::hearing::tower::spec;
     constexpr auto mel = t.template find<stage::log_mel>();
     constexpr auto frames = t.template find<stage::frames>();
+    constexpr auto every = t.template find<stage::every>();
     constexpr int quartered = t.template find<stage::subsample>().has_value() ? 4 : 1;
-    return static_cast<std::size_t>(M::hearing::budget.most) *
-           static_cast<std::size_t>(mel.has_value() ? quartered * mel->step : frames->samples);
+    constexpr int kept = every.has_value() ? every->of : 1;
+    constexpr std::size_t most = static_cast<std::size_t>(M::hearing::budget.most) *
+                                 static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
+    return std::min<std::size_t>(most, 30 * static_cast<std::size_t>(t.template find<stage::waveform>()->rate));
   }
 
   /// A picture in a size that the tower takes.

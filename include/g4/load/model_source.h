@@ -1,6 +1,7 @@
 /// What a model is, with all it sees and hears → the C++ header of its type, as a person would have written it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,20 +27,25 @@ namespace g4::load {
   }
   std::string rest;
   std::string senses;
-  const bool gemma3 = towers.sees && towers.sees->find<stage::square>().has_value();
-  const bool gemma3n = towers.sees && towers.sees->find<stage::mobilenet>().has_value();
-  const auto add = [&](const tower_spec& t, const std::string& tower, const char* sense, int most, const char* medium) {
-    const std::string word(medium);
-    const std::string marks = gemma3 ? R"("<start_of_image>", "<image_soft_token>", "<end_of_image>")"
-                                     : "\"<|" + word + ">\", \"<|" + word + "|>\", \"<" + word + "|>\"";
-    rest += "\n" + tower_source(t, tower);
-    senses += std::string(",\n    ") + sense + "<" + tower + ", soft_tokens{.most = " + std::to_string(most) +
-              "}, marked{" + marks + "}>";
+  const auto has_ids = [](const std::optional<tower_spec>& t) {
+    return t.has_value() && t->find<stage::into_text_with_ids>().has_value();
   };
-  if (towers.sees) add(*towers.sees, model + "_patches", "sees", towers.soft_tokens, "image");
+  const bool gemma3n = has_ids(towers.sees) || has_ids(towers.hears);
+  const bool gemma3 = gemma3n || (towers.sees && towers.sees->find<stage::square>().has_value());
+  const auto add = [&](const tower_spec& t, const std::string& tower, const char* sense, const std::string& most,
+                       const char* medium) {
+    const std::string word(medium);
+    const std::string marks =
+        gemma3 ? "\"<start_of_" + word + ">\", \"<" + word + "_soft_token>\", \"<end_of_" + word + ">\""
+               : "\"<|" + word + ">\", \"<|" + word + "|>\", \"<" + word + "|>\"";
+    rest += "\n" + tower_source(t, tower);
+    senses += std::string(",\n    ") + sense + "<" + tower + ", soft_tokens{.most = " + most + "}, marked{" + marks + "}>";
+  };
+  if (towers.sees) add(*towers.sees, model + "_patches", "sees", std::to_string(towers.soft_tokens), "image");
   if (towers.hears) {
     const bool has_layers = towers.hears->find<stage::conformer>().has_value();
-    add(*towers.hears, model + (has_layers ? "_conformer" : "_frames"), "hears", 750, "audio");
+    const std::string most = std::to_string(towers.sound_tokens) + (gemma3n ? ", .filled_up = true" : "");
+    add(*towers.hears, model + (has_layers ? "_conformer" : "_frames"), "hears", most, "audio");
   }
   rest += "\nstruct " + model + " : multimodal<\n    " + model + "_text" + senses +
           (gemma3n  ? ",\n    turns::gemma3n> {};\n"

@@ -2,8 +2,8 @@
 ///
 /// Reads the vision_config and audio_config of a unified Gemma 4 (the 12B). As in `load/config.h`, an absent key has the
 /// reference's default, and every other key is used, is known not to touch the arithmetic, or is an error that names it.
-/// Of the other Gemma 4 it reads the towers, and of Gemma 3 and 3n the vision_config. The towers of other models are not read
-/// yet: those models are their text.
+/// Of the other Gemma 4 it reads the towers, of Gemma 3 the vision_config, and of Gemma 3n both. A model of another family is
+/// its text.
 ///
 /// Source: transformers 5.23.0, configuration_gemma4_unified.py, configuration_gemma4.py, configuration_gemma3.py,
 /// configuration_gemma3n.py; timm 1.0.31, models/_efficientnet_builder.py.
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -35,6 +36,7 @@ struct tower_specs {
   std::optional<tower_spec> hears;
   /// Rows of a prompt that one picture may take: the most that the reference allows unasked and that find a place.
   int soft_tokens = 0;
+  int sound_tokens = 750;  ///< rows that one sound may take, or does
 
   [[nodiscard]] bool any() const { return sees || hears; }
 };
@@ -281,6 +283,85 @@ inline constexpr int most_tower_layers = 256;
   return t;
 }
 
+/// A list of two pairs that must all be `number`: sides and strides of the convolutions.
+inline void only_squares(config_object& keys, std::string_view key, std::uint64_t number) {
+  const io::json* list = keys.list(key, 2);
+  if (list == nullptr) return;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const io::json& pair = (*list)[i];
+    bool right = pair.is_array() && pair.size() == 2;
+    for (std::size_t k = 0; right && k < 2; ++k) {
+      const auto* n = pair[k].as<std::uint64_t>();
+      right = n != nullptr && *n == number;
+    }
+    const std::string side = std::to_string(number);
+    if (!right) keys.expected(key, pair, "[" + side + ", " + side + "] twice");
+  }
+}
+
+/// The conformer of Gemma 3n.
+///
+/// vocab   tokens of the text, among them those of sounds' own
+[[nodiscard]] inline tower_spec read_gemma3n_audio(config_object& keys, int vocab) {
+  constexpr int most_side = 1 << 10;
+  keys.only_text("model_type", "gemma3n_audio");
+  const int width = keys.whole("hidden_size", 1536, 1, most_width);
+  const int bands = keys.whole("input_feat_size", 128, 1, most_side);
+  stage::conformer c;
+  c.layers = keys.whole("conf_num_hidden_layers", 12, 1, max_layers);
+  c.heads = keys.whole("conf_num_attention_heads", 8, 1, most_width);
+  if (width % 2 != 0 || width % c.heads != 0) {
+    keys.refuse("hidden_size", " is " + std::to_string(width) +
+                                   "; expected an even multiple of conf_num_attention_heads, " + std::to_string(c.heads));
+  }
+  if (bands % 4 != 0) keys.refuse("input_feat_size", " is " + std::to_string(bands) + "; expected a multiple of 4");
+  int channels[2] = {128, 32};
+  if (const io::json* list = keys.list("sscp_conv_channel_size", 2)) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      channels[i] = keys.whole_of("sscp_conv_channel_size", (*list)[i], 1, most_side);
+    }
+  }
+  only_squares(keys, "sscp_conv_kernel_size", 3);
+  only_squares(keys, "sscp_conv_stride_size", 2);
+  const float conv_eps = keys.positive("sscp_conv_group_norm_eps", 1e-3f);
+  (void)keys.whole("conf_attention_chunk_size", 12, 1, most_side);  // how the reference goes about it, and no more
+  c.chunk = 0;
+  c.past = keys.whole("conf_attention_context_left", 13, 1, most_side);
+  const int ahead = keys.whole("conf_attention_context_right", 0, 0, most_side);
+  c.ahead = ahead == 0 ? 0 : ahead + 1;
+  c.cap = keys.positive("conf_attention_logit_cap", 50.0f);
+  c.scaled_keys = false;
+  c.side = keys.whole("conf_conv_kernel_size", 5, 1, most_side);
+  c.residual = keys.positive("conf_residual_weight", 0.5f);
+  c.limit = keys.positive("gradient_clipping", 1e10f);
+  const int kept = keys.whole("conf_reduction_factor", 4, 1, most_side);
+  const float eps = keys.positive("rms_norm_eps", 1e-6f);
+  c.conv_eps = eps;
+  const int first = keys.whole("vocab_offset", 262'272, 0, most_width);
+  const int count = keys.whole("vocab_size", 128, 1, most_width);
+  if (first > vocab - 1 || count < vocab - first) {
+    keys.refuse("vocab_offset", " and vocab_size are " + std::to_string(first) + " and " + std::to_string(count) +
+                                    ", which leaves out the text's last token, " + std::to_string(vocab - 1) +
+                                    ": what a sound does not fill is filled with it");
+  } else if (count > vocab - first) {
+    keys.refuse("vocab_size", " is " + std::to_string(count) + "; from vocab_offset, " + std::to_string(first) +
+                                  ", the text has " + std::to_string(vocab - first) + " tokens");
+  }
+  keys.ignore(harmless_keys);
+  keys.only("is_encoder_decoder", false);
+  keys.finish();
+
+  tower_spec t;
+  t.then(stage::waveform{16'000});
+  t.then(stage::log_mel{bands, 512, 160, true});
+  t.then(stage::subsample{channels[0], channels[1], conv_eps, true});
+  t.then(stage::linear{width, false});
+  t.then(c);
+  t.then(stage::every{kept});
+  t.then(stage::into_text_with_ids{eps, first, count});
+  return t;
+}
+
 /// The towers of a Gemma 4 E2B, E4B, 26B-A4B or 31B.
 [[nodiscard]] inline result<tower_specs> read_gemma4_towers(const io::json& document, const std::string& file) {
   tower_specs out;
@@ -494,15 +575,24 @@ inline void read_mobile_blocks(config_object& keys, std::string& problem, stage:
   return t;
 }
 
-/// The picture tower of a Gemma 3n.
+/// The towers of a Gemma 3n.
 [[nodiscard]] inline result<tower_specs> read_gemma3n_towers(const io::json& document, const std::string& file) {
   tower_specs out;
   std::string problem;
   config_object outer(document, file + ": ", problem);
+  int vocab = 262'400;
+  if (const io::json* text = outer.object("text_config")) {
+    vocab = config_object(*text, outer.path("text_config."), problem).whole("vocab_size", vocab, 1, most_width);
+  }
   out.soft_tokens = outer.whole("vision_soft_tokens_per_image", 256, 1, 1 << 20);
+  out.sound_tokens = outer.whole("audio_soft_tokens_per_image", 188, 1, 1 << 20);
   if (const io::json* vision = outer.object("vision_config")) {
     config_object keys(*vision, outer.path("vision_config."), problem);
     out.sees = read_gemma3n_vision(keys, problem, out.soft_tokens);
+  }
+  if (const io::json* audio = outer.object("audio_config")) {
+    config_object keys(*audio, outer.path("audio_config."), problem);
+    out.hears = read_gemma3n_audio(keys, vocab);
   }
   if (!problem.empty()) return fail(problem);
   return out;

@@ -44,6 +44,7 @@ template <class Stage>
 [[nodiscard]] inline std::string stage_text(const stage::learned& stage) {
   return "positions::learned{" + count_text(stage.places) + "}";
 }
+[[nodiscard]] inline std::string stage_text(const stage::every& stage) { return "every{" + count_text(stage.of) + "}"; }
 [[nodiscard]] inline std::string stage_text(const stage::into_text& stage) {
   if (stage.weighted) {
     return stage.eps == 1e-6f ? "into_text<norm::one_plus>" : "into_text<norm::one_plus_t{" + literal(stage.eps) + "}>";
@@ -135,7 +136,8 @@ template <class Stage>
                               {"past", other(stage.past, usual.past)},
                               {"ahead", other(stage.ahead, usual.ahead)},
                               {"chunk", other(stage.chunk, usual.chunk)},
-                              {"cap", other(stage.cap, usual.cap)}});
+                              {"cap", other(stage.cap, usual.cap)},
+                              {"scaled_keys", other(stage.scaled_keys, usual.scaled_keys)}});
   word("light_conv", {{"side", field_text(stage.side)}, {"eps", other(stage.conv_eps, usual.conv_eps)}});
   word("half_feed", {{"wider", other(stage.wider, usual.wider)}, {"residual", other(stage.residual, usual.residual)}});
   word("limited", {{"limit", other(stage.limit, usual.limit)}});

@@ -15,7 +15,8 @@
 
 namespace g4::media {
 
-/// Which frames a sound is cut into and which bands each is heard in. `fft` is a power of two, at least `window`.
+/// Which frames a sound is cut into and which bands each is heard in. `fft` is a power of two, at least `window`. The
+/// settings as they stand are those of Gemma 4.
 struct log_mel_settings {
   std::size_t bins = 128;
   std::size_t window = 320;  ///< samples of a frame
@@ -25,10 +26,14 @@ struct log_mel_settings {
   double least_hz = 0;
   double most_hz = 8'000;
   double floor = 0.001;      ///< added to a band before its logarithm
+  double least = 0;          ///< a band counts for at least so much
+  double emphasis = 0;       ///< so much of the sample before it is taken from each; of a frame's first, from itself
+  std::size_t before = window / 2;  ///< noughts in front of the sound
+  std::size_t multiple = 1;  ///< noughts behind it, so that its length is a multiple of so many samples
 };
 
 /// The settings of a tower's stages: the reference's transform is the power of two that a window fits into, and bands
-/// reach over all that the rate can hold.
+/// reach over all that the rate can hold; or as Gemma 3n has them.
 [[nodiscard]] constexpr log_mel_settings settings_of(const stage::log_mel& mel, const stage::waveform& sound) {
   log_mel_settings how;
   how.bins = static_cast<std::size_t>(mel.bins);
@@ -37,26 +42,45 @@ struct log_mel_settings {
   how.fft = std::bit_ceil(how.window);
   how.rate = sound.rate;
   how.most_hz = how.rate / 2;
+  how.before = how.window / 2;
+  if (mel.emphasised) {
+    how.fft *= 2;
+    how.least_hz = 125;
+    how.most_hz = 7'600;
+    how.floor = 0;
+    how.least = 1e-5;
+    how.emphasis = 0.97;
+    how.before = 0;
+    how.multiple = 128;
+  }
   return how;
 }
 
-/// Log-mel features, as the sound towers of Gemma 4 hear.
+/// Log-mel features, as the sound towers of Gemma 3n and 4 hear.
 ///
-///     frame t is samples [step·t − window/2, step·t + window/2); what lies before the sound is nought
-///     X[t, k]  = |Σ_i hann(i) · frame[t, i] · exp(−2πi·ik/fft)|            k = 0 … fft/2
-///     y[t, b]  = log(Σ_k X[t, k] · triangle_b(k) + floor)
+///     frame t is samples [step·t − before, step·t − before + window); what lies outside of the sound is nought
+///     e[t, i]  = frame[t, i] − emphasis · frame[t, i − 1],   e[t, 0] = frame[t, 0] · (1 − emphasis)
+///     X[t, k]  = |Σ_i hann(i) · e[t, i] · exp(−2πi·ik/fft)|                k = 0 … fft/2
+///     y[t, b]  = log(max(Σ_k X[t, k] · triangle_b(k), least) + floor)
 ///
 /// The triangles stand evenly on the HTK mel scale, 2595·log10(1 + f/700), and reach from one neighbour's middle to the
-/// other's; they are not scaled by their area. A frame counts when its samples and the one behind them are there.
+/// other's; they are not scaled by their area. A frame counts when its samples and the one behind them are there, or are
+/// among the noughts that make the length a `multiple`.
 ///
-/// Source: feature_extraction_gemma4.py of transformers 5.23.0, which computes in float64 as this does.
+/// Source: feature_extraction_gemma4.py of transformers 5.23.0, which computes in float64 as this does, and
+/// feature_extraction_gemma3n.py, which rounds what goes into the transform to float32: where a band is quiet that is more
+/// than nothing, so with an emphasis it is rounded here as there.
 class log_mel {
  public:
   explicit log_mel(const log_mel_settings& how) : how_(how) {
     constexpr double pi = std::numbers::pi;
     for (std::size_t i = 0; i < how.window; ++i) {
-      const double angle = 2 * pi * static_cast<double>(i) / static_cast<double>(how.window);
-      window_.push_back(static_cast<float>(0.5 - 0.5 * std::cos(angle)));
+      double angle = 2 * pi * static_cast<double>(i) / static_cast<double>(how.window), cos = std::cos(angle);
+      if (how.emphasis != 0) {
+        angle = rounded(rounded(2 * pi) * static_cast<double>(i)) / static_cast<double>(how.window);
+        cos = rounded(std::cos(rounded(angle)));
+      }
+      window_.push_back(static_cast<float>(0.5 - 0.5 * cos));
     }
     for (std::size_t i = 0; i < how.fft / 2; ++i) {
       const double angle = -2 * pi * static_cast<double>(i) / static_cast<double>(how.fft);
@@ -67,21 +91,33 @@ class log_mel {
 
   /// How many frames a sound of n samples has.
   [[nodiscard]] std::size_t frames(std::size_t n) const {
-    const std::size_t behind = how_.window - how_.window / 2;  // of frame 0; one sample more must be there
-    return n <= behind ? 0 : (n - behind - 1) / how_.step + 1;
+    const std::size_t filled = (n + how_.multiple - 1) / how_.multiple * how_.multiple + how_.before;
+    return n == 0 || filled <= how_.window ? 0 : (filled - how_.window - 1) / how_.step + 1;
   }
 
   /// The features of a sound, [frames, bins].
   [[nodiscard]] std::vector<float> of(std::span<const float> samples) const {
-    const std::size_t count = frames(samples.size()), ahead = how_.window / 2;
+    const std::size_t count = frames(samples.size());
+    const auto sample = [&](std::size_t at) {  // of the sound with its noughts before it
+      const bool inside = at >= how_.before && at - how_.before < samples.size();
+      return inside ? static_cast<double>(samples[at - how_.before]) : 0.0;
+    };
     std::vector<float> y(count * how_.bins);
     std::vector<std::complex<double>> x(how_.fft);
     std::vector<double> magnitude(how_.fft / 2 + 1);
     for (std::size_t t = 0; t < count; ++t) {
       std::fill(x.begin(), x.end(), 0.0);
+      double last = 0;
       for (std::size_t i = 0; i < how_.window; ++i) {
-        const std::size_t at = t * how_.step + i;  // of the sound with `ahead` noughts before it
-        if (at >= ahead) x[i] = static_cast<double>(samples[at - ahead]) * static_cast<double>(window_[i]);
+        const double here = sample(t * how_.step + i), height = static_cast<double>(window_[i]);
+        if (how_.emphasis == 0) {
+          x[i] = here * height;
+        } else {
+          const double more = i == 0 ? rounded(rounded(1 - how_.emphasis) * here)
+                                     : rounded(here - rounded(rounded(how_.emphasis) * last));
+          x[i] = rounded(more * height);
+        }
+        last = here;
       }
       transform(x);
       for (std::size_t k = 0; k < magnitude.size(); ++k) magnitude[k] = std::sqrt(std::norm(x[k]));
@@ -89,7 +125,7 @@ class log_mel {
         double sum = 0;
         const auto [from, to] = reach_[b];
         for (std::size_t k = from; k < to; ++k) sum += magnitude[k] * filters_[k * how_.bins + b];
-        y[t * how_.bins + b] = static_cast<float>(std::log(sum + how_.floor));
+        y[t * how_.bins + b] = static_cast<float>(std::log(std::max(sum, how_.least) + how_.floor));
       }
     }
     return y;
@@ -99,6 +135,7 @@ class log_mel {
   [[nodiscard]] const std::vector<double>& filters() const { return filters_; }  ///< [fft/2 + 1, bins]
 
  private:
+  static double rounded(double x) { return static_cast<double>(static_cast<float>(x)); }
   static double mel(double hz) { return 2595 * std::log10(1 + hz / 700); }
   static double hz(double mel) { return 700 * (std::pow(10.0, mel / 2595) - 1); }
 

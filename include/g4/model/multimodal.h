@@ -54,7 +54,15 @@ constexpr void soft_tokens_keep_their_rules() {
   (void)rule::soft_tokens_are_bounded<Part::budget.most>{};
 }
 
-template <class Part>
+/// The row that a sound is filled up with is one of its tower's own.
+template <class Part, int Vocab>
+constexpr void free_places_keep_their_rules() {
+  constexpr auto end = Part::tower::spec.template find<stage::into_text_with_ids>();
+  constexpr auto own = end.has_value() ? *end : stage::into_text_with_ids{};
+  (void)rule::free_places_have_a_row<Part::budget.filled_up, own.first, own.count, Vocab>{};
+}
+
+template <class Part, int Vocab>
 constexpr void sense_keeps_its_rules() {
   if constexpr (sense_of<Part> == sense::sees) {
     using tower = typename Part::tower;
@@ -72,6 +80,7 @@ constexpr void sense_keeps_its_rules() {
     static_assert(Tower<tower>);
     (void)rule::hears_sounds<!tower::of_pictures>{};
     soft_tokens_keep_their_rules<Part>();
+    free_places_keep_their_rules<Part, Vocab>();
   }
 }
 
@@ -83,7 +92,7 @@ constexpr bool multimodal_keeps_its_rules() {
     (void)rule::senses_are_given_once<times_given<sense::sees, Parts...>, times_given<sense::hears, Parts...>,
                                       times_given<sense::turns, Parts...>>{};
   }
-  (sense_keeps_its_rules<Parts>(), ...);
+  if constexpr (Variant<Text>) (sense_keeps_its_rules<Parts, Text::spec.vocab>(), ...);
   return true;
 }
 

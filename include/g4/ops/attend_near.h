@@ -19,13 +19,14 @@ struct near_attention {
   std::size_t past = 0;       ///< keys a row sees up to itself: 0 ≤ t − s < past
   std::size_t ahead = 0;      ///< and ahead of itself: 0 < s − t < ahead
   std::size_t distances = 0;  ///< P
+  std::size_t self = 0;       ///< the row of `distance` for a row and itself
   float query_scale = 1;
   float key_scale = 1;
   float cap = 0;
   const Scalar* query = nullptr;       ///< [T, H, d]
   const Scalar* key = nullptr;         ///< [T, H, d]
   const Scalar* value = nullptr;       ///< [T, H, d]
-  const Scalar* distance = nullptr;    ///< [P, H, d]  row j for keys past − j rows away
+  const Scalar* distance = nullptr;    ///< [P, H, d]  row j for keys self − j rows away
   const float* per_number = nullptr;   ///< [d]        further factors of queries
   bool softened = false;               ///< `per_number` holds softplus of what it is made of already
   Scalar* out = nullptr;               ///< [T, H, d]
@@ -40,7 +41,7 @@ template <class Scalar>
 /// Rows first … first + count of
 ///
 ///     q'[t]   = q[t] · query_scale · softplus(per_number),   k'[s] = k[s] · key_scale
-///     z[t, s] = cap · tanh((q'[t]·k'[s] + q'[t]·r[past − (t − s)]) / cap)      for every s that t sees
+///     z[t, s] = cap · tanh((q'[t]·k'[s] + q'[t]·r[self − (t − s)]) / cap)      for every s that t sees
 ///     out[t]  = Σ_s softmax(z[t])[s] · v[s]
 ///
 /// head by head. A key further away than there are distances for has no second term.
@@ -67,7 +68,7 @@ void attend_near(const near_attention<Scalar>& a, std::size_t first, std::size_t
         const Scalar* const k = a.key + s * width + h * d;
         Scalar sum = 0, far = 0;
         for (std::size_t i = 0; i < d; ++i) sum += q[i] * (k[i] * static_cast<Scalar>(a.key_scale));
-        if (const std::size_t j = a.past + s - t; j < a.distances) {
+        if (const std::size_t j = a.self + s - t; j < a.distances) {
           const Scalar* const r = a.distance + j * width + h * d;
           for (std::size_t i = 0; i < d; ++i) far += q[i] * r[i];
         }

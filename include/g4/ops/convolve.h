@@ -5,14 +5,16 @@
 
 namespace g4::ops {
 
-/// A plane [height, width, channels] of which squares are taken: `side` wide, `stride` apart, the first beginning
-/// `side` / 2 before the plane. What lies outside of the plane is nought.
+/// A plane [height, width, channels] of which squares are taken: `side` wide, `stride` apart, the first beginning `top`
+/// rows and `side` / 2 columns before the plane. What lies outside of the plane is nought; `side` − 1 rows of it are seen,
+/// before the plane and behind it.
 struct squares {
   std::size_t height = 0;
   std::size_t width = 0;
   std::size_t channels = 1;
   std::size_t side = 3;
   std::size_t stride = 2;
+  std::size_t top = side / 2;
 
   [[nodiscard]] static constexpr std::size_t count(std::size_t n, std::size_t side, std::size_t stride) {
     return (n + 2 * (side / 2) - side) / stride + 1;
@@ -28,15 +30,15 @@ struct squares {
 /// x [height, width, channels], y [rows · columns, channels · side²]
 template <class Scalar>
 void unfold(const Scalar* x, const squares& s, std::size_t first, std::size_t rows, Scalar* y) {
-  const std::size_t pad = s.side / 2;
+  const std::size_t left = s.side / 2;
   for (std::size_t i = first; i < first + rows; ++i) {
     for (std::size_t j = 0; j < s.columns(); ++j) {
       for (std::size_t c = 0; c < s.channels; ++c) {
         for (std::size_t a = 0; a < s.side; ++a) {
           for (std::size_t b = 0; b < s.side; ++b) {
             const std::size_t row = i * s.stride + a, column = j * s.stride + b;  // of the plane with its margin
-            const bool inside = row >= pad && row - pad < s.height && column >= pad && column - pad < s.width;
-            *y++ = inside ? x[((row - pad) * s.width + column - pad) * s.channels + c] : Scalar(0);
+            const bool inside = row >= s.top && row - s.top < s.height && column >= left && column - left < s.width;
+            *y++ = inside ? x[((row - s.top) * s.width + column - left) * s.channels + c] : Scalar(0);
           }
         }
       }

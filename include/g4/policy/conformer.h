@@ -11,19 +11,22 @@
 namespace g4 {
 
 /// Every row sees `past` keys up to itself, and those less than `ahead` ahead of it; how far away a key is adds to its
-/// score, and scores are soft-capped. `chunk` is how many rows the reference takes at a time.
+/// score, and scores are soft-capped. `chunk` is how many rows the reference takes at a time, where that matters to the
+/// distances, and 0 where it does not.
 struct relative_attention {
   int heads = 0;
   int past = 12;
   int ahead = 0;
   int chunk = 12;
   float cap = 50.0f;
+  bool scaled_keys = true;
   constexpr void describe(stage::conformer& c) const {
     c.heads = heads;
     c.past = past;
     c.ahead = ahead;
     c.chunk = chunk;
     c.cap = cap;
+    c.scaled_keys = scaled_keys;
   }
 };
 

@@ -7,8 +7,10 @@
 namespace g4 {
 
 /// At most so many rows of a prompt for one picture or sound. A picture may be given another budget when it is shown.
+/// Filled up: always so many; what a tower makes no row for holds that of the vocabulary's last token.
 struct soft_tokens {
   int most = 0;
+  bool filled_up = false;
 };
 
 /// A token as a vocabulary writes it.

@@ -35,12 +35,13 @@ struct frames {
   }
 };
 
-/// Log-mel features of the samples (`media/log_mel.h`).
+/// Log-mel features of the samples (`media/log_mel.h`); emphasised as Gemma 3n has them.
 struct log_mel {
   int bins = 0;
   int window = 320;
   int step = 160;
-  constexpr void describe(tower_spec& t) const { t.then(stage::log_mel{bins, window, step}); }
+  bool emphasised = false;
+  constexpr void describe(tower_spec& t) const { t.then(stage::log_mel{bins, window, step, emphasised}); }
   [[nodiscard]] constexpr flow::sequence out(flow::samples) const { return {bins}; }  // [T, bins]
 
   template <auto Self, auto In>
@@ -49,18 +50,32 @@ struct log_mel {
   }
 };
 
-/// A quarter of the rows: two convolutions over time and bands, each normed over its channels and rectified.
+/// A quarter of the rows: two convolutions over time and bands, each normed over its channels and rectified. Cumulative:
+/// they look ahead only, and each is normed over everything heard so far.
 struct subsample {
   int first = 0;   ///< channels
   int second = 0;
   float eps = 1e-6f;
-  constexpr void describe(tower_spec& t) const { t.then(stage::subsample{first, second, eps}); }
+  bool cumulative = false;
+  constexpr void describe(tower_spec& t) const { t.then(stage::subsample{first, second, eps, cumulative}); }
   [[nodiscard]] constexpr flow::sequence out(flow::sequence in) const { return {in.width / 4 * second}; }
 
   template <auto Self, auto In>
   static constexpr void keeps_its_rules() {
     (void)rule::sizes_are_positive<Self.first, Self.second>{};
     (void)rule::bands_are_quartered<In.width>{};
+  }
+};
+
+/// The first of every `of` rows: `every{4}` keeps a quarter.
+struct every {
+  int of = 0;
+  constexpr void describe(tower_spec& t) const { t.then(stage::every{of}); }
+  [[nodiscard]] constexpr flow::sequence out(flow::sequence in) const { return in; }  // [⌈T / of⌉, width]
+
+  template <auto Self, auto In>
+  static constexpr void keeps_its_rules() {
+    (void)rule::sizes_are_positive<Self.of>{};
   }
 };
 

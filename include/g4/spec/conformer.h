@@ -13,7 +13,8 @@ struct conformer {
   int heads = 0;
   int past = 12;             ///< keys a row sees up to itself
   int ahead = 0;             ///< a row sees keys less than so many ahead of itself
-  int chunk = 12;            ///< rows that the reference computes at a time; it bounds which distances have a term
+  int chunk = 12;            ///< rows that the reference computes at a time; it bounds which distances have a term. 0: all have
+  bool scaled_keys = true;   ///< keys are scaled by softplus(1) / softplus(0)
   float cap = 50.0f;         ///< soft cap of scores
   int side = 5;              ///< of the light convolution
   int wider = 4;             ///< a feed-forward's inner width, in widths
@@ -29,6 +30,7 @@ struct conformer {
     visit(field{"past", &conformer::past});
     visit(field{"ahead", &conformer::ahead});
     visit(field{"chunk", &conformer::chunk});
+    visit(field{"scaled_keys", &conformer::scaled_keys});
     visit(field{"cap", &conformer::cap});
     visit(field{"side", &conformer::side});
     visit(field{"wider", &conformer::wider});
@@ -37,8 +39,15 @@ struct conformer {
     visit(field{"conv_eps", &conformer::conv_eps});
     visit(field{"clipped", &conformer::clipped});
   }
-  /// P: the reference's table of distances reaches over half of what a chunk sees.
-  [[nodiscard]] constexpr int distances() const { return (chunk + past + ahead) / 2 + 1; }
+  /// P, the rows of the table of distances. By chunks it reaches over half of what a chunk sees, from the furthest on;
+  /// else it has a row for every key that is seen.
+  [[nodiscard]] constexpr int distances() const {
+    if (chunk == 0) return past + (ahead > 0 ? ahead - 1 : 0);
+    return (chunk + past + ahead) / 2 + 1;
+  }
+  /// The row of that table for a row and itself, and how far away its first row is.
+  [[nodiscard]] constexpr int self() const { return chunk == 0 ? past - 1 : past; }
+  [[nodiscard]] constexpr int furthest() const { return chunk == 0 ? past - 1 : distances() - 1; }
   friend constexpr bool operator==(const conformer&, const conformer&) = default;
 };
 

@@ -1,7 +1,8 @@
-/// Gemma 3n E2B: text and pictures.
+/// Gemma 3n E2B: text, pictures and sound.
 #pragma once
 
 #include "g4/model/multimodal.h"
+#include "g4/variants/gemma3n_conformer.h"
 #include "g4/variants/mobilenet_v5_300m.h"
 
 namespace g4 {
@@ -21,12 +22,14 @@ struct gemma3n_e2b_text : transformer<
     per_layer_embedding{.width = 256, .vocab = 262'144},
     logits::soft_cap{30}> {};
 
-/// Text and pictures; `gemma3n_e2b::text` is its text alone.
+/// Text, pictures and sound; `gemma3n_e2b::text` is its text alone.
 ///
 /// Source: config.json and the processor of google/gemma-3n-E2B.
 struct gemma3n_e2b : multimodal<
     gemma3n_e2b_text,
     sees<mobilenet_v5_300m, soft_tokens{.most = 256}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
+    hears<gemma3n_conformer, soft_tokens{.most = 188, .filled_up = true},
+          marked{"<start_of_audio>", "<audio_soft_token>", "<end_of_audio>"}>,
     turns::gemma3n> {};
 
 }  // namespace g4

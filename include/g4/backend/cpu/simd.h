@@ -210,6 +210,14 @@ class simd : public memory_definitions,
       ops::lay_beside(x, of + first, count, width, stride, y + first * stride);
     });
   }
+  void cumulative_norm(const float* x, const ops::cumulative_norm& norm, std::size_t rows, float* y) {
+    std::vector<double> mean(rows), var(rows);
+    ops::norm_cumulatively(norm, x, rows, mean.data(), var.data(), y, [&](auto&& of_row) {
+      each(rows, 4 * norm.width(), 1, [&](std::size_t first, std::size_t count) {
+        for (std::size_t t = first; t < first + count; ++t) of_row(t);
+      });
+    });
+  }
   void convolve_back(const float* x, const float* kernel, std::size_t tokens, std::size_t width, std::size_t side,
                      float* y) {
     each(tokens, 4 * side * width, 1, [&](std::size_t first, std::size_t count) {

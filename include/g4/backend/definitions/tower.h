@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "g4/ops/attend_near.h"
 #include "g4/ops/convolve.h"
+#include "g4/ops/cumulative_norm.h"
 #include "g4/ops/gate.h"
 #include "g4/ops/keep_within.h"
 #include "g4/ops/layer_norm.h"
@@ -87,6 +89,13 @@ struct tower_definitions {
   void lay_beside(const Scalar* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride,
                   Scalar* y) {
     ops::lay_beside(x, of, rows, width, stride, y);
+  }
+  /// Rows normed by all that was heard before them: `ops/cumulative_norm.h`; y may be x.
+  void cumulative_norm(const Scalar* x, const ops::cumulative_norm& norm, std::size_t rows, Scalar* y) {
+    std::vector<double> mean(rows), var(rows);
+    ops::norm_cumulatively(norm, x, rows, mean.data(), var.data(), y, [&](auto&& of_row) {
+      for (std::size_t t = 0; t < rows; ++t) of_row(t);
+    });
   }
   /// Every channel with its own kernel [width, side], looking back: `ops/convolve.h`.
   void convolve_back(const Scalar* x, const float* kernel, std::size_t rows, std::size_t width, std::size_t side,

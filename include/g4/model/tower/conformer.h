@@ -39,6 +39,23 @@ struct conformer_layer {
   vector<D> last;
 };
 
+/// What safetensors files call the parts of a layer.
+struct conformer_words {
+  const char *before, *after;                   ///< the two feed-forwards
+  const char *pre_attention, *attention, *distance, *output, *post_attention;
+  const char* last;
+  const char* inner;                            ///< between a map's name and its weight's
+};
+/// Gemma 3n and Gemma 4 call the same parts differently. What tells the two apart is whether keys are scaled.
+[[nodiscard]] constexpr conformer_words words_of(const stage::conformer& s) {
+  if (!s.scaled_keys) {
+    return {"ffw_layer_start", "ffw_layer_end", "attention.pre_attn_norm", "attention.attn",
+            ".relative_position_embedding.pos_proj", "attention.post", "attention.post_norm", "norm", ""};
+  }
+  return {"feed_forward1", "feed_forward2", "norm_pre_attn", "self_attn", ".relative_k_proj", "self_attn.post",
+          "norm_post_attn", "norm_out", ".linear"};
+}
+
 }  // namespace detail
 
 /// x [T, D]  →  [T, D], `layers` times
@@ -51,7 +68,7 @@ struct conformer_layer {
 ///
 /// with x kept within ± limit in front of the norms where the reference does so, and `distances` [P, D] a row for each
 /// distance d that has a term: sin(d · τ_i) and after them cos(d · τ_i), τ_i = 10000^(−i / (D/2 − 1)).
-/// Source: Gemma4AudioLayer of transformers 5.23.0.
+/// Source: Gemma4AudioLayer and Gemma3nAudioConformerBlock of transformers 5.23.0.
 template <stage::conformer S, int In, int Text>
 struct stage_weights<S, In, Text> {
   static constexpr int D = In;
@@ -107,55 +124,54 @@ struct stage_weights<S, In, Text> {
 
   template <class Visit>
   static void each(Visit&& visit, detail::conformer_layer<S, D>& w, int l) {
-    const auto numbers = [&](const char* of, const char* gguf, auto& member) {
-      visit(stage_tensor{in_layer(l, of) + ".weight", in_layer(l, gguf) + ".weight", stage_role::numbers, 1,
-                         {member.size}},
-            member);
+    constexpr detail::conformer_words names = detail::words_of(S);
+    const auto at = [&](auto... pieces) { return ((std::to_string(l) + ".") + ... + std::string(pieces)); };
+    const auto numbers = [&](const std::string& of, const char* gguf, auto& member) {
+      visit(stage_tensor{of + ".weight", at(gguf, ".weight"), stage_role::numbers, 1, {member.size}}, member);
     };
-    const auto map = [&](const char* of, const char* gguf, auto& member) {
-      member.each(visit, in_layer(l, of), in_layer(l, gguf), ".linear");
+    const auto map = [&](const std::string& of, const char* gguf, auto& member) {
+      member.each(visit, of, at(gguf), names.inner);
     };
-    numbers("feed_forward1.pre_layer_norm", "ffn_norm", w.before.pre);
-    map("feed_forward1.ffw_layer_1", "ffn_up", w.before.up);
-    map("feed_forward1.ffw_layer_2", "ffn_down", w.before.down);
-    numbers("feed_forward1.post_layer_norm", "ffn_post_norm", w.before.post);
+    numbers(at(names.before, ".pre_layer_norm"), "ffn_norm", w.before.pre);
+    map(at(names.before, ".ffw_layer_1"), "ffn_up", w.before.up);
+    map(at(names.before, ".ffw_layer_2"), "ffn_down", w.before.down);
+    numbers(at(names.before, ".post_layer_norm"), "ffn_post_norm", w.before.post);
 
-    numbers("norm_pre_attn", "attn_pre_norm", w.pre_attention);
-    map("self_attn.q_proj", "attn_q", w.query);
-    map("self_attn.k_proj", "attn_k", w.key);
-    map("self_attn.v_proj", "attn_v", w.value);
-    visit(stage_tensor{in_layer(l, "self_attn.relative_k_proj.weight"), in_layer(l, "attn_k_rel.weight"),
-                       stage_role::matrix, 2, {D, D}},
+    numbers(at(names.pre_attention), "attn_pre_norm", w.pre_attention);
+    map(at(names.attention, ".q_proj"), "attn_q", w.query);
+    map(at(names.attention, ".k_proj"), "attn_k", w.key);
+    map(at(names.attention, ".v_proj"), "attn_v", w.value);
+    visit(stage_tensor{at(names.attention, names.distance, ".weight"), at("attn_k_rel.weight"), stage_role::matrix, 2,
+                       {D, D}},
           w.distance);
-    visit(stage_tensor{in_layer(l, "self_attn.per_dim_scale"), in_layer(l, "per_dim_scale.weight"), stage_role::bias, 1,
+    visit(stage_tensor{at(names.attention, ".per_dim_scale"), at("per_dim_scale.weight"), stage_role::bias, 1,
                        {D / S.heads}},
           w.per_number);
-    map("self_attn.post", "attn_out", w.output);
-    numbers("norm_post_attn", "attn_post_norm", w.post_attention);
+    map(at(names.output), "attn_out", w.output);
+    numbers(at(names.post_attention), "attn_post_norm", w.post_attention);
 
     // An mmproj file calls the norm in front of the convolution's maps by the name one expects of the other.
-    numbers("lconv1d.pre_layer_norm", "conv_norm", w.pre_conv);
-    map("lconv1d.linear_start", "conv_pw1", w.conv_in);
-    visit(stage_tensor{in_layer(l, "lconv1d.depthwise_conv1d.weight"), in_layer(l, "conv_dw.weight"),
-                       stage_role::numbers, 3, {D, 1, S.side}, {D, S.side}},
+    numbers(at("lconv1d.pre_layer_norm"), "conv_norm", w.pre_conv);
+    map(at("lconv1d.linear_start"), "conv_pw1", w.conv_in);
+    visit(stage_tensor{at("lconv1d.depthwise_conv1d.weight"), at("conv_dw.weight"), stage_role::numbers, 3,
+                       {D, 1, S.side}, {D, S.side}},
           w.kernel);
-    numbers("lconv1d.conv_norm", "norm_conv", w.conv_norm);
-    map("lconv1d.linear_end", "conv_pw2", w.conv_out);
+    numbers(at("lconv1d.conv_norm"), "norm_conv", w.conv_norm);
+    map(at("lconv1d.linear_end"), "conv_pw2", w.conv_out);
 
-    numbers("feed_forward2.pre_layer_norm", "ffn_norm_1", w.after.pre);
-    map("feed_forward2.ffw_layer_1", "ffn_up_1", w.after.up);
-    map("feed_forward2.ffw_layer_2", "ffn_down_1", w.after.down);
-    numbers("feed_forward2.post_layer_norm", "ffn_post_norm_1", w.after.post);
-    numbers("norm_out", "ln2", w.last);
+    numbers(at(names.after, ".pre_layer_norm"), "ffn_norm_1", w.after.pre);
+    map(at(names.after, ".ffw_layer_1"), "ffn_up_1", w.after.up);
+    map(at(names.after, ".ffw_layer_2"), "ffn_down_1", w.after.down);
+    numbers(at(names.after, ".post_layer_norm"), "ffn_post_norm_1", w.after.post);
+    numbers(at(names.last), "ln2", w.last);
   }
-  static std::string in_layer(int l, const char* name) { return std::to_string(l) + "." + name; }
 
   template <class Scalar>
   static std::vector<Scalar> distance_table() {
     constexpr std::size_t half = D / 2;
     std::vector<Scalar> table(distances * D);
     for (std::size_t row = 0; row < distances; ++row) {
-      const auto d = static_cast<double>(distances - 1 - row);
+      const auto d = static_cast<double>(S.furthest()) - static_cast<double>(row);
       for (std::size_t i = 0; i < half; ++i) {
         const double slow = half > 1 ? static_cast<double>(i) / static_cast<double>(half - 1) : 0.0;
         const double angle = d * std::exp(-slow * std::log(1e4));
@@ -202,8 +218,9 @@ struct stage_weights<S, In, Text> {
     a.past = S.past;
     a.ahead = S.ahead;
     a.distances = distances;
+    a.self = S.self();
     a.query_scale = static_cast<float>(1 / (std::sqrt(static_cast<double>(D / S.heads)) * std::log(2.0)));
-    a.key_scale = static_cast<float>(std::log1p(std::exp(1.0)) / std::log(2.0));
+    if constexpr (S.scaled_keys) a.key_scale = static_cast<float>(std::log1p(std::exp(1.0)) / std::log(2.0));
     a.cap = S.cap;
     a.query = in.wide;
     a.key = in.wide + part;

@@ -83,13 +83,22 @@ namespace detail {
   return {};
 }
 
-/// The conformer of E2B and E4B: its linear maps stand in front of it and behind it.
+/// The conformers of Gemma 4 E2B and E4B, which have a linear map in front and one behind, and of Gemma 3n, which has none
+/// behind and an embedder with tokens of its own.
 [[nodiscard]] constexpr stage_names conformer_names(const tower_spec& t, std::size_t i) {
-  if (std::holds_alternative<stage::subsample>(t.stages[i]))
-    return {"audio.convolved", "audio_tower.subsample_conv_projection.layer", "a.conv1d."};
-  if (std::holds_alternative<stage::conformer>(t.stages[i])) return {"audio.layer", "audio_tower.layers.", "a.blk."};
-  if (std::holds_alternative<stage::into_text>(t.stages[i]))
+  const bool gemma3n = t.find<stage::into_text_with_ids>().has_value();
+  if (std::holds_alternative<stage::subsample>(t.stages[i])) {
+    return {"audio.convolved",
+            gemma3n ? "audio_tower.subsample_conv_projection.conv_" : "audio_tower.subsample_conv_projection.layer",
+            "a.conv1d."};
+  }
+  if (std::holds_alternative<stage::conformer>(t.stages[i]))
+    return {"audio.layer", gemma3n ? "audio_tower.conformer." : "audio_tower.layers.", "a.blk."};
+  if (std::holds_alternative<stage::every>(t.stages[i])) return {"audio.tower_out", "", ""};
+  if (std::holds_alternative<stage::into_text_with_ids>(t.stages[i])) return {"audio.soft_tokens", "embed_audio.", "mm.a."};
+  if (std::holds_alternative<stage::into_text>(t.stages[i])) {
     return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
+  }
   for (std::size_t k = 0; k < i; ++k) {
     if (std::holds_alternative<stage::conformer>(t.stages[k]))
       return {"audio.tower_out", "audio_tower.output_proj", "a.pre_encode.out"};

@@ -25,6 +25,21 @@ struct embedded_ids {
   }
 };
 
+/// The rows, and copies of the last of `own` behind them, so that there are `most`.
+/// Fails when there are more already, or the memory cannot be had.
+template <int Text, TowerBackend B>
+[[nodiscard]] result<soft_rows<B, Text>> filled_up(B& on, const soft_rows<B, Text>& rows, std::size_t most,
+                                                   const own_rows<typename B::scalar>& own) {
+  using scalar = typename B::scalar;
+  if (rows.count() > most) return fail("tower: ", rows.count(), " rows; a prompt has places for ", most);
+  auto memory = on.take(arena::product(most * Text, sizeof(scalar)));
+  if (!memory) return unexpected(std::move(memory.error()));
+  auto* const to = reinterpret_cast<scalar*>(memory->data());
+  on.copy(rows.view().data, rows.count() * Text, to);
+  for (std::size_t i = rows.count(); i < most; ++i) on.copy(own.rows + (own.count - 1) * Text, Text, to + i * Text);
+  return soft_rows<B, Text>(std::move(*memory), most);
+}
+
 /// The rows of a tower's own ids, made once; none where it has no such ids.
 /// Fails when the memory cannot be had.
 template <Tower T, int Text, TowerBackend B>

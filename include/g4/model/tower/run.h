@@ -21,6 +21,7 @@ namespace g4 {
 struct tower_input {
   std::span<const float> rows;      ///< [n, input_width]
   std::span<const place> places{};  ///< [n]; of pictures
+  std::size_t padding = 0;          ///< so many of the rows, the last, are padding: nothing is made of them
 };
 
 /// Rows of a text that a tower made: what an inlay shows in a prompt. They live as long as this.
@@ -103,6 +104,10 @@ template <Tower T, int Text, TowerBackend B>
   if (n == 0 || in.rows.size() % T::input_width != 0) {
     return fail("tower: ", in.rows.size(), " numbers are no rows of ", T::input_width);
   }
+  if (in.padding >= n || (in.padding != 0 && T::of_pictures)) {
+    return fail("tower: ", in.padding, " of ", n, " rows are padding; ",
+                T::of_pictures ? "a picture has none" : "a sound has at least one that is not");
+  }
   if constexpr (T::of_pictures) {
     if (in.places.size() != n) return fail("tower: ", n, " patches and ", in.places.size(), " places");
     if constexpr (constexpr auto table = T::spec.template find<stage::per_axis>(); table.has_value()) {
@@ -138,6 +143,7 @@ template <Tower T, int Text, TowerBackend B>
     count = detail::rows_behind<std::remove_cvref_t<decltype(weights)>>(count);
     most = std::max(most, count * static_cast<std::size_t>(T::widths[++stage]));
   });
+  count = rows_made<T>(n - in.padding);
   arena needed;
   const std::size_t x = needed.take(most, sizeof(scalar));
   const std::size_t y = needed.take(most, sizeof(scalar));
@@ -151,7 +157,8 @@ template <Tower T, int Text, TowerBackend B>
 
   std::byte* const block = scratch->data();
   std::vector<token_id> host_ids(n);
-  stage_pass<scalar> p{n,
+  stage_pass<scalar> p{n - in.padding,
+                       in.padding,
                        reinterpret_cast<scalar*>(block + x),
                        reinterpret_cast<scalar*>(block + y),
                        block + memory,

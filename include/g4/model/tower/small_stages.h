@@ -1,5 +1,5 @@
-/// The stages of pictures that are one operation each: `centred`, `positions::learned`, `mean_pooled`,
-/// `scaled_by_root_of_width`, `standardised`.
+/// The stages that are one operation each: `centred`, `positions::learned`, `mean_pooled`, `scaled_by_root_of_width`,
+/// `standardised` of pictures, `every` of sounds.
 #pragma once
 
 #include <cmath>
@@ -97,6 +97,21 @@ struct stage_weights<S, In, Text> {
   template <class B>
   void run(B& on, stage_pass<typename B::scalar>& p) const {
     on.standardise(p.x, bias.data, scale.data, p.rows, In);
+  }
+};
+
+/// y[i] = x[of · i]
+template <stage::every S, int In, int Text>
+struct stage_weights<S, In, Text> {
+  template <class Visit>
+  void each(Visit&&) {}
+
+  [[nodiscard]] static constexpr std::size_t rows_of(std::size_t n) { return (n + S.of - 1) / S.of; }
+
+  template <class B>
+  void run(B& on, stage_pass<typename B::scalar>& p) const {
+    p.rows = rows_of(p.rows);
+    for (std::size_t i = 1; i < p.rows; ++i) on.copy(p.x + i * S.of * In, In, p.x + i * In);
   }
 };
 
