@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/media/float_cosine.h"
 #include "g4/spec/sound.h"
 
 namespace g4::media {
@@ -75,11 +76,10 @@ class log_mel {
   explicit log_mel(const log_mel_settings& how) : how_(how) {
     constexpr double pi = std::numbers::pi;
     for (std::size_t i = 0; i < how.window; ++i) {
-      double angle = 2 * pi * static_cast<double>(i) / static_cast<double>(how.window), cos = std::cos(angle);
-      if (how.emphasis != 0) {
-        angle = rounded(rounded(2 * pi) * static_cast<double>(i)) / static_cast<double>(how.window);
-        cos = rounded(std::cos(rounded(angle)));
-      }
+      const auto at = static_cast<double>(i), all = static_cast<double>(how.window);
+      const double cos = how.emphasis == 0
+                             ? std::cos(2 * pi * at / all)
+                             : static_cast<double>(float_cosine(static_cast<float>(rounded(rounded(2 * pi) * at) / all)));
       window_.push_back(static_cast<float>(0.5 - 0.5 * cos));
     }
     for (std::size_t i = 0; i < how.fft / 2; ++i) {
