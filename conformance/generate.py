@@ -344,6 +344,20 @@ CASES = {
              "uir_r1_a0_k0_s1_e2_c8"],
             ["uir_r1_a5_k0_s2_e2_c8", "mqa_r1_k3_h2_s1_d12_c8", "uir_r1_a0_k0_s1_e2_c8"]])),
 
+    "gemma3n-ears": Case(
+        "a conformer normed by all that was heard, seeing behind and ahead, one row of three kept, three clips in places that "
+        "they do not fill, ids of the tower's own",
+        "Gemma3nForConditionalGeneration",
+        gemma3n(num_hidden_layers=5, sparsity=[0.9], hidden_size=20, intermediate_size=[28] * 5, num_attention_heads=2,
+                num_key_value_heads=1, head_dim=8, sliding_window=6, laurel_rank=4, hidden_size_per_layer_input=4,
+                num_kv_shared_layers=1, layer_types=[S, S, F, S, F], vocab_size_per_layer_input=180),
+        505, like="gemma-3n-e2b", family="gemma3n", kind="ears", nested="gemma3n", prompt=19,
+        media=dict(audio=dict(hidden_size=12, input_feat_size=20, conf_num_hidden_layers=2, conf_num_attention_heads=2,
+                              conf_attention_chunk_size=4, conf_attention_context_left=5, conf_attention_context_right=2,
+                              conf_attention_logit_cap=5.0, conf_conv_kernel_size=3, conf_reduction_factor=3,
+                              sscp_conv_channel_size=[10, 6], sscp_conv_group_norm_eps=1e-2),
+                   places=7, clips=(9701, 5300, 1700))),
+
     # ---- a real model -----------------------------------------------------------------------------------------------
     "real-270m": Case("Gemma 3 270M, Q4_K_M, every tensor dequantised to float32", G3, {}, 0, like="gemma-3-270m",
                       kind="real", family="gemma3"),

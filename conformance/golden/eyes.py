@@ -68,19 +68,6 @@ def inputs(row):
     return {"pixel_values": torch.from_numpy(np.stack(pixels)), "image_position_ids": torch.from_numpy(np.stack(places))}
 
 
-def _soft(model):
-    """What makes soft rows of Gemma 3n: the map is shared with the tower's own ids, and run for those first and last."""
-    embedder, watched = model.model.embed_vision, torch.nn.Identity()
-    original = type(embedder).forward
-
-    def forward(input_ids=None, inputs_embeds=None):
-        out = original(embedder, input_ids=input_ids, inputs_embeds=inputs_embeds)
-        return watched(out) if inputs_embeds is not None else out
-
-    embedder.forward = forward
-    return watched
-
-
 def forward(model, ids, types, pictures, dtype=torch.float32):
     tower = model.model.vision_tower
     if hasattr(tower, "timm_model"):
@@ -88,7 +75,7 @@ def forward(model, ids, types, pictures, dtype=torch.float32):
         return media.tapped(model, ids, types, pictures, [
             ("vision.stem", inside.conv_stem, lambda x: x),
             *[(f"vision.block.{s}.{b}", block, lambda x: x) for s, size in enumerate(inside.blocks) for b, block in enumerate(size)],
-            ("vision.tower_out", inside.msfa, lambda x: x), ("vision.soft_tokens", _soft(model), lambda x: x)], dtype)
+            ("vision.tower_out", inside.msfa, lambda x: x), ("vision.soft_tokens", media.soft_rows_of(model.model.embed_vision), lambda x: x)], dtype)
     padded = lambda x: x  # noqa: E731
     if "image_position_ids" in pictures:
         padded = media.zero_outside((pictures["image_position_ids"] >= 0).all(-1))

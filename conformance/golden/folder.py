@@ -175,7 +175,7 @@ class Expected:
 
 _INSIDE = ("altup.predicted", "laurel.out", "attn.query", "attn.key", "attn.value", "attn.out", "mlp.out", "moe.dense",
            "router.weight", "router.index", "moe.experts", "altup.corrected", "ple.out", "hidden")
-_ENDS = ("vision.patch_embed", "vision.stem", "audio.subsample", "TOWER", "vision.tower_out", "audio.tower_out", "vision.patch_dense", "vision.patch_ln2", "vision.pos_norm", "vision.soft_tokens", "audio.soft_tokens", "embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
+_ENDS = ("vision.patch_embed", "vision.stem", "audio.subsample", "TOWER", "vision.tower_out", "audio.tower_out", "audio.mask", "vision.patch_dense", "vision.patch_ln2", "vision.pos_norm", "vision.soft_tokens", "audio.soft_tokens", "embed", "per_layer_inputs", "LAYERS", "final_norm", "pooled", "dense.0", "dense.1", "embedding", "logits")
 
 
 def _natural(name):

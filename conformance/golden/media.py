@@ -79,6 +79,18 @@ def tapped(model, ids, types, media, watched, dtype=torch.float32):
     return {**kept, **values}
 
 
+def soft_rows_of(embedder):
+    """What makes soft rows of Gemma 3n: the map is shared with the tower's own ids, and run for those first and last."""
+    watched, original = torch.nn.Identity(), type(embedder).forward
+
+    def forward(input_ids=None, inputs_embeds=None):
+        out = original(embedder, input_ids=input_ids, inputs_embeds=inputs_embeds)
+        return watched(out) if inputs_embeds is not None else out
+
+    embedder.forward = forward
+    return watched
+
+
 def zero_outside(valid):
     """Rows of padding as nought: what a tower leaves there means nothing."""
     return lambda x: torch.where(valid[..., None], x, torch.zeros((), dtype=x.dtype))

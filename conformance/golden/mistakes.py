@@ -572,7 +572,9 @@ def ears_feed_whole(model, stack):
 # -- MobileNetV5
 
 def _mobile(model):
-    return getattr(getattr(getattr(model, "model", None), "vision_tower", None), "timm_model", None)
+    """None where the tower is as small as one can be: it stands for none then."""
+    found = getattr(getattr(getattr(model, "model", None), "vision_tower", None), "timm_model", None)
+    return found if found is not None and sum(len(size) for size in found.blocks) > 2 else None
 
 
 def _mobile_parts(model, part):
@@ -648,6 +650,97 @@ def soft_rows_not_normed_behind(model, stack):
     if _mobile(model) is None:
         return False
     _unnormed(model.model.embed_vision.embedding_post_projection_norm)
+    return None
+
+
+# -- the conformer of Gemma 3n
+
+
+def _usm(model):
+    """None where the tower is as small as one can be: it stands for none then."""
+    found = getattr(getattr(model, "model", None), "audio_tower", None)
+    return found if len(getattr(found, "conformer", ())) > 1 else None
+
+
+def _in_usm(model, change, part=lambda block: block.attention.attn):
+    if _usm(model) is None:
+        return False
+    for block in _usm(model).conformer:
+        change(part(block))
+    return None
+
+
+def usm_without_distances(model, stack):
+    return _in_usm(model, lambda a: a.relative_position_embedding.pos_proj.weight.data.zero_())
+
+
+def usm_reach_one_further(model, stack):
+    def change(a):
+        a.max_past_horizon += 1
+        a.context_size += 1
+        a.relative_position_embedding.max_backward += 1
+        a.local_causal_valid_mask = a.create_local_causal_valid_mask()
+    return _in_usm(model, change)
+
+
+def usm_keys_scaled(model, stack):
+    """As Gemma 4 scales them."""
+    factor = float(torch.nn.functional.softplus(torch.tensor(1.0)) / torch.log(torch.tensor(2.0)))
+    return _in_usm(model, lambda a: a.k_proj.weight.data.mul_(factor))
+
+
+def usm_feed_whole(model, stack):
+    def change(block):
+        block.ffw_layer_start.post_layer_scale = block.ffw_layer_end.post_layer_scale = 1.0
+    return _in_usm(model, change, lambda block: block)
+
+
+def _convolutions(model):
+    front = None if _usm(model) is None else _usm(model).subsample_conv_projection
+    return [] if front is None else [front.conv_0, front.conv_1]
+
+
+def usm_convolutions_around_themselves(model, stack):
+    for block in _convolutions(model):
+        block.manual_padding = (1, 1, 1, 1)
+    return None if _convolutions(model) else False
+
+
+def usm_normed_place_by_place(model, stack):
+    """Over the channels of a place, as Gemma 4 norms them."""
+    for block in _convolutions(model):
+        def wrong(x, norm=block.norm):
+            return torch.nn.functional.layer_norm(x, x.shape[-1:], eps=norm.eps) * norm.weight
+        block.norm.forward = wrong
+    return None if _convolutions(model) else False
+
+
+def usm_variance_about_the_last_mean(model, stack):
+    """All that was heard about the mean that stands now, and not each row about the one that stood when it was heard."""
+    for block in _convolutions(model):
+        def wrong(x, norm=block.norm):
+            count = torch.arange(1, x.shape[1] + 1)[None, :, None, None] * x[0, 0].numel()
+            mean = x.sum((2, 3), keepdim=True).cumsum(1) / count
+            square = (x * x).sum((2, 3), keepdim=True).cumsum(1) / count
+            return (x - mean) * torch.rsqrt(square - mean * mean + norm.eps) * norm.weight
+        block.norm.forward = wrong
+    return None if _convolutions(model) else False
+
+
+def usm_filled_with_the_first_id(model, stack):
+    """What a clip leaves free holds the first of the tower's ids and not the last."""
+    if _usm(model) is None:
+        return False
+    table = model.model.embed_audio.embedding.weight.data
+    table[-1] = table[0]
+    return None
+
+
+def usm_ids_normed_as_soft_rows(model, stack):
+    if _usm(model) is None:
+        return False
+    embedder = model.model.embed_audio
+    embedder.hard_embedding_norm = embedder.soft_embedding_norm
     return None
 
 

@@ -7,6 +7,7 @@
 #include "g4/model/stack/arena.h"
 #include "g4/model/tower/part.h"
 #include "g4/ops/convolve.h"
+#include "g4/ops/cumulative_norm.h"
 
 namespace g4 {
 
@@ -77,7 +78,9 @@ struct stage_weights<S, In, Text> {
       if constexpr (!S.cumulative) on.layer_norm(out, norm.data, nullptr, places, Out, S.eps, out);
     }
     const std::size_t places = rows * s.columns();
-    if constexpr (S.cumulative) on.cumulative_norm(y, {s.columns(), std::size_t{Out}, S.eps, norm.data}, rows, y);
+    if constexpr (S.cumulative) {
+      on.cumulative_norm(y, ops::cumulative_norm{s.columns(), std::size_t{Out}, S.eps, norm.data}, rows, y);
+    }
     on.relu(y, places * Out);
   }
 };
