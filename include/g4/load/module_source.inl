@@ -13,6 +13,12 @@
 
 namespace g4::load::detail {
 
+G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::tensor_entry& t, bool finite, bool filled) {
+  if (auto type = io::storage_of(file, t); !type) return unexpected(std::move(type.error()));
+  if (auto sound = finite ? io::check_finite(file, t) : result<void>{}; !sound) return sound;
+  return filled ? io::check_not_all_zero(file, t) : result<void>{};
+}
+
 G4_INLINE module_source::module_source(const io::tensor_file& file, format f, matcher match, module_facts facts,
                                        checks look, progress told)
     : file_(file),
@@ -42,21 +48,12 @@ G4_INLINE const io::tensor_entry* module_source::checked(const tensor_entry& t, 
     refuse(match_.wrong_shape(e, t));
     return nullptr;
   }
-  if (auto type = io::storage_of(file_, e); !type) {
-    refuse(std::move(type.error()));
+  const bool looked_at = look_.contents && t.needed == need::required && t.as != role::table;
+  // A norm weight of zeros is meant where norms add one to it; biases may be zero.
+  const bool matters = is_matrix(t.as) || (t.as == role::norm_weight && !facts_.norms_add_one);
+  if (auto sound = check_contents(file_, e, looked_at, looked_at && matters); !sound) {
+    refuse(std::move(sound.error()));
     return nullptr;
-  }
-  if (look_.contents && t.needed == need::required && t.as != role::table) {
-    if (auto sound = io::check_finite(file_, e); !sound) {
-      refuse(std::move(sound.error()));
-      return nullptr;
-    }
-    // A norm weight of zeros is meant where norms add one to it; biases may be zero.
-    const bool matters = is_matrix(t.as) || (t.as == role::norm_weight && !facts_.norms_add_one);
-    if (auto filled = matters ? io::check_not_all_zero(file_, e) : result<void>{}; !filled) {
-      refuse(std::move(filled.error()));
-      return nullptr;
-    }
   }
   return &e;
 }

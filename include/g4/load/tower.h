@@ -14,10 +14,11 @@
 #include <vector>
 
 #include "g4/core/result.h"
-#include "g4/io/finite.h"
 #include "g4/io/tensor_file.h"
+#include "g4/load/matcher.h"
+#include "g4/load/module_source.h"
 #include "g4/load/names.h"
-#include "g4/load/weights.h"
+#include "g4/load/weight_places.h"
 #include "g4/model/tower/weights.h"
 #include "g4/ops/dequantise.h"
 
@@ -29,7 +30,7 @@ template <class T, int Text, class B>
 class tower_filler {
  public:
   tower_filler(const io::tensor_file& file, format f, B& on, checks look)
-      : file_(file), format_(f), on_(on), look_(look) {}
+      : file_(file), format_(f), look_(look), places_(on) {}
 
   [[nodiscard]] result<std::shared_ptr<const tower_weights<T, Text>>> run() {
     auto w = std::make_shared<tower_weights<T, Text>>();
@@ -60,9 +61,8 @@ class tower_filler {
     if (!failed_) refuse_unknown();
     if (failed_) return unexpected(std::move(*failed_));
     w->colours_apart = colours_lie_apart(T::spec, format_ == format::gguf);
-    w->keep.push_back(small_);
     w->keep.push_back(std::make_shared<io::tensor_file>(file_));
-    w->keep.push_back(store_);
+    places_.keep_in(w->keep);
     return std::shared_ptr<const tower_weights<T, Text>>(std::move(w));
   }
 
@@ -104,9 +104,7 @@ class tower_filler {
     if (t.as == stage_role::one_plus && format_ == format::safetensors) {
       for (float& number : numbers) number += 1.0f;  // GGUF files hold 1 + w already
     }
-    auto placed = small_->place(on_, numbers);
-    if (!placed) return refuse(std::move(placed.error()));
-    v.data = *placed;
+    put(places_.place(numbers), v.data);
   }
   /// One number, in whatever rank a file gives it; none where the file has none, and infinite where it sets no bound.
   template <int N>
@@ -127,9 +125,7 @@ class tower_filler {
       dequantise(*found->type.weights, found->bytes.data(), 1, &number);
       if (std::isnan(number)) return refuse_saying(file_.file_name(*found), ": ", tensor, " is not a number");
     }
-    auto placed = small_->place(on_, std::span<const float>(&number, 1));
-    if (!placed) return refuse(std::move(placed.error()));
-    v.data = *placed;
+    put(places_.place(std::span<const float>(&number, 1)), v.data);
   }
   template <int Out, int In>
   void fill(const stage_names& names, const stage_tensor& t, matrix<Out, In>& m) {
@@ -138,7 +134,11 @@ class tower_filler {
     if (t.as == stage_role::turned) return fill_turned(*found, m);
     if (t.as == stage_role::convolution) return fill_convolution(*found, t, m);
     const matrix_view raw{found->bytes.data(), Out, In, *found->type.weights};
-    m = t.as == stage_role::table ? weight_view{raw} : prepared(raw, *found);
+    if (t.as == stage_role::table) {
+      m = weight_view{raw};
+    } else {
+      put(places_.prepare(raw, file_.pages_of(*found)), m);
+    }
   }
 
   /// [out, in, places] as [out, places, in].
@@ -158,9 +158,7 @@ class tower_filler {
   void fill_convolution(const io::tensor_entry& found, const stage_tensor& t, matrix<Out, Columns>& m) {
     std::vector<float> numbers(std::size_t{Out} * Columns);
     dequantise(*found.type.weights, found.bytes.data(), numbers.size(), numbers.data());
-    auto placed = small_->place(on_, place_by_place(numbers, Out, static_cast<std::size_t>(t.extents[1])));
-    if (!placed) return refuse(std::move(placed.error()));
-    m = weight_view{matrix_view{reinterpret_cast<const std::byte*>(*placed), Out, Columns, storage::f32}};
+    put(places_.place(place_by_place(numbers, Out, static_cast<std::size_t>(t.extents[1])), Out, Columns), m);
   }
 
   /// A file's [In, Out] as the [Out, In] that is multiplied with, in float32.
@@ -171,9 +169,7 @@ class tower_filler {
     for (std::size_t i = 0; i < In; ++i) {
       for (std::size_t o = 0; o < Out; ++o) turned[o * In + i] = numbers[i * Out + o];
     }
-    auto placed = small_->place(on_, turned);
-    if (!placed) return refuse(std::move(placed.error()));
-    m = weight_view{matrix_view{reinterpret_cast<const std::byte*>(*placed), Out, In, storage::f32}};
+    put(places_.place(turned, Out, In), m);
   }
 
   /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.
@@ -203,20 +199,11 @@ class tower_filler {
                     extents_text(wanted));
       return nullptr;
     }
-    if (auto type = io::storage_of(file_, *found); !type) {
-      refuse(std::move(type.error()));
+    const bool looked_at = look_.contents && t.as != stage_role::bound;
+    // Biases may be zero; nothing else can be meant so.
+    if (auto sound = check_contents(file_, *found, looked_at, looked_at && t.as != stage_role::bias); !sound) {
+      refuse(std::move(sound.error()));
       return nullptr;
-    }
-    if (look_.contents && t.as != stage_role::bound) {
-      if (auto sound = io::check_finite(file_, *found); !sound) {
-        refuse(std::move(sound.error()));
-        return nullptr;
-      }
-      // Biases may be zero; nothing else can be meant so.
-      if (auto filled = t.as != stage_role::bias ? io::check_not_all_zero(file_, *found) : result<void>{}; !filled) {
-        refuse(std::move(filled.error()));
-        return nullptr;
-      }
     }
     return found;
   }
@@ -233,13 +220,14 @@ class tower_filler {
     return next == rank;
   }
 
-  [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::tensor_entry& from) {
-    if constexpr (prepares_weights<B>) {
-      auto made = on_.prepare(raw, *store_, file_.pages_of(from), weight_use::layer);
-      if (made) return *made;
-      refuse(std::move(made.error()));
+  /// Where something came to lie, or why it could not.
+  template <class Place, class Member>
+  void put(result<Place> place, Member& member) {
+    if (place) {
+      member = *place;
+    } else {
+      refuse(std::move(place.error()));
     }
-    return raw;
   }
 
   /// Refuses a tensor that would be this tower's if it had such a part.
@@ -258,13 +246,11 @@ class tower_filler {
 
   const io::tensor_file& file_;
   format format_;
-  B& on_;
   checks look_;
   std::string prefix_;
   std::string inner_;
   bool exchanged_ = false;  ///< the names of a plain feed-forward's two maps
-  std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
-  std::shared_ptr<small_vectors<B>> small_ = std::make_shared<small_vectors<B>>();
+  weight_places<B> places_;
   std::vector<const io::tensor_entry*> known_;
   std::unique_ptr<error> failed_;
 };

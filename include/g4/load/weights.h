@@ -16,58 +16,19 @@
 #include "g4/load/matcher.h"
 #include "g4/load/module_source.h"
 #include "g4/load/names.h"
+#include "g4/load/weight_places.h"
 #include "g4/model/weights.h"
 
 namespace g4::load {
 
 namespace detail {
 
-/// Small vectors in float32, gathered in blocks of the backend's memory, which stay where they are.
-template <class B>
-class small_vectors {
- public:
-  /// Where the numbers now lie, for the backend's operations to read.
-  [[nodiscard]] result<const float*> place(B& on, std::span<const float> numbers) {
-    if (numbers.size() > left_) {
-      left_ = std::max<std::size_t>(numbers.size(), 1 << 16);
-      auto taken = on.take(left_ * sizeof(float));
-      if (!taken) return unexpected(std::move(taken.error()));
-      blocks_.push_back(std::move(*taken));
-      next_ = reinterpret_cast<float*>(blocks_.back().data());
-    }
-    float* const at = next_;
-    on.put(numbers.data(), numbers.size(), at);
-    next_ += numbers.size();
-    left_ -= numbers.size();
-    return at;
-  }
-
- private:
-  std::vector<typename B::owned_memory> blocks_;
-  float* next_ = nullptr;
-  std::size_t left_ = 0;
-};
-
-/// A backend that has an order of its own for weights, kept in a store of its choosing.
-template <class B>
-concept prepares_weights = requires { typename B::weight_store; };
-
-struct no_store {};
-template <class B>
-struct store_of {
-  using type = no_store;
-};
-template <prepares_weights B>
-struct store_of<B> {
-  using type = typename B::weight_store;
-};
-
 /// Fills the weights of a module: of a variant's text, or of anything else that has `weights<Module>` and `each_weight`.
 template <class Module, class B>
 class filler {
  public:
   filler(const io::tensor_file& file, format f, matcher match, B& on, checks look, progress told)
-      : from_(file, f, std::move(match), facts(), look, told), on_(on) {}
+      : from_(file, f, std::move(match), facts(), look, told), places_(on) {}
 
   [[nodiscard]] result<std::shared_ptr<const weights<Module>>> run() {
     auto w = std::make_shared<weights<Module>>();
@@ -80,8 +41,7 @@ class filler {
     }
     if (from_.failed()) return from_.why();
     from_.keep_in(w->keep);
-    w->keep.push_back(small_);
-    w->keep.push_back(store_);
+    places_.keep_in(w->keep);
     return std::shared_ptr<const weights<Module>>(std::move(w));
   }
 
@@ -111,7 +71,7 @@ class filler {
   void fill(const tensor_entry& t, vector<N>& v) {
     const std::span<const float> numbers = from_.numbers(t, N);
     if (numbers.empty()) return;
-    auto placed = small_->place(on_, numbers);
+    auto placed = places_.place(numbers);
     if (!placed) return from_.refuse(std::move(placed.error()));
     v.data = *placed;
   }
@@ -152,23 +112,17 @@ class filler {
     ordering = from_.tokens(t, Module::spec.vocab);
   }
 
-  /// A weight on its way into the backend's own order, where it has one. The file, which the
-  /// weights keep, lets go of pages as they move.
   [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::tensor_entry* from,
                                      weight_use use = weight_use::layer) {
-    if constexpr (prepares_weights<B>) {
-      auto made = on_.prepare(raw, *store_, from_.file().pages_of(*from), use);
-      if (made) return *made;
-      from_.refuse(std::move(made.error()));
-    }
+    auto made = places_.prepare(raw, from_.file().pages_of(*from), use);
+    if (made) return *made;
+    from_.refuse(std::move(made.error()));
     return raw;
   }
 
   module_source from_;
-  B& on_;
-  std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
+  weight_places<B> places_;
   const io::tensor_entry* table_ = nullptr;
-  std::shared_ptr<small_vectors<B>> small_ = std::make_shared<small_vectors<B>>();
 };
 
 }  // namespace detail
