@@ -2,7 +2,8 @@
 //
 //   g4_random_checkpoint gemma4_e2b Q4_0 e2b-q4_0.gguf
 //   g4_random_checkpoint gemma4_26b_a4b Q4_K a4b.gguf --vocabulary gemma-3-270m.gguf
-//   g4_random_checkpoint gemma4_e2b safetensors e2b/        (config.json, model.safetensors, tokenizer.json)
+//   g4_random_checkpoint gemma4_e2b safetensors e2b/        (config.json, model.safetensors, tokenizer.json: the text)
+//   g4_random_checkpoint gemma4_e2b mmproj mmproj.gguf      (its towers alone, in BF16)
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/random_checkpoint/towers.h"
 #include "bench/random_checkpoint/write.h"
 #include "g4/load/match.h"
 #include "g4/open/checkpoint.h"
@@ -29,6 +31,19 @@ void add(g4::one_of<V...>, std::vector<named_spec>& specs) {
   (specs.emplace_back(g4::load::variant_name<V>(), &V::spec), ...);
 }
 
+struct named_towers {
+  std::string_view name;
+  std::vector<g4::bench::detail::random_tensor> (*plan)(g4::load::format, g4::storage);
+  bool sees, hears;
+};
+
+template <class... M>
+std::vector<named_towers> towers_of(g4::one_of<M...>) {
+  return {{g4::load::variant_name<M>(), g4::bench::plan_towers<M>, M::can_see, M::can_hear}...};
+}
+using seeing_models = g4::one_of<g4::gemma3_4b, g4::gemma3_12b, g4::gemma3_27b, g4::gemma4_e2b, g4::gemma4_e4b,
+                                 g4::gemma4_12b, g4::gemma4_26b_a4b, g4::gemma4_31b>;
+
 void tell(std::size_t done, std::size_t total) {
   static std::size_t shown = 101;
   const std::size_t percent = total == 0 ? 100 : done * 100 / total;
@@ -38,7 +53,7 @@ void tell(std::size_t done, std::size_t total) {
 }
 
 int usage(const std::vector<named_spec>& specs) {
-  std::fputs("g4_random_checkpoint VARIANT TYPE PATH [--vocabulary FILE] [--seed N]\n  TYPE     safetensors", stderr);
+  std::fputs("g4_random_checkpoint VARIANT TYPE PATH [--vocabulary FILE] [--seed N]\n  TYPE     safetensors, mmproj", stderr);
   for (const auto& t : g4::load::file_types) std::fprintf(stderr, ", %s", std::string(t.name).c_str());
   std::fputs("\n  VARIANT  one of:", stderr);
   for (const auto& [name, spec] : specs) std::fprintf(stderr, " %s", std::string(name).c_str());
@@ -76,10 +91,20 @@ int run(int argc, char** argv) {
   }
   const auto type = g4::load::file_type_called(words[1]);
   const bool folder = words[1] == "safetensors";
-  if (spec == nullptr || (!type && !folder)) return usage(specs);
+  const bool towers = words[1] == "mmproj";
+  if (spec == nullptr || (!type && !folder && !towers)) return usage(specs);
   if (::isatty(STDERR_FILENO) != 0) options.tell = tell;
 
   const std::string& path = words[2];
+  if (towers) {
+    for (const named_towers& model : towers_of(seeing_models{})) {
+      if (model.name != words[0]) continue;
+      const auto tensors = model.plan(g4::load::format::gguf, g4::storage::bf16);
+      const auto written = g4::bench::write_towers_gguf(path, tensors, model.sees, model.hears, options);
+      return written ? 0 : refuse(written.error().message);
+    }
+    return refuse(words[0] + " has no towers");
+  }
   if (folder) ::mkdir(path.c_str(), 0777);  // one that exists is as good
   const auto written = folder ? g4::bench::write_random_safetensors(path, *spec, options)
                               : g4::bench::write_random_gguf(path, *spec, *type, options);

@@ -89,6 +89,47 @@ template <Tower T>
   return n;
 }
 
+/// The memory that a tower takes of its backend for n patches or frames, known before anything is taken.
+struct tower_plan {
+  std::size_t rows = 0;     ///< that it makes
+  std::size_t working = 0;  ///< bytes to work in, given back with the last stage
+  std::size_t out = 0;      ///< bytes of the rows that it makes
+  std::size_t x = 0, y = 0, room = 0, ids = 0, memory = 0;  ///< where its parts lie, from the start of what it works in
+
+  [[nodiscard]] std::size_t total() const { return arena::sum(working, out); }
+};
+
+/// Plans tower T for n rows of its input, for a backend with numbers of `scalar_bytes` that keeps keys as `keys_as`.
+/// `arena::too_much` stands for more than can be counted.
+template <Tower T, int Text>
+[[nodiscard]] constexpr tower_plan plan_tower(std::size_t n, std::size_t scalar_bytes, storage keys_as) {
+  constexpr auto widest = static_cast<std::size_t>(*std::max_element(T::widths.begin(), T::widths.end()));
+  // Rows behind each stage, the most numbers of any, and the most memory that one asks for.
+  std::size_t count = n, most = arena::product(n, T::input_width), largest = 0;
+  [&]<class... Stage>(std::type_identity<std::tuple<Stage...>>) {
+    auto stage = static_cast<std::size_t>(T::first_on_rows);
+    const auto through = [&]<class One>(std::type_identity<One>) {
+      if constexpr (requires { One::room(count, scalar_bytes, keys_as); }) {
+        largest = std::max(largest, One::room(count, scalar_bytes, keys_as));
+      }
+      count = detail::rows_behind<One>(count);
+      most = std::max(most, arena::product(count, static_cast<std::size_t>(T::widths[++stage])));
+    };
+    (through(std::type_identity<Stage>{}), ...);
+  }(std::type_identity<typename tower_weights<T, Text>::list>{});
+  arena needed;
+  tower_plan plan;
+  plan.rows = count;
+  plan.x = needed.take(most, scalar_bytes);
+  plan.y = needed.take(most, scalar_bytes);
+  plan.room = needed.take(widest, scalar_bytes);
+  plan.ids = needed.take(n, sizeof(token_id));
+  plan.memory = needed.take(largest, 1);
+  plan.working = needed.total();
+  plan.out = arena::product(arena::product(count, Text), scalar_bytes);
+  return plan;
+}
+
 /// Runs a tower.
 ///
 ///     rows [n, input_width]  →  [n, D], or fewer where a stage makes fewer
@@ -134,36 +175,23 @@ template <Tower T, int Text, TowerBackend B>
     }
   }
 
-  constexpr auto widest = static_cast<std::size_t>(*std::max_element(T::widths.begin(), T::widths.end()));
-  std::size_t count = n, most = n * T::input_width, largest = 0;  // rows behind each stage, and the most numbers of any
-  w.each([&, stage = static_cast<std::size_t>(T::first_on_rows)](const stage_names&, const auto& weights) mutable {
-    if constexpr (requires { weights.room(count, sizeof(scalar), on.cache_storage()); }) {
-      largest = std::max(largest, weights.room(count, sizeof(scalar), on.cache_storage()));
-    }
-    count = detail::rows_behind<std::remove_cvref_t<decltype(weights)>>(count);
-    most = std::max(most, count * static_cast<std::size_t>(T::widths[++stage]));
-  });
-  count = rows_made<T>(n - in.padding);
-  arena needed;
-  const std::size_t x = needed.take(most, sizeof(scalar));
-  const std::size_t y = needed.take(most, sizeof(scalar));
-  const std::size_t room = needed.take(widest, sizeof(scalar));
-  const std::size_t ids = needed.take(n, sizeof(token_id));
-  const std::size_t memory = needed.take(largest, 1);
-  auto scratch = on.take(needed.total());
+  // Padding passes through the first stages and is left out of what they make.
+  const tower_plan plan = plan_tower<T, Text>(n, sizeof(scalar), on.cache_storage());
+  const std::size_t count = rows_made<T>(n - in.padding);
+  auto scratch = on.take(plan.working);
   if (!scratch) return unexpected(std::move(scratch.error()));
-  auto out = on.take(arena::product(count * Text, sizeof(scalar)));
+  auto out = on.take(plan.out);
   if (!out) return unexpected(std::move(out.error()));
 
   std::byte* const block = scratch->data();
   std::vector<token_id> host_ids(n);
   stage_pass<scalar> p{n - in.padding,
                        in.padding,
-                       reinterpret_cast<scalar*>(block + x),
-                       reinterpret_cast<scalar*>(block + y),
-                       block + memory,
-                       reinterpret_cast<scalar*>(block + room),
-                       reinterpret_cast<token_id*>(block + ids),
+                       reinterpret_cast<scalar*>(block + plan.x),
+                       reinterpret_cast<scalar*>(block + plan.y),
+                       block + plan.memory,
+                       reinterpret_cast<scalar*>(block + plan.room),
+                       reinterpret_cast<token_id*>(block + plan.ids),
                        reinterpret_cast<scalar*>(out->data()),
                        in.places.data(),
                        host_ids.data()};
