@@ -7,6 +7,7 @@
 //
 //   --mode exact|fast|fast8   (fast)        --threads N   (1)       --repeat N   (3)
 //   --file FILE   safetensors with the tower, written there if it is not there: random weights in bfloat16
+//   --cpu         seconds of the CPU, and not of the wall: for one thread, where others share the machine
 //   --json        one line for a program
 #include <sys/resource.h>
 #include <unistd.h>
@@ -56,7 +57,7 @@ int refuse(const std::string& why) {
 
 /// Seconds by stage, as a tap sees them pass.
 struct stages_seen {
-  clock::time_point last;
+  double last = 0;
   std::vector<std::pair<std::string, double>> stages;
 
   static void see(void* self, const tapped<float>& what) {
@@ -66,7 +67,7 @@ struct stages_seen {
   void add(const std::string& name) {
     if (stages.empty() || stages.back().first != name) stages.emplace_back(name, 0.0);
     stages.back().second += seconds_since(last);
-    last = clock::now();
+    last = stopwatch::now();
   }
 };
 
@@ -120,7 +121,7 @@ int run(const settings& how, std::size_t height, std::size_t width) {
   thread_pool pool(how.threads);
   timed on({how.mode, how.threads > 1 ? &pool : nullptr, backend::weights_move::at_load});
   const double before = peak_bytes();
-  const auto begun = clock::now();
+  const double begun = stopwatch::now();
   const auto weights = load::make_tower<T, Text>(*file, load::format::safetensors, on, {.contents = false});
   if (!weights) return refuse(weights.error().message);
   const double loading = seconds_since(begun);
@@ -148,7 +149,7 @@ int run(const settings& how, std::size_t height, std::size_t width) {
   for (std::size_t i = 0; i <= how.repeat; ++i) {  // the first warms up
     on.by_kind = {};
     stages_seen seen;
-    const auto start = seen.last = clock::now();
+    const double start = seen.last = stopwatch::now();
     rows_in in;
     if constexpr (T::of_pictures) {
       in = picture_rows<T>(picture, (*weights)->colours_apart);
@@ -209,7 +210,7 @@ int run(const settings& how, std::size_t height, std::size_t width) {
 
 int usage() {
   std::fputs("bench_towers siglip|vit_small|vit_large|conformer [--mode exact|fast|fast8] [--threads N] [--repeat N]\n"
-             "             [--file FILE] [--json]\n", stderr);
+             "             [--file FILE] [--cpu] [--json]\n", stderr);
   return 2;
 }
 
@@ -219,6 +220,8 @@ int start(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (word == "--json") {
       how.json = true;
+    } else if (word == "--cpu") {
+      stopwatch::of_cpus = true;
     } else if (word.starts_with("--") && i + 1 < argc) {
       const std::string value = argv[++i];
       const long number = std::strtol(value.c_str(), nullptr, 10);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <array>
-#include <chrono>
+#include <ctime>
 #include <cstddef>
 #include <span>
 #include <utility>
@@ -11,10 +11,18 @@
 
 namespace g4::bench {
 
-using clock = std::chrono::steady_clock;
-[[nodiscard]] inline double seconds_since(clock::time_point start) {
-  return std::chrono::duration<double>(clock::now() - start).count();
-}
+/// Seconds on the wall; or, where others share the machine, those that this process had of its CPUs.
+class stopwatch {
+ public:
+  static inline bool of_cpus = false;
+
+  [[nodiscard]] static double now() {
+    timespec t{};
+    clock_gettime(of_cpus ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  }
+};
+[[nodiscard]] inline double seconds_since(double start) { return stopwatch::now() - start; }
 
 /// What an operation of a tower is counted as.
 enum class kind : std::size_t { products, attention, norms, activations, rope, bounds, convolution, rows };
@@ -48,6 +56,10 @@ class timed : public backend::cpu {
     const double keys = static_cast<double>(call.of.tokens) * static_cast<double>(call.of.tokens);
     const auto width = static_cast<double>(call.of.heads * call.caches[0][call.layer].head_size);
     in(kind::attention, 4 * keys * width, [&] { cpu::attend(call); });
+  }
+  void attend_all(const ops::all_attention<float>& call) {
+    const double keys = static_cast<double>(call.rows) * static_cast<double>(call.rows);
+    in(kind::attention, 4 * keys * static_cast<double>(call.heads * call.head_size), [&] { cpu::attend_all(call); });
   }
   void attend_near(const ops::near_attention<float>& call) {
     in(kind::attention, 0, [&] { cpu::attend_near(call); });
@@ -88,7 +100,7 @@ class timed : public backend::cpu {
   }
   template <class Body>
   void in(kind what, double operations, Body&& body) {
-    const auto start = clock::now();
+    const double start = stopwatch::now();
     body();
     spent& at = by_kind[static_cast<std::size_t>(what)];
     at.seconds += seconds_since(start);

@@ -13,6 +13,7 @@
 #include "kernels/cpu/amx_matmul-inl.h"
 #include "kernels/cpu/panels-inl.h"
 #include "kernels/cpu/quantise-inl.h"
+#include "kernels/cpu/to_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -146,28 +147,21 @@ HWY_INLINE void widen(const cpu::product_call& call, size_t panel, size_t first,
   }
 }
 
-// Plain floats become levels of 12 bits and a sign with one step per row and block of 32.
+// Plain floats become levels.
 inline void widen_floats(const cpu::product_call& call, size_t panel, size_t first, size_t count,
                          const wide_panel& out) {
-  constexpr int top = 4096;
-  const size_t stride = row_bytes(call.origin, call.columns);
-  const size_t element = facts_of(call.origin).block_bytes;
-  for (size_t r = 0; r < cpu::panel_rows; ++r) {
-    const size_t row = panel * cpu::panel_rows + r;
-    for (size_t b = 0; b < count; ++b) {
-      HWY_ALIGN float weights[32] = {};
-      HWY_ALIGN int32_t pairs[16];
-      const size_t column = 32 * (first + b);
-      if (row < call.rows) {
-        unpack(call.origin, call.w + (row - call.first * cpu::panel_rows) * stride + column * element,
-               std::min<size_t>(32, call.columns - column), weights);
-      }
-      out.scale[16 * b + r] = quantise_block(weights, top, reinterpret_cast<int16_t*>(pairs));
-      for (size_t pair = 0; pair < 16; ++pair) {
-        std::memcpy(out.levels + 512 * b + 32 * pair + 2 * r, pairs + pair, sizeof(int32_t));
-      }
-    }
-  }
+  const size_t row = panel * cpu::panel_rows;
+  const std::byte* const rows = call.w + (row - call.first * cpu::panel_rows) * row_bytes(call.origin, call.columns);
+  floats_to_levels(call.origin, rows, std::min(cpu::panel_rows, call.rows - row), call.columns, first, count,
+                   out.levels, out.scale);
+}
+
+// Those that are levels already stay where they are.
+inline void find_levels(const cpu::product_call& call, size_t panel, size_t first, size_t, wide_panel& out) {
+  const size_t blocks = call.x.blocks;
+  auto* const at = const_cast<std::byte*>(call.w) + (panel - call.first) * cpu::panel_size(call.origin, call.columns);
+  out = {reinterpret_cast<int16_t*>(at) + 512 * first, reinterpret_cast<float*>(at + 1024 * blocks) + 16 * first,
+         reinterpret_cast<float*>(at + 1024 * blocks)};  // there are no minima
 }
 
 // What a tile works on: vectors of sixteen or fewer rows, from one panel or two neighbours.
@@ -325,7 +319,7 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
   size_t unit_tokens = 12;
   if constexpr (Tiles::possible) unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
-  const size_t batch = cpu::has_panels(call.origin) ? fit / unit_tokens * unit_tokens : 512;
+  const size_t batch = cpu::has_panels(call.origin) || call.in_levels ? fit / unit_tokens * unit_tokens : 512;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
@@ -389,6 +383,7 @@ inline void panel_matmul_iq4(const cpu::product_call& call) {
 
 inline void panel_matmul_floats(const cpu::product_call& call) {
   matmul_tiles unit(call.tokens >= amx_tokens);
+  if (call.in_levels) return blocked_matmul<0, false>(call, find_levels, unit);
   blocked_matmul<0, false>(call, widen_floats, unit);
 }
 

@@ -6,9 +6,11 @@
 #define G4_KERNELS_CPU_TO_PANELS_INL_H_
 #endif
 
+#include <algorithm>
+
 #include "g4/backend/cpu/calls.h"
 #include "g4/backend/cpu/to_panels.h"
-#include "kernels/cpu/unpack-inl.h"
+#include "kernels/cpu/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
@@ -68,6 +70,28 @@ HWY_INLINE void interleave_fifth_bits(const std::byte* rows, size_t stride, std:
     exchange(0x00f000f0u, 4);
     exchange(0x0000ff00u, 8);
     hn::StoreU(bits, dw, reinterpret_cast<uint32_t*>(to) + part * lanes);
+  }
+}
+
+// Blocks [first, first + count) of sixteen rows of plain floats: levels of 12 bits and a sign with one step per row and
+// block of 32. Rows from `there` on, and columns behind the last, are nought.
+inline void floats_to_levels(storage type, const std::byte* rows, size_t there, size_t columns, size_t first,
+                             size_t count, int16_t* levels, float* steps) {
+  constexpr int top = 4096;
+  const size_t element = facts_of(type).block_bytes;
+  const size_t stride = row_bytes(type, columns);
+  for (size_t b = 0; b < count; ++b, levels += 512, steps += 16) {
+    HWY_ALIGN int16_t of_rows[cpu::panel_rows * 32];
+    const size_t column = 32 * (first + b);
+    for (size_t r = 0; r < cpu::panel_rows; ++r) {
+      HWY_ALIGN float weights[32] = {};
+      if (r < there) unpack(type, rows + r * stride + column * element, std::min<size_t>(32, columns - column), weights);
+      steps[r] = quantise_block(weights, top, of_rows + 32 * r);
+    }
+    for (size_t i = 0; i < 4; ++i) {
+      interleave_four_words(reinterpret_cast<const std::byte*>(of_rows + 8 * i), 64,
+                            reinterpret_cast<std::byte*>(levels + 128 * i));
+    }
   }
 }
 
@@ -174,6 +198,13 @@ inline void to_panels(const cpu::to_panels_call& call) {
   const size_t panel_bytes = cpu::panel_size(call.w.type, call.w.columns, call.order);
   std::byte* out = call.out;
   for (size_t p = call.first; p < call.first + call.count; ++p, out += panel_bytes) {
+    if (cpu::has_levels(call.w.type)) {
+      const size_t blocks = (call.w.columns + 31) / 32;
+      const size_t row = p * cpu::panel_rows;
+      floats_to_levels(call.w.type, call.w.row(row), std::min(cpu::panel_rows, call.w.rows - row), call.w.columns, 0,
+                       blocks, reinterpret_cast<int16_t*>(out), reinterpret_cast<float*>(out + 1024 * blocks));
+      continue;
+    }
     std::byte* const words = call.order == cpu::panel_order::nibbles ? call.scratch : out;
     if ((p + 1) * cpu::panel_rows <= call.w.rows) {
       whole_rows_to_panel(call.w, p, words);

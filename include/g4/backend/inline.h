@@ -10,6 +10,7 @@
 #include "hwy/highway.h"
 // after highway.h
 #include "kernels/cpu/attend-inl.h"
+#include "kernels/cpu/attend_all-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
 #include "kernels/cpu/gate-inl.h"
 #include "kernels/cpu/matmul-inl.h"
@@ -21,6 +22,7 @@
 #include "kernels/cpu/rope-inl.h"
 #include "kernels/cpu/soft_cap-inl.h"
 #include "kernels/cpu/to_panels-inl.h"
+#include "kernels/cpu/tower-inl.h"
 #include "kernels/cpu/unpack-inl.h"
 
 namespace g4::cpu {
@@ -49,6 +51,23 @@ struct inline_kernels {
   static void store(const store_call& call) { g4::HWY_NAMESPACE::store(call); }
   static void attend(const attend_call& call) { g4::HWY_NAMESPACE::attend(call); }
   static void join_attention(const join_call& call) { g4::HWY_NAMESPACE::join_attention(call); }
+  static void pack_all(const pack_all_call& call) { g4::HWY_NAMESPACE::pack_all(call); }
+  static void attend_all(const attend_all_call& call) { g4::HWY_NAMESPACE::attend_all(call); }
+  static void attend_near(const near_call& call) { g4::HWY_NAMESPACE::attend_near(call); }
+  static void layer_norm(const layer_norm_call& call) { g4::HWY_NAMESPACE::layer_norm(call); }
+  static void rope_2d(const rope_call& call) { g4::HWY_NAMESPACE::rope_2d(call); }
+  static void convolve_back(const convolve_call& call) { g4::HWY_NAMESPACE::convolve_back(call); }
+  static void add(const float* x, std::size_t n, float* y) { g4::HWY_NAMESPACE::add(x, n, y); }
+  static void add_bias(float* y, const float* bias, std::size_t rows, std::size_t width) {
+    g4::HWY_NAMESPACE::add_bias(y, bias, rows, width);
+  }
+  static void keep_within(const float* x, std::size_t n, float least, float most, float* y) {
+    g4::HWY_NAMESPACE::keep_within(x, n, least, most, y);
+  }
+  static void silu(float* x, std::size_t n) { g4::HWY_NAMESPACE::silu(x, n); }
+  static void glu(const float* x, std::size_t rows, std::size_t width, float* y) {
+    g4::HWY_NAMESPACE::glu(x, rows, width, y);
+  }
   static void gelu_gate(float* gate, const float* up, std::size_t n) { g4::HWY_NAMESPACE::gelu_gate(gate, up, n); }
   static void soft_cap(float* x, std::size_t n, float cap) { g4::HWY_NAMESPACE::soft_cap(x, n, cap); }
 };

@@ -137,7 +137,7 @@ class tower_filler {
     if (t.as == stage_role::table) {
       m = weight_view{raw};
     } else {
-      put(places_.prepare(raw, file_.pages_of(*found)), m);
+      put(places_.prepare(raw, file_.pages_of(*found), weight_use::many_rows), m);
     }
   }
 

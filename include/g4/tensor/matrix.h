@@ -39,8 +39,9 @@ struct weight_view : matrix_view {
       : matrix_view(stored), prepared(by_backend) {}
 };
 
-/// What a weight is for. A backend may keep heads, whose greatest products are asked for, in another way than the rest.
-enum class weight_use : std::uint8_t { layer, head };
+/// What a weight is for. A backend may keep heads, whose greatest products are asked for, in another way than the rest,
+/// and so what always meets many rows at once, as a tower's weights do.
+enum class weight_use : std::uint8_t { layer, head, many_rows };
 
 /// A weight whose extents are part of its type: y [Out] = W [Out, In] · x [In].
 template <int Out, int In>

@@ -21,6 +21,8 @@ class attention {
   explicit attention(const tasks& over) : tasks_(over) {}
 
   void attend(const cache_view& cache, const attention_call<float>& call);
+  void attend_all(const ops::all_attention<float>& call);
+  void attend_near(const ops::near_attention<float>& call);
 
   /// Bytes of working memory that calls within these limits need.
   [[nodiscard]] std::size_t room_for(const work_limits& most) const {
@@ -52,6 +54,7 @@ class attention {
 
   tasks tasks_;
   working_memory scratch_;
+  working_memory packed_;
 };
 
 }  // namespace g4::cpu

@@ -65,4 +65,36 @@ void attention<Kernels>::attend(const cache_view& cache, const attention_call<fl
   }
 }
 
+template <class Kernels>
+void attention<Kernels>::attend_all(const ops::all_attention<float>& a) {
+  if (a.rows == 0) return;
+  const std::size_t d = a.head_size;
+  const std::size_t stretches = ceil_div(a.rows, attend_keys);
+  const std::size_t of_head = stretches * attend_all_stretch_bytes(d);
+  const std::size_t stride = ceil_div(attend_all_scratch(d), 16) * 16;
+  std::byte* const packed = packed_.take<std::byte>(a.key_heads * of_head);
+  float* const scratch = scratch_.take<float>(stride * tasks_.workers());
+  tasks_.run(a.key_heads * stretches, 1, [&](std::size_t task, std::size_t, std::size_t) {
+    const std::size_t head = task / stretches, stretch = task % stretches;
+    Kernels::pack_all({&a, head, stretch, packed + head * of_head + stretch * attend_all_stretch_bytes(d)});
+  });
+  const std::size_t blocks = ceil_div(a.rows, attend_queries);
+  // A head's blocks one after the other: its keys and values stay near.
+  tasks_.run(a.heads * blocks, 1, [&](std::size_t task, std::size_t, std::size_t worker) {
+    const std::size_t head = task / blocks, first = task % blocks * attend_queries;
+    Kernels::attend_all({&a, head, first, std::min(attend_queries, a.rows - first),
+                         packed + head / (a.heads / a.key_heads) * of_head, scratch + worker * stride});
+  });
+}
+
+template <class Kernels>
+void attention<Kernels>::attend_near(const ops::near_attention<float>& a) {
+  const std::size_t stride = ceil_div(near_scratch(a), 16) * 16;
+  float* const scratch = scratch_.take<float>(stride * tasks_.workers());
+  const std::size_t cost = a.heads * a.head_size * (a.past + a.ahead);
+  tasks_.run(a.rows, tasks_.split(a.rows, cost, 1), [&](std::size_t first, std::size_t count, std::size_t worker) {
+    Kernels::attend_near({&a, first, count, scratch + worker * stride});
+  });
+}
+
 }  // namespace g4::cpu

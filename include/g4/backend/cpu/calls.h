@@ -9,6 +9,8 @@
 
 #include "g4/backend/cpu/panels.h"
 #include "g4/backend/cpu/rank.h"
+#include "g4/ops/attend_all.h"
+#include "g4/ops/attend_near.h"
 #include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
@@ -93,7 +95,7 @@ struct nibbles_to_words_call {
 ///
 /// scratch   `product_scratch` bytes
 struct product_call {
-  const std::byte* w = nullptr;  ///< panel `first`; of plain floats, its first row as stored
+  const std::byte* w = nullptr;  ///< panel `first`; of plain floats that are in no panels, its first row as stored
   storage origin = storage::f32;
   std::size_t rows = 0;
   std::size_t columns = 0;
@@ -104,6 +106,7 @@ struct product_call {
   std::size_t count = 0;
   std::byte* scratch = nullptr;
   byte_activations bytes;  ///< in place of `x` where its levels are not null
+  bool in_levels = false;  ///< w is panels in the order of levels
 };
 
 /// Blocks of 32 columns that are widened at a time: 64 KB for a panel. A whole number of 256-column blocks.
@@ -239,6 +242,73 @@ inline constexpr std::size_t attend_unpacked = 64;
          attend_unpacked * (d + 64) + 2 * stride;
 }
 
+/// Attention of every row to every other: numbers of a key, and columns of values, as they are packed.
+[[nodiscard]] constexpr std::size_t attend_all_depth(std::size_t d) { return (d + 1) / 2 * 2; }
+[[nodiscard]] constexpr std::size_t attend_all_width(std::size_t d) { return (d + 15) / 16 * 16; }
+inline constexpr std::size_t attend_all_most = 512;  ///< numbers of a head
+
+/// Bytes of a packed stretch of `attend_keys` keys and values of one head.
+[[nodiscard]] constexpr std::size_t attend_all_stretch_bytes(std::size_t d) {
+  const std::size_t numbers = attend_all_depth(d) + attend_all_width(d);
+  return (attend_keys * (numbers * sizeof(std::int16_t) + sizeof(float)) + attend_all_width(d) * sizeof(float) + 63) /
+         64 * 64;
+}
+
+/// Keys and values of a stretch of one key/value head, into `attend_all_stretch_bytes(d)` bytes.
+struct pack_all_call {
+  const ops::all_attention<float>* of = nullptr;
+  std::size_t head = 0;
+  std::size_t stretch = 0;
+  std::byte* packed = nullptr;
+};
+
+/// Queries [first, first + count) of one head, `attend_queries` at most, over all stretches of its keys.
+///
+/// packed    the stretches, one after the other
+/// scratch   `attend_all_scratch(d)` floats
+struct attend_all_call {
+  const ops::all_attention<float>* of = nullptr;
+  std::size_t head = 0;
+  std::size_t first = 0;
+  std::size_t count = 0;
+  std::byte* packed = nullptr;
+  float* scratch = nullptr;
+};
+[[nodiscard]] constexpr std::size_t attend_all_scratch(std::size_t d) {
+  return attend_queries * (attend_keys + attend_all_width(d) + attend_keys / 2 + attend_width(d) / 2 + 1);
+}
+
+struct layer_norm_call {
+  const float* x = nullptr;
+  const float* weight = nullptr;
+  const float* bias = nullptr;  ///< or null
+  float* y = nullptr;
+  std::size_t rows = 0;
+  std::size_t width = 0;
+  float eps = 0.0f;
+};
+
+struct convolve_call {
+  const float* x = nullptr;       ///< [rows, width], from the first row on
+  const float* kernel = nullptr;  ///< [width, side]
+  std::size_t first = 0;
+  std::size_t count = 0;
+  std::size_t width = 0;
+  std::size_t side = 0;
+  float* y = nullptr;
+};
+
+/// Rows [first, first + count); scratch: `near_scratch` floats.
+struct near_call {
+  const ops::near_attention<float>* of = nullptr;
+  std::size_t first = 0;
+  std::size_t count = 0;
+  float* scratch = nullptr;
+};
+[[nodiscard]] constexpr std::size_t near_scratch(const ops::near_attention<float>& a) {
+  return 2 * (a.head_size + 16) + a.past + a.ahead + 48;
+}
+
 /// The compiled kernels (kernels/cpu/*.cc). Each picks the best SIMD target of the machine it runs on.
 struct kernels {
   static void matmul(const matmul_call& call);
@@ -261,6 +331,17 @@ struct kernels {
   static void store(const store_call& call);
   static void attend(const attend_call& call);
   static void join_attention(const join_call& call);
+  static void pack_all(const pack_all_call& call);
+  static void attend_all(const attend_all_call& call);
+  static void attend_near(const near_call& call);
+  static void layer_norm(const layer_norm_call& call);
+  static void rope_2d(const rope_call& call);
+  static void convolve_back(const convolve_call& call);
+  static void add(const float* x, std::size_t n, float* y);
+  static void add_bias(float* y, const float* bias, std::size_t rows, std::size_t width);
+  static void keep_within(const float* x, std::size_t n, float least, float most, float* y);
+  static void silu(float* x, std::size_t n);
+  static void glu(const float* x, std::size_t rows, std::size_t width, float* y);
   static void gelu_gate(float* gate, const float* up, std::size_t n);
   static void soft_cap(float* x, std::size_t n, float cap);
 };

@@ -15,6 +15,11 @@
 ///     norms     [blocks, 16 rows]            bytes: ‖lower nibbles − 8‖ · norm_unit, rounded up
 ///     lower     [groups, 16 rows]            a group is eight columns, the word with their lower nibbles; which group stands
 ///                                            where is `panel_weight::groups`: those with large activations first
+///
+/// Plain floats that always meet many rows at once (a tower's) are kept as what such a product takes of them:
+///
+///     levels    [blocks of 32 columns, 16 pairs, 16 rows, 2]   12 bits and a sign
+///     steps     [blocks, 16 rows]                              floats
 #pragma once
 
 #include <atomic>
@@ -36,7 +41,8 @@ namespace cpu {
 
 inline constexpr std::size_t panel_rows = 16;
 
-/// True for the storages `prepare` puts into panels. Plain floats stay where they are.
+/// True for the storages `prepare` always puts into panels. Plain floats stay where they are, unless they always meet
+/// many rows.
 [[nodiscard]] constexpr bool has_panels(storage s) { return facts_of(s).block_elements > 1; }
 
 /// Bytes of one block's levels (interleaved words) of a single row.
@@ -81,7 +87,10 @@ inline constexpr std::size_t panel_rows = 16;
 }
 
 /// How a panel holds its levels.
-enum class panel_order : std::uint8_t { words, nibbles };
+enum class panel_order : std::uint8_t { words, nibbles, levels };
+
+/// True for plain floats that products round to levels.
+[[nodiscard]] constexpr bool has_levels(storage s) { return facts_of(s).block_elements == 1 && s != storage::f64; }
 
 /// Where the parts of a panel in the order of nibbles begin, and how long it is, in bytes.
 struct nibble_panel {
@@ -105,6 +114,7 @@ inline constexpr float norm_unit = 5.5f;
 /// Bytes from one panel to the next.
 [[nodiscard]] constexpr std::size_t panel_size(storage s, std::size_t columns, panel_order order = panel_order::words) {
   if (order == panel_order::nibbles) return nibble_panel_of(columns).bytes;
+  if (has_levels(s)) return (columns + 31) / 32 * panel_rows * (32 * sizeof(std::int16_t) + sizeof(float));
   const std::size_t blocks = columns / facts_of(s).block_elements;
   return (blocks * panel_rows * (panel_level_bytes(s) + panel_scale_bytes(s)) + 63) & ~std::size_t{63};
 }
@@ -145,6 +155,7 @@ struct panel_weight : prepared_weight {
 
   panel_weight(const matrix_view& w, weight_use use, std::byte* memory, let_go told)
       : prepared_weight(own_layout), stored(w), may_be_ranked(can_be_ranked(w, use)), panels(memory), done_with(told) {
+    if (has_levels(w.type)) order = panel_order::levels;
     if (may_be_ranked) groups.resize(w.columns / 8);
     for (std::size_t g = 0; g < groups.size(); ++g) groups[g] = static_cast<std::uint16_t>(g);
   }

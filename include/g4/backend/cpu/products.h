@@ -43,7 +43,7 @@ class products {
   }
 
   /// The weight as a model holds it: `w`, and that on its way into the kernels' own order, in memory of `store`. `w`
-  /// outlives the store. Plain floats, and every weight in `exact` mode, stay as they are.
+  /// outlives the store. Plain floats that meet few rows too, and every weight in `exact` mode, stay as they are.
   ///
   /// told   told(bytes) is called with stretches of `w` that have moved, from the thread that uses the weight
   /// use    what the weight is for
@@ -58,6 +58,9 @@ class products {
     const projection one{w, y};
     multiply({&one, 1}, x, tokens);
   }
+
+  /// y [T, w.rows] = x · wᵀ in float32, with w as stored, in every mode
+  void exact(const matrix_view& w, const float* x, std::size_t tokens, float* y);
 
   /// Several products of one input, which is read (and rounded, in `fast` mode) once; one fork and join for all.
   void multiply(std::span<const projection> several, const float* x, std::size_t tokens);
@@ -97,7 +100,7 @@ class products {
 
   /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
   [[nodiscard]] bool takes_bytes(const weight_view& w, std::size_t tokens) const {
-    return mode_ == numeric::fast8 && tokens > few_rows && in_panels(w) != nullptr;
+    return mode_ == numeric::fast8 && tokens > few_rows && has_panels(w.type) && in_panels(w) != nullptr;
   }
 
   /// Bytes of `tokens` rows as levels of `level` bytes, with the steps and sums of their blocks.

@@ -12,7 +12,8 @@ namespace g4::cpu {
 
 template <class Kernels>
 result<weight_view> products<Kernels>::prepare(const matrix_view& w, panel_store& store, let_go told, weight_use use) {
-  if (mode_ == numeric::exact || !has_panels(w.type) || w.rows == 0) return w;
+  const bool in_levels = use == weight_use::many_rows && has_levels(w.type);
+  if (mode_ == numeric::exact || !(has_panels(w.type) || in_levels) || w.rows == 0) return w;
   panel_weight* weight = store.add(w, use, told);
   if (weight == nullptr) return fail("weights in panels: there is no memory for ", panel_room(w, use), " bytes");
   if (move_ == weights_move::at_load && !weight->may_be_ranked) move_panels(*weight, weight->count());
@@ -22,7 +23,7 @@ result<weight_view> products<Kernels>::prepare(const matrix_view& w, panel_store
 template <class Kernels>
 void products<Kernels>::embed(const weight_view& table, std::size_t id, float scale, float* y) {
   const panel_weight* weight = in_panels(table);
-  if (weight != nullptr && weight->has(id / panel_rows)) {
+  if (weight != nullptr && weight->order != panel_order::levels && weight->has(id / panel_rows)) {
     const std::size_t columns = facts_of(table.type).block_elements;
     std::byte block[256];
     for (std::size_t b = 0; b < table.columns / columns; ++b) {
@@ -96,6 +97,17 @@ typename products<Kernels>::rooms products<Kernels>::rooms_for(const work_limits
 }
 
 template <class Kernels>
+void products<Kernels>::exact(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
+  const std::size_t stride = ceil_div(matmul_scratch(w), 16) * 16;
+  float* const scratch = scratch_.take<float>(stride * tasks_.workers());
+  tasks_.run(tokens, tasks_.split(tokens, w.rows * w.columns, 16),
+             [&](std::size_t first, std::size_t count, std::size_t worker) {
+               Kernels::matmul({w, x + first * w.columns, count, y + first * w.rows, 0, w.rows,
+                                scratch + worker * stride});
+             });
+}
+
+template <class Kernels>
 activations products<Kernels>::round(const float* x, std::size_t columns, std::size_t tokens) {
   return round_into<std::int16_t>(levels_, x, columns, tokens, Kernels::quantise);
 }
@@ -130,7 +142,7 @@ std::size_t products<Kernels>::scratch_bytes(const weight_view& w, std::size_t t
   if (!takes_rounded(w, tokens)) return sizeof(float) * matmul_scratch(w);
   const panel_weight* const weight = in_panels(w);
   if (weight == nullptr) return product_scratch;
-  if (weight->settled() && weight->order == panel_order::words) return product_scratch;
+  if (weight->settled() && weight->order != panel_order::nibbles) return product_scratch;
   return product_scratch + panels_at_once(w) * panel_size(w.type, w.columns);
 }
 
@@ -189,6 +201,7 @@ void products<Kernels>::panels_of(const projection& p, const float* x, const act
     return panel_matmul<Kernels>(call);
   }
   const panel_weight& weight = *moving;
+  call.in_levels = weight.order == panel_order::levels;
   const matrix_view& stored = weight.stored;
   const auto multiply = [&](const std::byte* panels, std::size_t from, std::size_t some) {
     call.w = panels;
@@ -200,7 +213,7 @@ void products<Kernels>::panels_of(const projection& p, const float* x, const act
   const std::size_t moved = std::clamp(weight.moved.load(std::memory_order_acquire), first, end);
   const std::size_t panel_bytes = moved > first ? weight.panel_bytes() : 0;  // settled with the first that moves
   std::size_t from = first;
-  if (first < moved && weight.order == panel_order::words) {
+  if (first < moved && weight.order != panel_order::nibbles) {
     multiply(weight.panels + first * panel_bytes, first, moved - first);
     from = moved;
   }

@@ -107,13 +107,21 @@ class simd : public memory_definitions,
   }
   void rope_2d(float* x, std::size_t rows, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
     each(rows, 2 * heads * d, 1, [&](std::size_t first, std::size_t count) {
-      ops::rope_2d(x + first * heads * d, count, heads, d, cos + first * (d / 2), sin + first * (d / 2));
+      Kernels::rope_2d({x + first * heads * d, count, heads, d, cos + first * (d / 2), sin + first * (d / 2)});
     });
   }
   void layer_norm(const float* x, const float* weight, const float* bias, std::size_t rows, std::size_t width,
                   float eps, float* y) {
     each(rows, 4 * width, 1, [&](std::size_t first, std::size_t count) {
-      ops::layer_norm(x + first * width, weight, bias, count, width, eps, y + first * width);
+      Kernels::layer_norm({x + first * width, weight, bias, y + first * width, count, width, eps});
+    });
+  }
+  void add(const float* x, std::size_t n, float* y) {
+    each(n, 2, 64, [&](std::size_t first, std::size_t count) { Kernels::add(x + first, count, y + first); });
+  }
+  void add_bias(float* y, const float* bias, std::size_t rows, std::size_t width) {
+    each(rows, 2 * width, 1, [&](std::size_t first, std::size_t count) {
+      Kernels::add_bias(y + first * width, bias, count, width);
     });
   }
   void add(const float* x, std::size_t n, float* y) {
@@ -162,30 +170,25 @@ class simd : public memory_definitions,
     each(n, 8, 64, [&](std::size_t first, std::size_t count) { Kernels::soft_cap(x + first, count, cap); });
   }
 
-  // ---- What only towers use: as defined, in tasks ----------------------------------------------------------------------
+  // ---- What only towers use, in tasks ----------------------------------------------------------------------------------
 
-  /// So few rows at a time that plain floats meet activations as they are, in every mode.
   void exact_matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
-    const std::size_t few = rows_alike();
-    for (std::size_t t = 0, n = 0; t < tokens; t += n) {
-      n = std::min(few, tokens - t);
-      matmul(w, x + t * w.columns, n, y + t * w.rows);
-    }
+    products_.exact(w, x, tokens, y);
   }
   void keep_within(const float* x, std::size_t n, float least, float most, float* y) {
     each(n, 2, 64, [&](std::size_t first, std::size_t count) {
-      ops::keep_within(x + first, count, least, most, y + first);
+      Kernels::keep_within(x + first, count, least, most, y + first);
     });
   }
   void silu(float* x, std::size_t n) {
-    each(n, 32, 64, [&](std::size_t first, std::size_t count) { ops::silu(x + first, count); });
+    each(n, 8, 64, [&](std::size_t first, std::size_t count) { Kernels::silu(x + first, count); });
   }
   void relu(float* x, std::size_t n) {
     each(n, 2, 64, [&](std::size_t first, std::size_t count) { ops::relu(x + first, count); });
   }
   void glu(const float* x, std::size_t tokens, std::size_t width, float* y) {
-    each(tokens, 32 * width, 1, [&](std::size_t first, std::size_t count) {
-      ops::glu(x + 2 * first * width, count, width, y + first * width);
+    each(tokens, 8 * width, 1, [&](std::size_t first, std::size_t count) {
+      Kernels::glu(x + 2 * first * width, count, width, y + first * width);
     });
   }
   void unfold(const float* x, const ops::squares& s, std::size_t from, std::size_t rows, float* y) {
@@ -220,13 +223,12 @@ class simd : public memory_definitions,
   }
   void convolve_back(const float* x, const float* kernel, std::size_t tokens, std::size_t width, std::size_t side,
                      float* y) {
-    each(tokens, 4 * side * width, 1, [&](std::size_t first, std::size_t count) {
-      ops::convolve_back(x, kernel, first, count, width, side, y);
+    each(tokens, side * width, 16, [&](std::size_t first, std::size_t count) {
+      Kernels::convolve_back({x, kernel, first, count, width, side, y});
     });
   }
   void attend_near(const ops::near_attention<float>& call) {
-    const std::size_t cost = 4 * call.heads * call.head_size * (call.past + call.ahead);
-    each(call.rows, cost, 1, [&](std::size_t first, std::size_t count) { ops::attend_near(call, first, count); });
+    attention_.attend_near(call);
   }
 
   // ---- Attention: backend/cpu/attention.h ----------------------------------------------------------------------------
@@ -259,6 +261,13 @@ class simd : public memory_definitions,
     attend_by_text(call, [this](const auto&... one) { this->attend(one...); });
   }
   void attend(const cache_view& cache, const attention_call<float>& call) { attention_.attend(cache, call); }
+
+  /// Whether rows of heads of d numbers that all see each other need no cache here.
+  [[nodiscard]] bool attends_all(std::size_t d) const {
+    return mode() != numeric::exact && d <= g4::cpu::attend_all_most;
+  }
+  /// Attention of every row to every other: `ops/attend_all.h`, with 16-bit products.
+  void attend_all(const ops::all_attention<float>& call) { attention_.attend_all(call); }
 
  private:
   /// body(first, count) over [0, items), each of which costs so many multiplications, in multiples of `unit`.

@@ -189,6 +189,12 @@ struct encoder_layer {
       on.rope_2d(q, n, S.query_heads, d, in(at.cos), in(at.sin));
       on.rope_2d(k, n, S.key_value_heads, d, in(at.cos), in(at.sin));
     }
+    if constexpr (requires { on.attends_all(d); }) {
+      if (on.attends_all(d)) {
+        on.attend_all({n, S.query_heads, S.key_value_heads, d, S.query_scale, q, k, v, in(at.mixed)});
+        return finish(on, n, x, memory, at);
+      }
+    }
     const cache_view* const text = &cache;
     const auto* const begun = reinterpret_cast<const pass_row*>(memory + at.rows);
     on.store(cached_rows<scalar>{&text, 0, begun, n, k, v});
@@ -200,6 +206,14 @@ struct encoder_layer {
     call.of.heads = S.query_heads;
     call.of.scale = S.query_scale;
     on.attend(call);
+    finish(on, n, x, memory, at);
+  }
+
+  /// What follows the mixing of values.
+  template <class B>
+  void finish(B& on, std::size_t n, typename B::scalar* x, std::byte* memory, const encoder_room& at) const {
+    using scalar = typename B::scalar;
+    const auto in = [&](std::size_t offset) { return reinterpret_cast<scalar*>(memory + offset); };
     output.run(on, in(at.mixed), n, in(at.clamped), in(at.branch));
     if constexpr (sandwich) {
       on.add_norm(x, in(at.branch), after_attention.data, n, D, S.norm_eps);
