@@ -124,18 +124,9 @@ class simd : public memory_definitions,
       Kernels::add_bias(y + first * width, bias, count, width);
     });
   }
-  void add(const float* x, std::size_t n, float* y) {
-    each(n, 1, 64,
-         [&](std::size_t first, std::size_t count) { row_definitions<float>::add(x + first, count, y + first); });
-  }
   void scale_columns(const float* x, const float* scale, std::size_t rows, std::size_t width, float* y) {
     each(rows, width, 1, [&](std::size_t first, std::size_t count) {
       row_definitions<float>::scale_columns(x + first * width, scale, count, width, y + first * width);
-    });
-  }
-  void add_bias(float* y, const float* bias, std::size_t rows, std::size_t width) {
-    each(rows, width, 1, [&](std::size_t first, std::size_t count) {
-      row_definitions<float>::add_bias(y + first * width, bias, count, width);
     });
   }
   void centre(float* x, std::size_t n) {
