@@ -33,6 +33,10 @@ result<void> check_drafter(const case_folder& folder, const running_on& on, repo
 /// A real checkpoint in a GGUF file (real_case.cc).
 result<void> check_real(const case_folder& folder, const running_on& on, const check_options& options, report& out);
 
+/// One operation on its own, on "reference" or "cpu", or on "-" where it needs no backend (op_case.cc).
+result<void> check_operation(const case_folder& folder, const std::string& backend, report& out);
+[[nodiscard]] bool needs_a_backend(const case_folder& folder);
+
 /// Rotary tables (rope_case.cc).
 result<void> check_rope(const case_folder& folder, report& out);
 /// Pictures resized and cut (image_case.cc).
@@ -41,6 +45,8 @@ result<void> check_images(const case_folder& folder, report& out);
 result<void> check_prompts(const case_folder& folder, const check_options& options, report& out);
 /// Sound features alone: waveforms to log-mel (media.cc).
 result<void> check_sound(const case_folder& folder, report& out);
+/// Questions with one answer each: ids of texts, texts of ids, conversations as text (string_case.cc).
+result<void> check_strings(const case_folder& folder, const check_options& options, report& out);
 /// Strings and ids (tokenizer_case.cc).
 result<void> check_tokenizer(const case_folder& folder, const check_options& options, report& out);
 

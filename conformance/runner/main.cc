@@ -46,7 +46,7 @@ result<arguments> read_arguments(int argc, char** argv) {
 }
 
 /// The case's name tells the kinds without a model apart only where nothing else does: by what is in the folder.
-enum class kind { model, long_model, embedder, drafter, real, rope, prompts, tokenizer, images, sound, unknown };
+enum class kind { model, long_model, embedder, drafter, real, rope, prompts, tokenizer, images, sound, strings, operation, unknown };
 
 kind kind_of(const case_folder& folder) {
   const json& about = folder.about();
@@ -56,6 +56,8 @@ kind kind_of(const case_folder& folder) {
     if (folder.has("pooled") || folder.has_file("modules.json")) return kind::embedder;
     return kind::model;
   }
+  if (about.contains("kind")) return kind::strings;
+  if (about.contains("operation")) return kind::operation;
   if (folder.has_file("cases.json")) return kind::tokenizer;
   if (about.contains("prompts") && about.contains("sha256")) return kind::real;
   if (about.contains("flavours")) return kind::rope;
@@ -113,9 +115,22 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     case kind::rope: return alone("-", [&](report& out) { return check_rope(folder, out); });
     case kind::prompts: return alone("-", [&](report& out) { return check_prompts(folder, args.options, out); });
     case kind::tokenizer: return alone("-", [&](report& out) { return check_tokenizer(folder, args.options, out); });
+    case kind::strings: return alone("-", [&](report& out) { return check_strings(folder, args.options, out); });
     case kind::images: return alone("-", [&](report& out) { return check_images(folder, out); });
     case kind::sound:
       return alone("-", [&](report& out) { return check_sound(folder, out); });
+    case kind::operation:
+      if (!needs_a_backend(folder)) return alone("-", [&](report& out) { return check_operation(folder, "-", out); });
+      for (const std::string& backend : args.backends) {
+        if (backend != "reference" && backend != "cpu") {
+          run_check(all, folder.name(), backend, [](report& out) {
+            return out.skipped("(the case)", "operations are run on reference and cpu"), result<void>{};
+          });
+          continue;
+        }
+        run_check(all, folder.name(), backend, [&](report& out) { return check_operation(folder, backend, out); });
+      }
+      return;
     case kind::unknown:
       return alone("-", [&](report&) -> result<void> {
         return fail("this is no kind of case that g4 knows: no config.json, cases.json, prompts, flavours or messages");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "conformance/runner/checks.h"
+#include "conformance/runner/conversation.h"
 #include "conformance/runner/vocabulary.h"
 #include "g4/io/json.h"
 #include "g4/io/shown.h"
@@ -15,6 +16,27 @@
 #include "g4/text/placeholders.h"
 
 namespace g4::conformance {
+
+result<text::prompt> prompt_of_row(bool gemma4, const json& row) {
+  const auto said = io::parse_json(row.at("messages").dump(), "messages");
+  if (!said) return unexpected(said.error());
+  auto messages = load::messages_from_json(*said);
+  if (!messages) return unexpected(messages.error());
+  const json options = row.contains("options") ? row.at("options") : row;
+  const bool generation = options.value("add_generation_prompt", false);
+  if (!gemma4) return text::gemma3_prompt(*messages, {.generation_prompt = generation});
+  std::vector<text::tool> tools;
+  if (options.contains("tools") && !options.at("tools").is_null()) {
+    const auto listed = io::parse_json(options.at("tools").dump(), "tools");
+    if (!listed) return unexpected(listed.error());
+    auto read = load::tools_from_json(*listed);
+    if (!read) return unexpected(read.error());
+    tools = std::move(*read);
+  }
+  return text::gemma4_prompt(
+      *messages,
+      {.generation_prompt = generation, .thinking = options.value("enable_thinking", false), .tools = tools});
+}
 
 namespace {
 
@@ -45,27 +67,6 @@ void compare(report& out, const std::string& name, const std::string& found, con
   const std::size_t from = at < 20 ? 0 : at - 20;
   out.failed(name, "differs at byte " + std::to_string(at) + ": \"" + io::shown(found.substr(from, 60)) + "\" for \"" +
                        io::shown(expected.substr(from, 60)) + "\"");
-}
-
-result<text::prompt> prompt_of_row(bool gemma4, const json& row) {
-  const auto said = io::parse_json(row.at("messages").dump(), "messages");
-  if (!said) return unexpected(said.error());
-  auto messages = load::messages_from_json(*said);
-  if (!messages) return unexpected(messages.error());
-  const json options = row.contains("options") ? row.at("options") : row;
-  const bool generation = options.value("add_generation_prompt", false);
-  if (!gemma4) return text::gemma3_prompt(*messages, {.generation_prompt = generation});
-  std::vector<text::tool> tools;
-  if (options.contains("tools") && !options.at("tools").is_null()) {
-    const auto listed = io::parse_json(options.at("tools").dump(), "tools");
-    if (!listed) return unexpected(listed.error());
-    auto read = load::tools_from_json(*listed);
-    if (!read) return unexpected(read.error());
-    tools = std::move(*read);
-  }
-  return text::gemma4_prompt(
-      *messages,
-      {.generation_prompt = generation, .thinking = options.value("enable_thinking", false), .tools = tools});
 }
 
 /// What the row's media amount to; for Gemma 3 an image for every mark.

@@ -1,0 +1,210 @@
+"""Case folders: what is in one, what an engine is given of it, and in what order its tensors are made."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from . import tensors
+
+LEVELS = ("operations", "text", "long", "pictures", "sound", "drafters", "tokenizer and prompts")
+
+# What a model is for: without all of these that a case has, the case is not passed, however well the rest agrees.
+_RESULTS = ("logits", "greedy_ids", "embedding", "draft.ids", "speculative_ids", "vision.soft_tokens", "audio.soft_tokens")
+
+# case.json names tensors in the order data flows through a model. What comes after the model it names by the alphabet.
+_AFTER_THE_MODEL = ("round.position", "round.first_id", "draft.inputs", "draft.final_norm", "draft.centroid_logits",
+                    "draft.centroid_index", "draft.logits", "draft.ids", "draft.carried", "verify.logits",
+                    "round.accepted", "round.next_id", "speculative_ids", "greedy_logits", "greedy_ids")
+
+# The reference without something that the models are documented to do: kept for the record, asked of nobody.
+_ASKED_OF_NOBODY = ("logits_forward_masks", "logits_without_the_cap", "offset.logits_exact")
+
+
+class BadCase(Exception):
+    """A folder that is no case, or a name that no case has."""
+
+
+class Case:
+    """One case folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.name = self.folder.name
+        self.about = _json(self.folder / "case.json")
+        if "outputs" not in self.about and not self.is_text and "sha256" not in self.about:
+            raise BadCase(f"{self.folder / 'case.json'} names no outputs")
+
+    def __repr__(self) -> str:
+        return f"Case({self.name})"
+
+    @property
+    def content(self) -> str:
+        return self.about.get("content", "")
+
+    @property
+    def family(self) -> str:
+        return self.about.get("family", "")
+
+    @property
+    def is_text(self) -> bool:
+        """Strings and ids, not numbers."""
+        return self.about.get("kind") in ("tokenizer", "prompts")
+
+    @property
+    def needs_weights(self) -> bool:
+        """A released checkpoint, which is not in the folder."""
+        return "sha256" in self.about
+
+    @functools.cached_property
+    def config(self) -> dict:
+        """config.json; empty where the case has no model."""
+        path = self.folder / "config.json"
+        return _json(path) if path.exists() else {}
+
+    @functools.cached_property
+    def _file(self) -> dict[str, np.ndarray]:
+        if self.is_text:
+            from . import strings
+            return strings.expected(self)
+        return tensors.load(self.folder / "expected.safetensors")
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Every tensor of model.safetensors."""
+        return tensors.load(self.folder / "model.safetensors")
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, np.ndarray]:
+        named = self.about.get("inputs", {})
+        return {name: value for name, value in self._file.items() if name in named}
+
+    @functools.cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what is expected, in the order data flows."""
+        if self.is_text:
+            return tuple(self._file)
+        named = list(self.about.get("outputs", {}))
+        late = [name for name in _AFTER_THE_MODEL if name in named]
+        return tuple([name for name in named if name not in late and name not in _ASKED_OF_NOBODY] + late)
+
+    def expected(self, name: str) -> np.ndarray:
+        return self._file[name]
+
+    def has(self, name: str) -> bool:
+        return name in self._file
+
+    def facts(self, name: str) -> dict:
+        """What case.json says of an output: shape, range, atol."""
+        return self.about.get("outputs", {}).get(name, {})
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The outputs without which the case is not passed."""
+        if self.is_text or self.is_operation:
+            return self.outputs
+        return tuple(name for name in self.outputs if name in _RESULTS) or self.outputs[-1:]
+
+    @property
+    def is_operation(self) -> bool:
+        return "operation" in self.about
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels whose must-pass lists have this case, which follow from what it holds."""
+        if self.is_text:
+            return ("tokenizer and prompts",)
+        if self.is_operation:
+            return ("operations",)
+        if self.needs_weights:
+            return ()
+        found = []
+        if "rows" in self.about["inputs"]:
+            found.append("long")
+        if any(name.startswith("vision.") for name in self.outputs):
+            found.append("pictures")
+        if any(name.startswith("audio.") for name in self.outputs):
+            found.append("sound")
+        if (self.folder / "assistant").is_dir():
+            found.append("drafters")
+        return tuple(found) or ("text",)
+
+    def stage(self, place: Path, lend_soft_tokens: bool = False) -> Path:
+        """Copies into `place` what an engine may see: everything but the answers. Returns the copy."""
+        copy = place / self.name
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.folder, copy, ignore=shutil.ignore_patterns("expected.safetensors", "cases.json"))
+        if self.is_text:
+            from . import strings
+            strings.write_questions(self, copy)
+            return copy
+        given = dict(self.inputs)
+        if lend_soft_tokens:
+            given.update((name, self.expected(name)) for name in self.lent)
+        tensors.save(copy / "expected.safetensors", given)
+        return copy
+
+    @property
+    def lent(self) -> tuple[str, ...]:
+        """What an engine without towers is given on request."""
+        return tuple(name for name in ("vision.soft_tokens", "audio.soft_tokens") if name in self.outputs)
+
+    def begins_like(self, tensor: str) -> list[str]:
+        """Mistakes that, made in the reference, make this tensor the first to diverge; the largest first."""
+        mistakes = self.about.get("checks", {}).get("mistakes", {})
+        stage = re.compile(r"^(attn|mlp|moe|router|ple|laurel|altup)\.(\d+)\..*$")
+        same = [(m.get("tolerances", 0), name) for name, m in mistakes.items()
+                if stage.sub(r"hidden.\2", m.get("first", "")) == stage.sub(r"hidden.\2", tensor)]
+        return [name.replace("_", " ") for _, name in sorted(same, reverse=True)]
+
+
+def _json(path: Path) -> dict:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise BadCase(f"{path} cannot be read: {e.strerror or e}") from None
+    except ValueError as e:
+        raise BadCase(f"{path} is no JSON text: {e}") from None
+    if not isinstance(read, dict):
+        raise BadCase(f"{path} is no JSON object")
+    return read
+
+
+def home() -> Path:
+    """Where the suite's own cases lie: in the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "cases"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "cases"
+
+
+def every() -> list[Case]:
+    return [Case(folder) for folder in sorted(home().iterdir()) if (folder / "case.json").exists()]
+
+
+def select(asked: list[str], levels: list[str] = (), families: list[str] = ()) -> list[Case]:
+    """Cases by name, pattern or path; without any, all that need no released weights."""
+    own = every()
+    chosen: list[Case] = []
+    for word in asked or ["*"]:
+        found = [c for c in own if fnmatch.fnmatchcase(c.name, word) and (asked or not c.needs_weights)]
+        if not found and (Path(word) / "case.json").exists():
+            found = [Case(Path(word))]
+        if not found:
+            raise BadCase(f"there is no case {word}; `g4-conformance list` names them, and a folder needs a case.json")
+        chosen += [c for c in found if c not in chosen]
+    for level in levels:
+        if level not in LEVELS:
+            raise BadCase(f"there is no level {level}; there are: {', '.join(LEVELS)}")
+    if levels:
+        chosen = [c for c in chosen if set(levels) & set(c.levels)]
+    if families:
+        known = sorted({c.family for c in own if c.family})
+        for family in families:
+            if family not in known:
+                raise BadCase(f"there is no family {family}; there are: {', '.join(known)}")
+        chosen = [c for c in chosen if c.family in families]
+    return chosen

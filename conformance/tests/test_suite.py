@@ -1,0 +1,354 @@
+"""The suite against engines that misbehave in every way an engine can, and its own reports."""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import stat
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as xml
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from g4_conformance import cases, cli, engines, expected_failures, judge, page, results, tensors
+from g4_conformance.run import run
+
+HERE = Path(__file__).parent
+CASE = "gemma3-270m"
+
+# An engine that knows the answers and spoils them as the test says.
+ANSWERS = '''#!{python}
+import os, sys, time
+sys.path.insert(0, {package!r})
+import numpy as np
+from g4_conformance.cases import select
+from g4_conformance.tensors import save
+case = select([os.path.basename(sys.argv[1])])[0]
+out = {{name: case.expected(name).copy() for name in case.outputs}}
+{spoil}
+save(sys.argv[2], out)
+'''
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        kept = tempfile.TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
+        self.place = Path(kept.name)
+
+    def engine(self, spoil="", script=None):
+        path = self.place / "engine"
+        path.write_text(script or ANSWERS.format(python=sys.executable, package=str(HERE.parent), spoil=spoil))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return str(path)
+
+    def result(self, spoil="", script=None, timeout=60.0, case=CASE, **options):
+        program = self.engine(spoil, script)
+        found = run(lambda: engines.Program(program), cases.select([case]), timeout=timeout, **options)
+        return found.cases[0]
+
+    def command(self, *arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = cli.main(list(arguments))
+        return status, out.getvalue(), err.getvalue()
+
+
+class Programs(Folder):
+    def test_right_answers_pass(self):
+        found = self.result()
+        self.assertEqual((found.verdict, found.why, found.missing, found.unknown), ("passed", "", [], []))
+
+    def test_what_an_engine_does_wrong_is_a_sentence(self):
+        for spoil, verdict, first, said in [
+            ("os.kill(os.getpid(), 11)", "error", "", "the engine crashed with SIGSEGV"),
+            ("print('out of weights'); os.abort()", "error", "", "the engine crashed with SIGABRT"),
+            ("sys.exit('no such layer: 7')", "error", "", "the engine ended with exit status 1: no such layer: 7"),
+            ("sys.exit(3)", "error", "", "the engine ended with exit status 3 and said nothing"),
+            ("sys.exit(0)", "error", "", "the engine ended well and wrote no out.safetensors"),
+            ("open(sys.argv[2], 'w').write('hello'); sys.exit(0)", "error", "", "has 5 bytes, and is no safetensors file"),
+            ("open(sys.argv[2], 'wb').write(b'\\xff' * 99); sys.exit(0)", "error", "", "says that its header has"),
+            ("out = {}", "error", "", "has no tensors"),
+            ("print('this is Gemma 9'); sys.exit(77)", "not applicable", "", "this is Gemma 9"),
+            ("out['hidden.3'][5, 7] = np.nan", "failed", "hidden.3", "is not a number at [5, 7]"),
+            ("out['hidden.3'][5, 7] = np.inf", "failed", "hidden.3", "is infinite at [5, 7]"),
+            ("out['hidden.3'] = out['hidden.3'].T", "failed", "hidden.3", "has the shape [28, 22]; [22, 28] is expected"),
+            ("out['hidden.3'] = out['hidden.3'][None]", "failed", "hidden.3", "has the shape [1, 22, 28]"),
+            ("out['hidden.3'] = out['hidden.3'].astype(np.int32)", "failed", "hidden.3", "is of type int32"),
+            ("out['greedy_ids'] = out['greedy_ids'].astype(np.float32)", "failed", "greedy_ids", "is of type float32"),
+            ("out['greedy_ids'][4] += 1", "failed", "greedy_ids", "step 4 chose"),
+            ("out['greedy_ids'] = out['greedy_ids'][:5]", "failed", "greedy_ids", "has the shape [5]"),
+            ("out['hidden.3'] += 1e-3; out['logits'] += 1", "failed", "hidden.3", "where"),
+            ("del out['logits']", "failed", "", "the engine wrote no logits"),
+            ("out['logits.chunk.7'] = out['logits'] + 1", "failed", "logits.chunk.7", "is"),
+        ]:
+            with self.subTest(spoil):
+                found = self.result(spoil)
+                self.assertEqual((found.verdict, found.first), (verdict, first), found.why)
+                self.assertIn(said, found.why)
+
+    def test_one_that_never_ends_is_ended_with_all_it_started(self):
+        found = self.result(script="#!/bin/sh\nsleep 100 & echo $! > child\necho working\nsleep 100\n", timeout=0.5)
+        self.assertEqual((found.verdict, found.why), ("error", "the engine was not done after 0.5 s"))
+        self.assertLess(found.seconds, 10)
+
+    def test_what_is_no_program_is_a_sentence(self):
+        self.assertIn("cannot be started", self.result(script="#!/no/such/interpreter\n").why)
+        status, _, said = self.command("run", "--program", "/no/such/engine", CASE)
+        self.assertEqual((status, said), (2, "g4-conformance: there is no program /no/such/engine\n"))
+
+    def test_a_missing_tensor_is_named_and_no_failure(self):
+        found = self.result("del out['hidden.3']; out['secret'] = out['logits']")
+        self.assertEqual((found.verdict, found.missing, found.unknown), ("passed", ["hidden.3"], ["secret"]))
+
+    def test_half_precision_and_doubles_are_compared_as_what_they_are(self):
+        self.assertEqual(self.result("out = {k: v.astype(np.float64) if v.dtype == np.float32 else v.astype(np.int64) for k, v in out.items()}").verdict, "passed")
+        self.assertEqual(self.result("out = {k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in out.items()}").verdict, "failed")
+
+    def test_a_long_case_takes_every_row_too(self):
+        self.assertEqual(self.result("full = np.zeros((len(case.inputs['input_ids']), 192), np.float32); full = np.resize(full, (len(full),) + out['logits'].shape[1:]);"
+                                     " full[case.inputs['rows']] = out['logits']; out['logits'] = full", case="gemma3-long").verdict, "passed")
+
+    def test_no_answer_lies_in_what_an_engine_is_given(self):
+        for case in cases.every():
+            if case.needs_weights:
+                continue
+            with self.subTest(case.name):
+                copy = case.stage(self.place)
+                if case.is_text:
+                    asked = json.loads((copy / "questions.json").read_text(encoding="utf-8"))
+                    self.assertEqual(set(asked), set(case.outputs))
+                    self.assertFalse([name for name, question in asked.items() if "answer" in question])
+                    self.assertFalse((copy / "cases.json").exists())
+                    continue
+                self.assertEqual(set(tensors.load(copy / "expected.safetensors")), set(case.inputs))
+
+    def test_soft_tokens_are_lent_on_request(self):
+        found = self.result("del out['vision.soft_tokens']", case="gemma3-eyes", lend_soft_tokens=True)
+        self.assertEqual(found.verdict, "passed")
+        self.assertIn("lent", [f.verdict for f in found.findings])
+        self.assertEqual(self.result("del out['vision.soft_tokens']", case="gemma3-eyes").why, "the engine wrote no vision.soft_tokens")
+
+
+class PythonEngines(Folder):
+    def result_of(self, body, timeout=60.0, names=(CASE,)):
+        (self.place / "my_engine.py").write_text(
+            "import os, time, numpy as np, g4_conformance\nclass Engine:\n  def run(self, case):\n    print('noise')\n" +
+            "".join(f"    {line}\n" for line in body.splitlines()))
+        with mock.patch.dict(os.environ, {"PYTHONPATH": str(self.place)}):
+            return run(lambda: engines.PythonClass("my_engine:Engine"), cases.select(list(names)), timeout=timeout).cases
+
+    def test_what_a_class_does_wrong_is_a_sentence(self):
+        for body, verdict, said in [
+            ("raise ValueError('no such key')", "error", "the engine raised ValueError: no such key (my_engine.py:5)"),
+            ("raise g4_conformance.NotApplicable('only Gemma 9')", "not applicable", "only Gemma 9"),
+            ("return None", "error", "returned NoneType"),
+            ("os.kill(os.getpid(), 9)", "error", "the engine crashed with SIGKILL"),
+            ("os._exit(4)", "error", "exit status 4"),
+            ("return {'logits': 'abc'}", "error", "of type"),
+            ("return {'logits': np.zeros(3, np.float32)}", "failed", "has the shape [3]"),
+            ("return case.expected('logits')", "error", "KeyError"),
+        ]:
+            with self.subTest(body):
+                found, = self.result_of(body)
+                self.assertEqual(found.verdict, verdict, found.why)
+                self.assertIn(said, found.why)
+
+    def test_after_a_crash_or_a_time_out_the_next_case_runs(self):
+        body = "if case.name == 'gemma3-1b': os._exit(4)\nif case.name == 'gemma3-4b': time.sleep(100)\nreturn {'logits': np.zeros(3, np.float32)}"
+        found = self.result_of(body, 3.0, ["gemma3-1b", "gemma3-4b", "gemma3-12b"])
+        self.assertEqual([c.verdict for c in found], ["error", "error", "failed"])
+        self.assertIn("not done after 3 s", found[1].why)
+
+    def test_a_class_that_cannot_be_made_is_a_sentence(self):
+        found = run(lambda: engines.PythonClass("no_such_module:Engine"), cases.select([CASE])).cases[0]
+        self.assertIn("No module named 'no_such_module'", found.why)
+        status, _, said = self.command("run", "--engine", "no_colon", CASE)
+        self.assertEqual((status, said), (2, "g4-conformance: --engine is no_colon; it is module:Class\n"))
+
+
+class ExpectedFailures(Folder):
+    def verdict(self, line, spoil):
+        path = self.place / "known"
+        path.write_text(line)
+        found = self.result(spoil, expected_failures=expected_failures.ExpectedFailures(str(path)))
+        return found.verdict, found.why
+
+    def test_known_failures_and_unexpected_passes(self):
+        wrong = "out['hidden.3'] += 1"
+        self.assertEqual(self.verdict("gemma3-* hidden.3  # window\n", wrong)[0], "expected failure")
+        self.assertEqual(self.verdict(f"{CASE} # window\n", wrong)[0], "expected failure")
+        self.assertEqual(self.verdict("gemma4-* # others\n", wrong)[0], "failed")
+        self.assertEqual(self.verdict("# a comment\n\n", wrong)[0], "failed")
+        verdict, why = self.verdict(f"{CASE} hidden.4\n", wrong)
+        self.assertEqual(verdict, "failed")
+        self.assertIn("was expected to diverge first at hidden.4", why)
+        self.assertEqual(self.verdict(f"{CASE} # window\n", ""), ("unexpected pass", "was expected to fail: window"))
+
+    def test_a_wrong_line_is_a_sentence(self):
+        path = self.place / "known"
+        path.write_text("a b c\n")
+        status, _, said = self.command("run", "--program", self.engine(), "--xfail", str(path), CASE)
+        self.assertEqual(status, 2)
+        self.assertIn("known, line 1: a line is CASE [TENSOR]", said)
+
+
+class Budgets(unittest.TestCase):
+    def test_the_rounded_budget_bounds_errors_and_divergence(self):
+        case = cases.select([CASE])[0]
+        right = {name: case.expected(name).copy() for name in case.outputs}
+        noise = np.random.default_rng(1)
+        near = {k: v * (1 + 1e-3 * noise.standard_normal(v.shape)).astype(np.float32) if v.dtype == np.float32 else v for k, v in right.items()}
+        self.assertIsNotNone(judge.judge(case, near).first)
+        self.assertIsNone(judge.judge(case, near, "rounded").first)
+        near["logits"] = right["logits"] * 1.009
+        self.assertEqual(judge.judge(case, near, "rounded").first.tensor, "logits (mean KL)")
+
+    def test_a_continuation_is_compared_up_to_a_near_tie(self):
+        case = cases.select([CASE])[0]
+        margins = judge._margins(case)
+        tie = int(np.argmin(margins))
+        limit = 0.01 * np.abs(case.expected("greedy_logits")).max()
+        self.assertLess(margins[tie], 2 * limit)
+        ids = case.expected("greedy_ids").copy()
+        ids[tie] += 1
+        found = {"greedy_ids": ids}
+        self.assertIsNone(judge.judge(case, found, "rounded").first)
+        self.assertEqual(judge.judge(case, found).first.tensor, "greedy_ids")
+
+
+class Reports(Folder):
+    def run_it(self, name, spoil="out['hidden.3'] += 1"):
+        return self.command("run", "--program", self.engine(spoil), CASE, "gemma3-1b", "--json", str(self.place / f"{name}.json"),
+                            "--junit", str(self.place / f"{name}.xml"), "--html", str(self.place / f"{name}.html"))
+
+    def test_text_says_where_it_begins(self):
+        status, said, quiet = self.run_it("a")
+        self.assertEqual((status, quiet), (1, ""))
+        self.assertIn("the first tensor to diverge is hidden.3", said)
+        self.assertIn("text: 0 of 2 passed", said)
+        self.assertTrue(said.endswith("0 passed, 2 failed\n"))
+        again = self.command("report", str(self.place / "a.json"))
+        self.assertEqual(again, (1, said, ""))
+
+    def test_junit_counts_and_names(self):
+        self.run_it("a")
+        suite = xml.parse(self.place / "a.xml").getroot()
+        self.assertEqual((suite.get("tests"), suite.get("failures"), suite.get("errors")), ("2", "2", "0"))
+        self.assertEqual(suite.find("testcase").get("name"), CASE)
+        self.assertIn("hidden.3", suite.find("testcase/failure").get("message"))
+
+    def test_what_an_engine_says_breaks_no_report(self):
+        self.run_it("a", "sys.exit('\\x1b[1m<b>&\\x00 ]]>')")
+        xml.parse(self.place / "a.xml")
+        self.assertNotIn("<b>&", (self.place / "a.html").read_text())
+
+    def test_the_page_stands_alone_and_draws_every_tensor(self):
+        self.run_it("a", "out['hidden.3'][0, 0] = np.nan")
+        html = (self.place / "a.html").read_text()
+        for word in ("http:", "https:", "<script", "<link", "<img", "src="):
+            self.assertNotIn(word, html)
+        outputs = cases.select([CASE])[0].outputs
+        drawn = html.split(f'id="{CASE}"')[1].split("</svg>")[0]
+        xml.fromstring(drawn[drawn.index("<svg"):] + "</svg>")
+        self.assertEqual(drawn.count("<rect"), len(outputs))
+        self.assertEqual(drawn.count('class="diverged"'), 1)
+        self.assertIn("Rows before", (self.run_it("b", "out['hidden.3'][4:] += 1"), (self.place / "b.html").read_text())[1])
+
+    def test_two_results_compare(self):
+        self.run_it("bad")
+        self.run_it("good", "")
+        old, new = str(self.place / "bad.json"), str(self.place / "good.json")
+        status, said, _ = self.command("compare", old, new)
+        self.assertEqual(status, 0)
+        self.assertIn(f"{CASE}: failed → passed", said)
+        status, said, _ = self.command("compare", new, old)
+        self.assertEqual(status, 1)
+        self.assertIn(f"{CASE}: passed → failed, first at hidden.3", said)
+        self.assertIn("nothing changed", self.command("compare", old, old)[1])
+
+    def test_broken_results_are_a_sentence(self):
+        for written in ("", "[]", '{"format": 1}', '{"format": 1, "cases": [{"x": 1}]}', "\x00"):
+            (self.place / "r.json").write_text(written)
+            status, _, said = self.command("report", str(self.place / "r.json"))
+            self.assertEqual(status, 2, written)
+            self.assertTrue(said.startswith("g4-conformance: "), said)
+
+
+class Cases(unittest.TestCase):
+    def test_every_case_is_on_a_must_pass_list(self):
+        for case in cases.every():
+            if not case.needs_weights:
+                self.assertTrue(case.levels, case.name)
+                self.assertTrue(case.results, case.name)
+                self.assertTrue(set(case.results) <= set(case.outputs), case.name)
+
+    def test_every_level_has_cases(self):
+        self.assertEqual({level for case in cases.every() for level in case.levels}, set(cases.LEVELS))
+
+    def test_tensors_are_named_in_the_order_data_flows(self):
+        for case in cases.every():
+            if not case.config or case.needs_weights:
+                continue
+            with self.subTest(case.name):
+                outputs = case.outputs
+                layers = [int(n.split(".")[1]) for n in outputs if n.startswith("hidden.")]
+                self.assertEqual(layers, sorted(layers))
+                place = {name: i for i, name in enumerate(outputs)}
+                for name in outputs:
+                    part, _, rest = name.partition(".")
+                    if part in ("attn", "mlp", "moe", "router", "ple", "laurel", "altup"):
+                        layer = int(rest.split(".")[0])
+                        self.assertLess(place[name], place[f"hidden.{layer}"])
+                        if f"hidden.{layer - 1}" in place:
+                            self.assertGreater(place[name], place[f"hidden.{layer - 1}"])
+                for before, after in [("embed", "hidden.0"), ("final_norm", "logits"), ("logits", "greedy_logits"),
+                                      ("greedy_logits", "greedy_ids"), ("draft.inputs", "draft.logits"), ("draft.logits", "draft.ids"),
+                                      ("vision.soft_tokens", "embed"), ("audio.soft_tokens", "embed"), ("pooled", "embedding")]:
+                    if before in place and after in place:
+                        self.assertLess(place[before], place[after])
+
+    def test_the_answers_pass(self):
+        for case in cases.every():
+            if not case.needs_weights:
+                with self.subTest(case.name):
+                    judged = judge.judge(case, {name: case.expected(name) for name in case.outputs})
+                    self.assertIsNone(judged.first)
+                    self.assertEqual(judged.missing, [])
+
+    def test_a_wrong_choice_of_cases_is_a_sentence(self):
+        for asked, levels, families in ((["no-such"], [], []), ([], ["no such"], []), ([], [], ["gemma9"])):
+            with self.assertRaises(cases.BadCase):
+                cases.select(asked, levels, families)
+
+    def test_the_package_is_written_for_python_3_10(self):
+        for path in HERE.parent.glob("*/**/*.py"):
+            ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
+
+
+class Safetensors(Folder):
+    def test_what_is_written_is_read(self):
+        given = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([], np.int32), "c": np.array(2.0), "d": np.array([True])}
+        tensors.save(self.place / "t", given)
+        read = tensors.load(self.place / "t")
+        for name, value in given.items():
+            np.testing.assert_array_equal(read[name], value)
+
+    def test_every_cut_and_every_lie_is_a_sentence(self):
+        tensors.save(self.place / "t", {"a": np.arange(6, dtype=np.float32)})
+        whole = (self.place / "t").read_bytes()
+        spoilt = [whole[:n] for n in range(len(whole))]
+        spoilt += [whole.replace(b'"F32"', b'"F33"'), whole.replace(b"[6]", b"[7]"), whole.replace(b"[6]", b"[x]"),
+                   whole.replace(b"[0,24]", b"[9,24]"), whole.replace(b"[0,24]", b"[0,-1]"), whole.replace(b"[6]", b"{} ")]
+        for data in spoilt:
+            (self.place / "s").write_bytes(data)
+            with self.assertRaises(tensors.Damaged):
+                tensors.load(self.place / "s")
+
+
+if __name__ == "__main__":
+    unittest.main()
