@@ -100,9 +100,15 @@ std::vector<std::string> case_folder::outputs() const {
   return names;
 }
 
+bool case_folder::names(std::string_view tensor) const {
+  const auto outputs = about_.find("outputs");
+  return outputs != about_.end() && outputs->is_object() && outputs->contains(std::string(tensor));
+}
+
 std::vector<std::size_t> case_folder::shape(std::string_view tensor) const {
-  const io::tensor_entry* e = entry(tensor);
-  return e == nullptr ? std::vector<std::size_t>{} : std::vector<std::size_t>(e->dims.begin(), e->dims.end());
+  if (const io::tensor_entry* e = entry(tensor); e != nullptr) return {e->dims.begin(), e->dims.end()};
+  if (!names(tensor)) return {};
+  return about_.at("outputs").at(std::string(tensor)).value("shape", std::vector<std::size_t>{});
 }
 
 namespace {

@@ -32,6 +32,9 @@ class case_folder {
   [[nodiscard]] std::vector<std::string> outputs() const;
   /// Whether expected.safetensors holds it.
   [[nodiscard]] bool has(std::string_view tensor) const { return entry(tensor) != nullptr; }
+  /// Whether case.json names it among the outputs: in a folder for an engine under test the answers are missing.
+  [[nodiscard]] bool names(std::string_view tensor) const;
+  /// As it lies in expected.safetensors, or as case.json has it.
   [[nodiscard]] std::vector<std::size_t> shape(std::string_view tensor) const;
   /// The tensor's numbers, empty if there is none.
   [[nodiscard]] std::vector<double> numbers(std::string_view tensor) const;

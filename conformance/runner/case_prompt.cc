@@ -62,7 +62,8 @@ result<case_prompt> prompt_of(const case_folder& folder, const running_on& on) {
   if (T == 0) return fail(folder.name(), ": expected.safetensors has no input_ids");
   std::vector<std::int32_t> types = folder.integers("mm_token_type_ids");
   if (types.empty()) types = folder.integers("token_type_ids");
-  const bool towers = folder.has("vision.soft_tokens") || folder.has("audio.soft_tokens");
+  const auto asks_for = [&](const char* name) { return folder.has(name) || folder.names(name); };
+  const bool towers = asks_for("vision.soft_tokens") || asks_for("audio.soft_tokens");
   if (types.empty() && towers) types = types_by_id(folder.config(), out.what.ids);
   types.resize(T);
   out.types = types;
@@ -96,9 +97,10 @@ result<case_prompt> prompt_of(const case_folder& folder, const running_on& on) {
   if (std::none_of(soft.begin(), soft.end(), [](std::uint8_t s) { return s != 0; })) return out;
 
   out.has_media = true;
-  const std::vector<double> embed = folder.numbers("embed");
+  std::vector<double> embed = folder.numbers("embed");
   const std::size_t streams = spec.altup.has_value() ? static_cast<std::size_t>(spec.altup->streams) : 1;
   const auto width = static_cast<std::size_t>(spec.width);
+  if (!folder.has("embed")) embed.assign(T * streams * width, 0);  // an engine under test: towers make the rows
   if (embed.size() != T * streams * width) {
     return fail(folder.name(), ": embed has ", embed.size(), " numbers; the prompt needs ", T * streams * width);
   }

@@ -1,4 +1,5 @@
 // One case: `PROGRAM [--backend NAME]… [--mode exact|fast] [--model FILE.gguf] [--counts FILE] CASE_DIR`
+//           `PROGRAM --backend NAME [--model FILE.gguf] --write OUT.safetensors CASE_DIR`
 //
 // `conformance/check` builds and calls it; see there. Writes a line per tensor, and the counts to FILE.
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "conformance/runner/checks.h"
+#include "conformance/runner/written.h"
 
 namespace g4::conformance {
 namespace {
@@ -16,6 +18,7 @@ struct arguments {
   std::vector<std::string> backends;
   check_options options;
   std::string counts;
+  std::string write;  ///< what g4 makes of the case goes there, and nothing is compared
   std::string folder;
 };
 
@@ -23,7 +26,8 @@ result<arguments> read_arguments(int argc, char** argv) {
   arguments out;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    const bool takes_value = option == "--backend" || option == "--mode" || option == "--model" || option == "--counts";
+    const bool takes_value = option == "--backend" || option == "--mode" || option == "--model" ||
+                             option == "--counts" || option == "--write";
     if (takes_value && i + 1 == argc) return fail(option, " needs a value");
     if (option == "--backend") {
       out.backends.emplace_back(argv[++i]);
@@ -35,6 +39,8 @@ result<arguments> read_arguments(int argc, char** argv) {
       out.options.model_file = argv[++i];
     } else if (option == "--counts") {
       out.counts = argv[++i];
+    } else if (option == "--write") {
+      out.write = argv[++i];
     } else if (option.rfind("--", 0) == 0 || !out.folder.empty()) {
       return fail(option, " is not understood");
     } else {
@@ -46,7 +52,21 @@ result<arguments> read_arguments(int argc, char** argv) {
 }
 
 /// The case's name tells the kinds without a model apart only where nothing else does: by what is in the folder.
-enum class kind { model, long_model, embedder, drafter, real, rope, prompts, tokenizer, images, sound, strings, operation, unknown };
+enum class kind {
+  model,
+  long_model,
+  embedder,
+  drafter,
+  real,
+  rope,
+  prompts,
+  tokenizer,
+  images,
+  sound,
+  strings,
+  operation,
+  unknown
+};
 
 kind kind_of(const case_folder& folder) {
   const json& about = folder.about();
@@ -117,8 +137,7 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     case kind::tokenizer: return alone("-", [&](report& out) { return check_tokenizer(folder, args.options, out); });
     case kind::strings: return alone("-", [&](report& out) { return check_strings(folder, args.options, out); });
     case kind::images: return alone("-", [&](report& out) { return check_images(folder, out); });
-    case kind::sound:
-      return alone("-", [&](report& out) { return check_sound(folder, out); });
+    case kind::sound: return alone("-", [&](report& out) { return check_sound(folder, out); });
     case kind::operation:
       if (!needs_a_backend(folder)) return alone("-", [&](report& out) { return check_operation(folder, "-", out); });
       for (const std::string& backend : args.backends) {
@@ -155,6 +174,31 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
   }
 }
 
+/// The case as an engine under test runs it.
+result<void> write_case(const case_folder& folder, const arguments& args) {
+  if (args.backends.size() != 1) return fail("--write needs one --backend");
+  written out(folder);
+  const std::string& backend = args.backends.front();
+  const auto made = [&]() -> result<void> {
+    switch (kind_of(folder)) {
+      case kind::strings: return write_strings(folder, args.options, out);
+      case kind::operation: return write_operation(folder, needs_a_backend(folder) ? backend : "-", out);
+      case kind::model:
+      case kind::long_model:
+      case kind::embedder:
+      case kind::drafter: break;
+      default: return fail("--write knows no such kind of case");
+    }
+    const model_unit unit = this_unit();
+    for (const engine& how : unit.engines) {
+      if (how.backend == backend) return write_model(folder, {*unit.spec, how, args.options.fast}, out);
+    }
+    return fail("this program was not made for the backend ", backend);
+  }();
+  if (!made) return made;
+  return out.save(args.write);
+}
+
 void write_counts(const std::string& path, const totals& all) {
   std::FILE* file = std::fopen(path.c_str(), "w");
   if (file == nullptr) return;
@@ -171,6 +215,11 @@ int run(int argc, char** argv) {
   }
   totals all;
   const auto folder = case_folder::open(args->folder);
+  if (folder && !args->write.empty()) {
+    const auto done = write_case(*folder, *args);
+    if (!done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
+    return done ? 0 : 1;
+  }
   if (folder) {
     check_case(*folder, *args, all);
   } else {

@@ -244,7 +244,7 @@ result<void> check_sound(const case_folder& folder, report& out) {
 
 result<tower_tensors> run_towers(const case_folder& folder, const running_on& on, loaded_model& model) {
   tower_tensors made;
-  const auto wanted = [&](const std::string& name) { return folder.has(name); };
+  const auto wanted = [&](const std::string& name) { return folder.has(name) || folder.names(name); };
   // Every picture's or clip's rows are padded as the case has them: [media, rows, width].
   const auto add = [&](const std::string& soft, const std::vector<double>& rows, const recorder& seen) {
     append(made[soft], rows);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "conformance/runner/checks.h"
+#include "conformance/runner/written.h"
 #include "g4/backend/composed.h"
 #include "g4/backend/reference.h"
 #include "g4/media/log_mel.h"
@@ -460,31 +461,44 @@ result<std::optional<outputs>> on_no_backend(const std::string& operation, const
 }  // namespace
 }  // namespace operation
 
-result<void> check_operation(const case_folder& folder, const std::string& backend, report& out) {
-  using namespace operation;
+namespace {
+
+/// Calls `see(variant, outputs)` for every variant.
+template <class See>
+result<void> each_variant(const case_folder& folder, const std::string& backend, See&& see) {
   const std::string name_of_it = folder.about().at("operation").get<std::string>();
   for (const auto& [name, facts] : folder.about().at("variants").items()) {
-    const variant_inputs in(folder, name, facts);
-    std::optional<outputs> made;
-    if (backend == "-") {
-      auto done = on_no_backend(name_of_it, in);
-      if (!done) return unexpected(done.error());
-      made = std::move(*done);
-    } else {
-      made = on_backend(name_of_it, backend, in);
-    }
-    if (!made) return fail("g4 knows no operation ", name_of_it, " on ", backend);
-    for (const std::string& label : folder.outputs()) {
-      if (!label.starts_with(name + ".")) continue;
-      const auto found = made->find(label.substr(name.size() + 1));
-      if (found == made->end()) {
-        out.failed(label, "g4 makes no such output");
-      } else {
-        compare(folder, label, found->second, out);
-      }
-    }
+    const operation::variant_inputs in(folder, name, facts);
+    auto made = backend == "-"
+                    ? operation::on_no_backend(name_of_it, in)
+                    : result<std::optional<operation::outputs>>(operation::on_backend(name_of_it, backend, in));
+    if (!made) return unexpected(made.error());
+    if (!*made) return fail("g4 knows no operation ", name_of_it, " on ", backend);
+    see(name, **made);
   }
   return {};
+}
+
+}  // namespace
+
+result<void> check_operation(const case_folder& folder, const std::string& backend, report& out) {
+  return each_variant(folder, backend, [&](const std::string& name, const operation::outputs& made) {
+    for (const std::string& label : folder.outputs()) {
+      if (!label.starts_with(name + ".")) continue;
+      const auto found = made.find(label.substr(name.size() + 1));
+      if (found == made.end()) {
+        out.failed(label, "g4 makes no such output");
+      } else {
+        operation::compare(folder, label, found->second, out);
+      }
+    }
+  });
+}
+
+result<void> write_operation(const case_folder& folder, const std::string& backend, written& out) {
+  return each_variant(folder, backend, [&](const std::string& name, const operation::outputs& made) {
+    for (const auto& [of, values] : made) out.add(name + "." + of, values);
+  });
 }
 
 bool needs_a_backend(const case_folder& folder) {

@@ -8,6 +8,7 @@
 #include "conformance/runner/checks.h"
 #include "conformance/runner/conversation.h"
 #include "conformance/runner/vocabulary.h"
+#include "conformance/runner/written.h"
 #include "g4/io/mapped_file.h"
 #include "g4/io/shown.h"
 
@@ -43,35 +44,61 @@ result<json> answer_to(const json& question, bool gemma4, const text::tokenizer*
   return json(*text);
 }
 
-}  // namespace
-
-result<void> check_strings(const case_folder& folder, const check_options& options, report& out) {
-  const auto rows = read_json_file(folder.file("cases.json"));
+/// Calls `see(name, row, answer)` for every row of a file of questions; nothing where a vocabulary is needed and missing.
+template <class See>
+result<bool> answer_all(const case_folder& folder, const char* file, const check_options& options, See&& see) {
+  const auto rows = read_json_file(folder.file(file));
   if (!rows) return unexpected(rows.error());
-  const bool tokens = folder.about().at("kind").get<std::string>() == "tokenizer";
-  if (tokens && !folder.has_file("tokenizer.json") && options.model_file.empty()) {
-    return out.skipped("(the case)", "needs a file with the vocabulary: --model FILE.gguf"), result<void>{};
-  }
   std::optional<text::tokenizer> vocabulary;
-  if (tokens) {
+  if (folder.about().at("kind").get<std::string>() == "tokenizer") {
+    if (!folder.has_file("tokenizer.json") && options.model_file.empty()) return false;
     auto opened = vocabulary_of(folder, options);
     if (!opened) return unexpected(opened.error());
     vocabulary = std::move(*opened);
   }
   const bool gemma4 = folder.about().value("family", "") == "gemma4";
-  std::size_t right = 0;
   for (const auto& [name, row] : rows->items()) {
-    const auto found = answer_to(row.at("question"), gemma4, tokens ? &*vocabulary : nullptr);
-    if (!found) {
-      out.failed(name, found.error().message);
-    } else if (*found != row.at("answer")) {
-      out.failed(name,
-                 io::shown(found->dump().substr(0, 80)) + " for " + io::shown(row.at("answer").dump().substr(0, 80)));
-    } else {
-      ++right;
-    }
+    const json& question = row.contains("question") ? row.at("question") : row;
+    see(name, row, answer_to(question, gemma4, vocabulary ? &*vocabulary : nullptr));
   }
+  return true;
+}
+
+constexpr const char* no_vocabulary = "needs a file with the vocabulary: --model FILE.gguf";
+
+}  // namespace
+
+result<void> check_strings(const case_folder& folder, const check_options& options, report& out) {
+  std::size_t right = 0;
+  const auto done =
+      answer_all(folder, "cases.json", options, [&](const auto& name, const json& row, const auto& found) {
+        const json& answer = row.at("answer");
+        if (!found) {
+          out.failed(name, found.error().message);
+        } else if (*found != answer) {
+          out.failed(name, io::shown(found->dump().substr(0, 80)) + " for " + io::shown(answer.dump().substr(0, 80)));
+        } else {
+          ++right;
+        }
+      });
+  if (!done) return unexpected(done.error());
+  if (!*done) return out.skipped("(the case)", no_vocabulary), result<void>{};
   if (right > 0) out.exact("answers", 0, right);  // a line for all that are right
+  return {};
+}
+
+result<void> write_strings(const case_folder& folder, const check_options& options, written& out) {
+  const auto done =
+      answer_all(folder, "questions.json", options, [&](const auto& name, const json&, const auto& found) {
+        if (!found) return;
+        if (found->is_string()) {
+          out.add(name, found->template get<std::string>());
+        } else {
+          out.add(name, found->template get<std::vector<std::int32_t>>());
+        }
+      });
+  if (!done) return unexpected(done.error());
+  if (!*done) return fail(no_vocabulary);
   return {};
 }
 
