@@ -158,8 +158,8 @@ class Case:
         """Mistakes that, made in the reference, make this tensor the first to diverge; the largest first."""
         mistakes = self.about.get("checks", {}).get("mistakes", {})
         stage = re.compile(r"^(attn|mlp|moe|router|ple|laurel|altup)\.(\d+)\..*$")
-        same = [(m.get("tolerances", 0), name) for name, m in mistakes.items()
-                if stage.sub(r"hidden.\2", m.get("first", "")) == stage.sub(r"hidden.\2", tensor)]
+        same = [(m.get("tolerances") or 0, name) for name, m in mistakes.items()
+                if m.get("first") and stage.sub(r"hidden.\2", m["first"]) == stage.sub(r"hidden.\2", tensor)]
         return [name.replace("_", " ") for _, name in sorted(same, reverse=True)]
 
 

@@ -1,4 +1,4 @@
-"""The command line: g4-conformance list | run | report | compare | real."""
+"""The command line: g4-conformance list | run | report | compare | table."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--lend-soft-tokens", action="store_true", help="give the engine the rows of images and sounds: it has no towers")
     p.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="per case; default 300")
     p.add_argument("--jobs", type=int, default=1, metavar="N", help="cases at a time; default 1")
+    p.add_argument("--name", help="what reports call the engine, its version with it")
     p.add_argument("--keep", metavar="FOLDER", help="keep what the engine wrote, CASE.safetensors each")
     _of_reports(p)
 
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("compare", help="what changed between two results; status 1 where something got worse")
     p.add_argument("old", metavar="OLD.json")
     p.add_argument("new", metavar="NEW.json")
+
+    p = commands.add_parser("table", help="a Markdown table of several engines' results, and of their failures")
+    p.add_argument("results", nargs="+", metavar="RESULTS.json")
     return top
 
 
@@ -97,7 +101,7 @@ def _run(args) -> int:
             sys.stderr.flush()
 
     found = run(make, chosen, expected_failures=known, budget=args.budget, timeout=args.timeout, jobs=args.jobs,
-                lend_soft_tokens=args.lend_soft_tokens, keep=args.keep, progress=progress)
+                lend_soft_tokens=args.lend_soft_tokens, keep=args.keep, name=args.name, progress=progress)
     if shown:
         sys.stderr.write("\r\033[K")
     if args.json:
@@ -120,9 +124,14 @@ def _compare(args) -> int:
     return 1 if worse else 0
 
 
+def _table(args) -> int:
+    print("\n".join(text.table([results.read(path) for path in args.results])))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
-    commands = {"list": _list, "run": _run, "report": lambda a: _show(a, results.read(a.results)), "compare": _compare}
+    commands = {"list": _list, "run": _run, "report": lambda a: _show(a, results.read(a.results)), "compare": _compare, "table": _table}
     try:
         return commands[args.command](args)
     except (cases.BadCase, engines.BadEngine, expected_failures.BadFile, results.BadResults, OSError) as e:

@@ -21,7 +21,7 @@ from .version import VERSION
 
 def run(make_engine: Callable[[], object], cases: list[Case], *, expected_failures: ExpectedFailures | None = None,
         budget: str = "float32", timeout: float = 300.0, jobs: int = 1, lend_soft_tokens: bool = False,
-        keep: str | None = None, progress: Callable[[int, int, str], None] = lambda done, of, name: None) -> Results:
+        keep: str | None = None, name: str | None = None, progress: Callable[[int, int, str], None] = lambda done, of, name: None) -> Results:
     """Each of `jobs` threads has an engine of its own. With `keep`, what the engine wrote stays in that folder."""
     known = expected_failures or ExpectedFailures()
     first = make_engine()
@@ -59,7 +59,7 @@ def run(make_engine: Callable[[], object], cases: list[Case], *, expected_failur
             engines.get().close()
     notes = [f"line {e.line} of the expected failures, {e.case}, is no case that was run" for e in known.unused()]
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return Results(first.name, VERSION, date, budget, found, notes)
+    return Results(name or first.name, VERSION, date, budget, found, notes)
 
 
 def case_result(case: Case, outcome: Outcome, known: ExpectedFailures, budget: str = "float32",
@@ -76,7 +76,8 @@ def case_result(case: Case, outcome: Outcome, known: ExpectedFailures, budget: s
         absent = [name for name in case.results if name in judged.missing]
         if judged.first is not None:
             out.verdict, out.first, out.why = "failed", judged.first.tensor, judged.first.why
-            out.begins_like = case.begins_like(out.first)
+            if budget == "float32":  # rounding begins anywhere
+                out.begins_like = case.begins_like(out.first)
         elif absent:
             out.verdict, out.why = "failed", f"the engine wrote no {', '.join(absent)}"
     entry = known.of(case.name)

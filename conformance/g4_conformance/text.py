@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cases import LEVELS
 from .judge import Finding
 from .results import BAD, CaseResult, Results
 
@@ -101,3 +102,26 @@ def compared_lines(old: Results, new: Results) -> tuple[list[str], bool]:
     if len(out) == 2:
         out.append("nothing changed")
     return out, worse
+
+
+def table(runs: list[Results]) -> list[str]:
+    """Markdown: a row per engine and a column per level, then a row per failure."""
+    levels = [level for level in LEVELS if any(level in r.by_level() for r in runs)]
+    out = ["| engine | budget | " + " | ".join(levels) + " |", "|---|---|" + "---|" * len(levels)]
+    for r in runs:
+        cells = []
+        for level in levels:
+            claimed = [c for c in r.by_level().get(level, []) if c.verdict != "not applicable"]
+            cells.append(f"{sum(c.verdict == 'passed' for c in claimed)} of {len(claimed)}" if claimed else "not applicable")
+        out.append(f"| {r.engine} | {r.budget} | " + " | ".join(cells) + " |")
+    rows = []
+    for r in runs:
+        for c in r.cases:
+            if c.verdict not in ("passed", "not applicable"):
+                first = next((f for f in c.findings if f.tensor == c.first), None)
+                where = f"`{c.first}`" if c.first else "-"
+                size = f"{times(first)}" if first is not None and first.ratio is not None else c.why
+                rows.append(f"| {r.engine} | `{c.case}` | {where} | {size.replace('|', '/')} |")
+    if rows:
+        out += ["", "| engine | case | diverges first at | by |", "|---|---|---|---|", *rows]
+    return out

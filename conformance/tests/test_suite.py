@@ -271,6 +271,17 @@ class Reports(Folder):
         self.assertIn(f"{CASE}: passed → failed, first at hidden.3", said)
         self.assertIn("nothing changed", self.command("compare", old, old)[1])
 
+    def test_a_table_has_a_row_per_engine_and_names_every_failure(self):
+        self.run_it("bad")
+        self.run_it("good", "")
+        status, said, _ = self.command("table", str(self.place / "good.json"), str(self.place / "bad.json"))
+        self.assertEqual(status, 0)
+        rows = [line for line in said.splitlines() if line.startswith("|")]
+        self.assertEqual(len(rows), 4 + 4)
+        self.assertIn("2 of 2", rows[2])
+        self.assertIn("0 of 2", rows[3])
+        self.assertIn("`hidden.3`", rows[6])
+
     def test_broken_results_are_a_sentence(self):
         for written in ("", "[]", '{"format": 1}', '{"format": 1, "cases": [{"x": 1}]}', "\x00"):
             (self.place / "r.json").write_text(written)
@@ -319,6 +330,12 @@ class Cases(unittest.TestCase):
                     judged = judge.judge(case, {name: case.expected(name) for name in case.outputs})
                     self.assertIsNone(judged.first)
                     self.assertEqual(judged.missing, [])
+
+    def test_every_tensor_can_be_the_first_to_diverge(self):
+        for case in cases.every():
+            for name in case.outputs if not case.needs_weights else ():
+                self.assertIsInstance(case.begins_like(name), list)
+        self.assertEqual(cases.select(["gemma3-odd"])[0].begins_like("logits"), ["head taken from the embedding", "final soft cap dropped"])
 
     def test_a_wrong_choice_of_cases_is_a_sentence(self):
         for asked, levels, families in ((["no-such"], [], []), ([], ["no such"], []), ([], [], ["gemma9"])):

@@ -1,0 +1,191 @@
+"""transformers in PyTorch on the CPU, as it stands: what its own forward gives, nothing mended.
+
+    g4-conformance run --engine g4_conformance.adapters.transformers:Eager      float32, eager attention
+                                                                   :Sdpa       float32, PyTorch's fused attention
+                                                                   :BFloat16   bfloat16, eager; --budget rounded
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from .. import NotApplicable
+
+_INPUTS = {"token_type_ids": "token_type_ids", "mm_token_type_ids": "mm_token_type_ids", "pixel_values": "pixel_values",
+           "image_position_ids": "image_position_ids", "input_features": "input_features", "input_features_mask": "input_features_mask"}
+
+
+class Eager:
+    attention, dtype = "eager", "float32"
+
+    def __init__(self):
+        try:
+            import torch
+            import transformers
+        except ImportError as e:
+            raise NotApplicable(f"needs the packages transformers and torch: {e}") from None
+        transformers.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+        torch.set_grad_enabled(False)
+        torch.set_num_threads(1)
+        self.torch, self.transformers = torch, transformers
+
+    def run(self, case):
+        if case.is_text or case.is_operation:
+            raise NotApplicable("this adapter runs whole models")
+        if (case.folder / "assistant").is_dir():
+            raise NotApplicable("transformers 5.23.0 cannot build a drafter, whose layers only read keys")
+        torch = self.torch
+        architecture = json.loads((case.folder / "config.json").read_text())["architectures"][0]
+        model = getattr(self.transformers, architecture).from_pretrained(
+            case.folder, dtype=getattr(torch, self.dtype), attn_implementation=self.attention).eval()
+        if self.attention == "eager" and hasattr(model, "set_experts_implementation"):
+            model.set_experts_implementation("eager")
+        ids = torch.tensor(np.asarray(case.inputs["input_ids"], np.int64))[None]
+        more = {}
+        for name, argument in _INPUTS.items():
+            if name in case.inputs:
+                value = torch.tensor(np.asarray(case.inputs[name]))
+                if name.endswith("type_ids"):
+                    value = value.long()[None]
+                elif name.endswith("position_ids"):
+                    value = value.long()
+                elif name.endswith("mask"):
+                    value = value.bool()
+                else:
+                    value = value.to(model.dtype)
+                more[argument] = value
+        if more and "pixel_values" not in more and "input_features" not in more:
+            raise NotApplicable("transformers makes the mask of pictures only where there are pictures")
+        wanted = set(case.about["outputs"])
+        with _Watch(model, more) as seen:
+            out = model(input_ids=ids, use_cache=False, **more)
+        shapes = case.about["outputs"]  # a tower's rows may come with or without the axis of pictures
+        found = {name: value.reshape(shapes[name]["shape"]) if name.startswith(("vision.", "audio.")) and
+                 value.numel() == np.prod(shapes[name]["shape"]) else value for name, value in seen.items() if name in wanted}
+        if getattr(out, "logits", None) is not None:
+            found["logits"] = out.logits[0]
+        rows = case.inputs.get("rows")
+        if rows is not None:
+            found = {name: value[torch.tensor(rows.astype(np.int64))] for name, value in found.items()}
+        if "greedy_ids" in wanted:
+            found |= self._greedy(model, ids, more, case.about["new_tokens"])
+        if "offset.logits" in wanted:
+            far = {n: torch.tensor(case.inputs[f"offset.{n}"].astype(np.int64))[None] for n in ("input_ids", "position_ids")}
+            found["offset.logits"] = model(**far, use_cache=False).logits[0, -case.about["outputs"]["offset.logits"]["shape"][0]:]
+        if "embedding" in wanted:
+            found |= self._embeddings(case, model)
+        return {name: _array(value) for name, value in found.items()}
+
+    def _greedy(self, model, ids, more, count):
+        """One prefill, then one token at a time through the cache."""
+        torch = self.torch
+        text = model.config.get_text_config()
+        cache = self.transformers.DynamicCache(config=text)
+        chosen, rows, step = [], [], ids
+        for _ in range(count):
+            out = model(input_ids=step, past_key_values=cache, use_cache=True, **more)
+            more = {}
+            rows.append(out.logits[0, -1])
+            chosen.append(int(rows[-1].argmax()))
+            step = torch.tensor([[chosen[-1]]])
+        return {"greedy_ids": torch.tensor(chosen), "greedy_logits": torch.stack(rows)}
+
+    def _embeddings(self, case, model):
+        from ..tensors import load
+        torch, found = self.torch, {}
+        for prefix in ("", "short."):
+            ids = torch.tensor(case.inputs[f"{prefix}input_ids"].astype(np.int64))[None]
+            vector = model(input_ids=ids).last_hidden_state[0].mean(0)
+            found[f"{prefix}pooled"] = vector
+            for i in (0, 1):
+                weight = torch.tensor(load(case.folder / f"{i + 2}_Dense" / "model.safetensors")["linear.weight"]).to(vector.dtype)
+                vector = weight @ vector
+                found[f"{prefix}dense.{i}"] = vector
+            found[f"{prefix}embedding"] = vector / vector.norm()
+        return {name: value for name, value in found.items() if name in case.about["outputs"]}
+
+
+class Sdpa(Eager):
+    attention = "sdpa"
+
+
+class BFloat16(Eager):
+    dtype = "bfloat16"
+
+
+def _array(value):
+    value = value.detach()
+    return (value.float() if value.is_floating_point() else value.int()).contiguous().numpy()
+
+
+class _Watch:
+    """Forward hooks on what every family has, under the names of the cases."""
+
+    def __init__(self, model, given):
+        self.seen, self.handles, self.model, self.given = {}, [], model, given
+        text = next(m for path in ("model.language_model", "model", "language_model", "")
+                    if (m := _at(model, path)) is not None and hasattr(m, "layers") and hasattr(m, "embed_tokens"))
+        self.text = text
+
+    def __enter__(self):
+        keep, text = self.seen.__setitem__, self.text
+        on = lambda module, hook: self.handles.append(module.register_forward_hook(hook))
+        first = lambda out: out[0] if isinstance(out, tuple) else out
+        streams = lambda x: x[:, 0].transpose(0, 1) if x.dim() == 4 else x[0]
+        self.handles.append(text.layers[0].register_forward_pre_hook(
+            lambda m, a, k: keep("embed", streams(a[0] if a else k["hidden_states"])), with_kwargs=True))
+        on(text.norm, lambda m, a, out: keep("final_norm", out[0]))
+        for i, layer in enumerate(text.layers):
+            on(layer, lambda m, a, out, i=i: keep(f"hidden.{i}", streams(first(out))))
+            on(layer.mlp, lambda m, a, out, i=i: keep(f"mlp.{i}.out", out[0]))
+            if hasattr(layer, "router"):
+                on(layer.router, lambda m, a, out, i=i: self.seen.update({f"router.{i}.weight": out[1], f"router.{i}.index": out[2]}))
+            if hasattr(layer, "post_per_layer_input_norm"):
+                on(layer.post_per_layer_input_norm, lambda m, a, out, i=i: keep(f"ple.{i}.out", out[0]))
+            if hasattr(layer, "laurel"):
+                on(layer.laurel, lambda m, a, out, i=i: keep(f"laurel.{i}.out", out[0]))
+        self._towers(on, keep)
+        return self.seen
+
+    def _towers(self, on, keep):
+        """Padding is set to 0, as in the cases."""
+        whole = getattr(self.model, "model", self.model)
+        state = lambda out: getattr(out, "last_hidden_state", out[0] if isinstance(out, tuple) else out)
+        if (tower := getattr(whole, "vision_tower", None)) is not None:
+            places = self.given.get("image_position_ids")
+            clear = (lambda x: x) if places is None else (lambda x: x * (places >= 0).all(-1)[..., None] if x.dim() == 3 else x)
+            on(getattr(tower, "patch_embedder", None) or tower.embeddings, lambda m, a, out: keep("vision.patch_embed", clear(state(out))))
+            for i, layer in enumerate(tower.encoder.layers):
+                on(layer, lambda m, a, out, i=i: keep(f"vision.layer.{i}", clear(state(out))))
+            on(tower, lambda m, a, out: keep("vision.tower_out", state(out)))
+        if (tower := getattr(whole, "audio_tower", None)) is not None and hasattr(tower, "subsample_conv_projection"):
+            valid = self.given["input_features_mask"][:, ::4]
+            for name, module in [("subsample", tower.subsample_conv_projection), ("tower_out", tower),
+                                 *((f"layer.{i}", layer) for i, layer in enumerate(tower.layers))]:
+                on(module, lambda m, a, out, name=name: keep(f"audio.{name}", state(out) * valid[..., None]))
+        into = getattr(whole, "embed_vision", None) or getattr(whole, "multi_modal_projector", None)
+        if hasattr(into, "multimodal_embedder"):  # pictures that go straight in
+            valid = (self.given["image_position_ids"] >= 0).all(-1)
+            for name in ("patch_dense", "patch_ln2", "pos_norm"):
+                on(getattr(into, name), lambda m, a, out, name=name: keep(f"vision.{name}", state(out) * valid[..., None]))
+            on(into.multimodal_embedder, lambda m, a, out: keep("vision.soft_tokens", out[valid]))
+        elif into is not None:
+            on(into, lambda m, a, out: keep("vision.soft_tokens", state(out)))
+        if (into := getattr(whole, "embed_audio", None)) is not None and "input_features_mask" in self.given:
+            mask = self.given["input_features_mask"]
+            on(into, lambda m, a, out: keep("audio.soft_tokens", out[mask[:, :: mask.shape[1] // out.shape[1]]] if out.dim() == 3 else out))
+
+    def __exit__(self, *_):
+        for handle in self.handles:
+            handle.remove()
+
+
+def _at(model, path):
+    for part in filter(None, path.split(".")):
+        model = getattr(model, part, None)
+        if model is None:
+            return None
+    return model
