@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -138,7 +139,7 @@ class Case:
         """Copies into `place` what an engine may see: everything but the answers. Returns the copy."""
         copy = place / self.name
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self.folder, copy, ignore=shutil.ignore_patterns("expected.safetensors", "cases.json"))
+        shutil.copytree(self.folder, copy, ignore=shutil.ignore_patterns("expected.safetensors", "cases.json"), copy_function=_copy)
         if self.is_text:
             from . import strings
             strings.write_questions(self, copy)
@@ -161,6 +162,14 @@ class Case:
         same = [(m.get("tolerances") or 0, name) for name, m in mistakes.items()
                 if m.get("first") and stage.sub(r"hidden.\2", m["first"]) == stage.sub(r"hidden.\2", tensor)]
         return [name.replace("_", " ") for _, name in sorted(same, reverse=True)]
+
+
+def _copy(source: str, target: str) -> None:
+    """Released weights are too large to be copied for every case."""
+    if os.path.getsize(source) > 64 << 20:
+        os.symlink(os.path.realpath(source), target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _json(path: Path) -> dict:

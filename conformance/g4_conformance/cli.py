@@ -1,4 +1,4 @@
-"""The command line: g4-conformance list | run | report | compare | table."""
+"""The command line: g4-conformance list | run | report | compare | table | real."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import cases, engines, expected_failures, judge, junit, page, results, text
+from . import NotApplicable, cases, engines, expected_failures, judge, junit, page, results, text
 from .run import run
 from .version import VERSION
 
@@ -62,6 +62,22 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("compare", help="what changed between two results; status 1 where something got worse")
     p.add_argument("old", metavar="OLD.json")
     p.add_argument("new", metavar="NEW.json")
+
+    p = commands.add_parser("real", help="an engine beside transformers on released weights, layer by layer")
+    p.add_argument("--checkpoint", metavar="FOLDER", help="config.json and safetensors, as released")
+    p.add_argument("--gguf", metavar="FILE", help="the reference reads its weights from this file; the engine finds it in $G4_CONFORMANCE_GGUF")
+    which = p.add_mutually_exclusive_group(required=True)
+    which.add_argument("--program", metavar="COMMAND")
+    which.add_argument("--engine", metavar="MODULE:CLASS")
+    p.add_argument("--prompt", action="append", default=[], metavar="TEXT", help="instead of the suite's own")
+    p.add_argument("--ids", metavar="FILE", help="prompts as a JSON list of lists of ids, for checkpoints without a tokenizer")
+    p.add_argument("--new-tokens", type=int, default=16, metavar="N")
+    p.add_argument("--memory", type=float, metavar="GIB", help="what the reference may take; weights beyond it wait on disk")
+    p.add_argument("--budget", choices=judge.BUDGETS, default="float32")
+    p.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="per prompt; default 3600")
+    p.add_argument("--name", help="what reports call the engine")
+    p.add_argument("--work", metavar="FOLDER", help="keep the cases that are made there; default: a temporary folder")
+    _of_reports(p)
 
     p = commands.add_parser("table", help="a Markdown table of several engines' results, and of their failures")
     p.add_argument("results", nargs="+", metavar="RESULTS.json")
@@ -124,6 +140,15 @@ def _compare(args) -> int:
     return 1 if worse else 0
 
 
+def _real(args) -> int:
+    from . import real
+    make = (lambda: engines.Program(args.program)) if args.program else (lambda: engines.PythonClass(args.engine))
+    found = real.run_real(make, args, lambda said: print(said, file=sys.stderr, flush=True))
+    if args.json:
+        results.write(args.json, found)
+    return _show(args, found)
+
+
 def _table(args) -> int:
     print("\n".join(text.table([results.read(path) for path in args.results])))
     return 0
@@ -131,10 +156,10 @@ def _table(args) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
-    commands = {"list": _list, "run": _run, "report": lambda a: _show(a, results.read(a.results)), "compare": _compare, "table": _table}
+    commands = {"list": _list, "run": _run, "report": lambda a: _show(a, results.read(a.results)), "compare": _compare, "table": _table, "real": _real}
     try:
         return commands[args.command](args)
-    except (cases.BadCase, engines.BadEngine, expected_failures.BadFile, results.BadResults, OSError) as e:
+    except (cases.BadCase, engines.BadEngine, expected_failures.BadFile, results.BadResults, NotApplicable, OSError) as e:
         print(f"g4-conformance: {e}", file=sys.stderr)
         return 2
     except BrokenPipeError:

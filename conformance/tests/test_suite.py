@@ -2,12 +2,14 @@
 
 import ast
 import contextlib
+import hashlib
 import io
 import json
 import os
 import stat
 import sys
 import tempfile
+import types
 import unittest
 import xml.etree.ElementTree as xml
 from pathlib import Path
@@ -345,6 +347,66 @@ class Cases(unittest.TestCase):
     def test_the_package_is_written_for_python_3_10(self):
         for path in HERE.parent.glob("*/**/*.py"):
             ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
+
+
+class Real(Folder):
+    """`real` with a reference that is no transformers, whose two orders differ by a stated distance."""
+
+    def checkpoint(self):
+        folder = self.place / "checkpoint"
+        folder.mkdir()
+        for name in ("config.json", "model.safetensors", "case.json", "expected.safetensors"):  # the last two must stay as they are
+            (folder / name).write_bytes((cases.home() / CASE / name).read_bytes())
+        (self.place / "ids.json").write_text("[[2, 5, 9, 30], [2, " + ", ".join(str(3 + i % 150) for i in range(60)) + "]]")
+        return folder
+
+    def run_real(self, engine, *more):
+        sys.path.insert(0, str(HERE.parent / "examples"))
+        import gemma3_numpy
+
+        class Reference:
+            attention, off = "eager", 0.0
+
+            def __init__(self):
+                self.transformers = types.SimpleNamespace(__version__="none")
+
+            def run(self, case):
+                made = gemma3_numpy.engine(str(case.folder))
+                made = {name: made[name][case.inputs["rows"]] if "rows" in case.inputs and not name.startswith("greedy") else made[name] for name in made}
+                return {name: value + self.off if value.dtype.kind == "f" else value for name, value in made.items()}
+
+        fused = type("Sdpa", (Reference,), {"off": 1e-6})
+        stand_in = types.SimpleNamespace(Eager=Reference, Sdpa=fused)
+        with mock.patch.dict(sys.modules, {"g4_conformance.adapters.transformers": stand_in}):
+            return self.command("real", "--checkpoint", str(self.checkpoint()), "--ids", str(self.place / "ids.json"),
+                                "--program", engine, "--new-tokens", "3", *more)
+
+    def test_an_engine_passes_beside_the_reference_and_the_report_names_the_weights(self):
+        engine = f"{sys.executable} {HERE.parent / 'examples' / 'gemma3_numpy.py'}"
+        with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
+            status, said, progress = self.run_real(engine)
+        self.assertEqual(status, 0, said + progress)
+        self.assertIn("2 passed, 0 failed", said)
+        digest = hashlib.sha256((cases.home() / CASE / "model.safetensors").read_bytes()).hexdigest()
+        self.assertIn(f"model.safetensors: SHA-256 {digest}", said)
+        for name in ("case.json", "expected.safetensors"):
+            self.assertEqual((self.place / "checkpoint" / name).read_bytes(), (cases.home() / CASE / name).read_bytes())
+
+    def test_one_that_errs_is_found(self):
+        text = (HERE.parent / "examples" / "gemma3_numpy.py").read_text()
+        (self.place / "wrong.py").write_text(text.replace("(ahead > -reach)", "(ahead >= -reach)"))
+        with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
+            status, said, _ = self.run_real(f"{sys.executable} {self.place / 'wrong.py'}")
+        self.assertEqual(status, 1)
+        self.assertIn("the first tensor to diverge is hidden.0", said)  # of the long prompt
+        self.assertIn("1 passed, 1 failed", said)
+
+    def test_what_is_missing_is_a_sentence(self):
+        for arguments, expected in [((), "real needs --checkpoint FOLDER or --gguf FILE"),
+                                    (("--checkpoint", str(self.place)), "has no config.json")]:
+            status, _, said = self.command("real", "--program", self.engine(), *arguments)
+            self.assertEqual(status, 2)
+            self.assertIn(expected, said)
 
 
 class Safetensors(Folder):

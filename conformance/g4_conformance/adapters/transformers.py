@@ -31,18 +31,15 @@ class Eager:
         torch.set_grad_enabled(False)
         torch.set_num_threads(1)
         self.torch, self.transformers = torch, transformers
+        self.more = {}  # further arguments of from_pretrained
+        self._loaded = None
 
     def run(self, case):
         if case.is_text or case.is_operation:
             raise NotApplicable("this adapter runs whole models")
         if (case.folder / "assistant").is_dir():
             raise NotApplicable("transformers 5.23.0 cannot build a drafter, whose layers only read keys")
-        torch = self.torch
-        architecture = json.loads((case.folder / "config.json").read_text())["architectures"][0]
-        model = getattr(self.transformers, architecture).from_pretrained(
-            case.folder, dtype=getattr(torch, self.dtype), attn_implementation=self.attention).eval()
-        if self.attention == "eager" and hasattr(model, "set_experts_implementation"):
-            model.set_experts_implementation("eager")
+        torch, model = self.torch, self.model(case)
         ids = torch.tensor(np.asarray(case.inputs["input_ids"], np.int64))[None]
         more = {}
         for name, argument in _INPUTS.items():
@@ -78,6 +75,18 @@ class Eager:
         if "embedding" in wanted:
             found |= self._embeddings(case, model)
         return {name: _array(value) for name, value in found.items()}
+
+    def model(self, case):
+        """The checkpoint's model; the last one is kept, since several prompts may share it."""
+        config = case.folder / "config.json"
+        if self._loaded is None or self._loaded[0] != config.resolve():
+            self._loaded = None
+            model = getattr(self.transformers, json.loads(config.read_text())["architectures"][0]).from_pretrained(
+                case.folder, dtype=getattr(self.torch, self.dtype), attn_implementation=self.attention, **self.more).eval()
+            if self.attention == "eager" and hasattr(model, "set_experts_implementation"):
+                model.set_experts_implementation("eager")
+            self._loaded = (config.resolve(), model)
+        return self._loaded[1]
 
     def _greedy(self, model, ids, more, count):
         """One prefill, then one token at a time through the cache."""
