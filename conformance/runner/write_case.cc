@@ -174,7 +174,7 @@ class model_writer {
 }  // namespace
 
 result<void> write_model(const case_folder& folder, const running_on& on, written& out) {
-  auto prompt = prompt_of(folder, on.spec);
+  auto prompt = prompt_of(folder, on);
   if (!prompt) return unexpected(prompt.error());
   auto model = load_case_model(folder, on.how, on.fast);
   if (!model) return unexpected(model.error());
