@@ -182,9 +182,9 @@ result<void> check_log_mel(const case_folder& folder, const std::string& prefix,
   const bool gemma3n = front_end_of(folder) == front_end::gemma3n;
   const media::log_mel_settings how = settings_of(folder, shape[2 - (shape.size() == 2 ? 1 : 0)]);
   const auto is = [&](const char* key, const json& wanted) { return !said.contains(key) || said.at(key) == wanted; };
-  if (!is("dither", 0.0) || !is("input_scale_factor", 1.0) || !is("per_bin_mean", nullptr) || !is("per_bin_stddev", nullptr) ||
-      (gemma3n ? !is("preemphasis_htk_flavor", true) : how.emphasis != 0) || how.fft < how.window ||
-      (how.fft & (how.fft - 1)) != 0 || how.window == 0 || how.step == 0) {
+  if (!is("dither", 0.0) || !is("input_scale_factor", 1.0) || !is("per_bin_mean", nullptr) ||
+      !is("per_bin_stddev", nullptr) || (gemma3n ? !is("preemphasis_htk_flavor", true) : how.emphasis != 0) ||
+      how.fft < how.window || (how.fft & (how.fft - 1)) != 0 || how.window == 0 || how.step == 0) {
     return fail(folder.name(), ": its feature extractor is set in a way that g4 does not have");
   }
   const media::log_mel features(how);

@@ -154,6 +154,60 @@ TEST(towers, of_the_released_gemma3n) {
   EXPECT_NE(by_hand.find(bare(tower_source(*t.sees, "mobilenet_v5_300m"))), std::string::npos);
 }
 
+/// The config.json of a Gemma 3n that hears.
+std::string heard(const std::string& audio, const std::string& text = "") {
+  return R"({"model_type": "gemma3n", "text_config": {)" + text + R"(}, "audio_config": {)" + audio + "}}";
+}
+
+TEST(towers, of_the_released_gemma3n_that_hears) {
+  const tower_specs t = towers_of(heard(
+      R"("model_type": "gemma3n_audio", "conf_attention_chunk_size": 12, "conf_attention_context_left": 13,
+         "conf_attention_context_right": 0, "conf_attention_logit_cap": 50.0, "conf_conv_kernel_size": 5,
+         "conf_num_attention_heads": 8, "conf_num_hidden_layers": 12, "conf_reduction_factor": 4,
+         "conf_residual_weight": 0.5, "gradient_clipping": 1e10, "hidden_size": 1536, "input_feat_size": 128,
+         "rms_norm_eps": 1e-06, "sscp_conv_channel_size": [128, 32], "sscp_conv_group_norm_eps": 0.001,
+         "sscp_conv_kernel_size": [[3, 3], [3, 3]], "sscp_conv_stride_size": [[2, 2], [2, 2]],
+         "vocab_offset": 262272, "vocab_size": 128)"));
+  ASSERT_TRUE(t.hears && !t.sees);
+  EXPECT_TRUE(*t.hears == gemma3n_conformer::spec) << tower_source(*t.hears, "found");
+  EXPECT_TRUE(towers_of(heard("")).hears == t.hears);  // these are the defaults
+  EXPECT_EQ(t.sound_tokens, gemma3n_e2b::hearing::budget.most);
+  const std::string by_hand = bare(file_text("include/g4/variants/gemma3n_conformer.h"));
+  EXPECT_NE(by_hand.find(bare(tower_source(*t.hears, "gemma3n_conformer"))), std::string::npos);
+}
+
+TEST(model_source, of_gemma3n_is_what_people_wrote) {
+  const tower_specs t =
+      towers_of(R"({"model_type": "gemma3n", "text_config": {}, "vision_config": {}, "audio_config": {}})");
+  const std::string text = bare(model_source(gemma3n_e2b::text::spec, t, "gemma3n_e2b"));
+  std::string by_hand = bare(file_text("include/g4/variants/gemma3n_e2b.h"));
+  by_hand = by_hand.substr(by_hand.find("structgemma3n_e2b:multimodal"));
+  by_hand.replace(by_hand.find("mobilenet_v5_300m"), 17, "gemma3n_e2b_patches");
+  by_hand.replace(by_hand.find("gemma3n_conformer"), 17, "gemma3n_e2b_conformer");
+  EXPECT_NE(text.find(by_hand), std::string::npos) << text;
+}
+
+TEST(towers, of_gemma3n_refused_where_a_conformer_would_be_another) {
+  const auto why = [](const std::string& audio) { return refusal_of(heard(audio)); };
+  const std::string audio = "config.json: audio_config.";
+  EXPECT_EQ(why(R"("sscp_conv_kernel_size": [[3, 3], [5, 3]])"),
+            audio + "sscp_conv_kernel_size[1] is a list of 2; expected [3, 3]");
+  EXPECT_EQ(why(R"("sscp_conv_stride_size": [[2, 2], 2])"), audio + "sscp_conv_stride_size[1] is 2; expected [2, 2]");
+  EXPECT_EQ(why(R"("input_feat_size": 30)"), audio + "input_feat_size is 30; expected a multiple of 4");
+  EXPECT_EQ(why(R"("hidden_size": 100)"),
+            audio + "hidden_size is 100; expected an even multiple of conf_num_attention_heads, 8");
+  EXPECT_EQ(why(R"("vocab_size": 64)"),
+            audio +
+                "vocab_offset and vocab_size are 262272 and 64, which leaves out the text's last token, 262399: what a "
+                "sound does not fill is filled with it");
+  EXPECT_EQ(refusal_of(heard("", R"("vocab_size": 262300)")),
+            audio + "vocab_size is 128; from vocab_offset, 262272, the text has 28 tokens");
+  EXPECT_EQ(why(R"("attention_chunk_size": 12)"),
+            audio +
+                "attention_chunk_size is a key that g4 does not know; it may change the arithmetic, so the model is "
+                "refused");
+}
+
 /// model_args with blocks of two sizes of planes: the first of each, and what follows it in the second.
 std::string blocks(const std::string& rest, const std::string& first = "") {
   return mobile(R"("model_args": {"stem_size": 16, "msfa_output_resolution": 3, "block_args": [

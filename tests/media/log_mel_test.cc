@@ -96,6 +96,67 @@ TEST(log_mel, filters_stand_side_by_side) {
   EXPECT_GT(sums[127], 0.0);
 }
 
+/// As Gemma 3n hears.
+const log_mel_settings emphasised = settings_of(stage::log_mel{128, 512, 160, true}, stage::waveform{16'000});
+
+TEST(emphasised_log_mel, as_many_frames_as_the_reference) {
+  const log_mel mel(emphasised);
+  EXPECT_EQ(mel.frames(0), 0u);
+  EXPECT_EQ(mel.frames(512), 0u);
+  EXPECT_EQ(mel.frames(513), 1u);  // filled up to 640 samples
+  EXPECT_EQ(mel.frames(641), 2u);
+  EXPECT_EQ(mel.frames(16'000), 97u);
+  EXPECT_EQ(mel.frames(480'000), 2997u);
+}
+
+TEST(emphasised_log_mel, is_what_its_equations_say) {
+  log_mel_settings how{.bins = 9,
+                       .window = 20,
+                       .step = 8,
+                       .fft = 64,
+                       .rate = 16'000,
+                       .least_hz = 125,
+                       .most_hz = 7'600,
+                       .floor = 0,
+                       .least = 1e-5,
+                       .emphasis = 0.97,
+                       .before = 0,
+                       .multiple = 16};
+  const log_mel mel(how);
+  const std::vector<float> x = tone(2'345, 75);  // 80 with what it is filled up with
+  const std::vector<float> y = mel.of(x);
+  ASSERT_EQ(y.size(), 8u * 9);
+  for (std::size_t t = 0; t < 8; ++t) {
+    const auto sample = [&](std::size_t i) { return t * 8 + i < 75 ? static_cast<double>(x[t * 8 + i]) : 0.0; };
+    std::vector<double> lines;
+    for (std::size_t k = 0; k <= 32; ++k) {
+      std::complex<double> sum = 0;
+      for (std::size_t i = 0; i < 20; ++i) {
+        const double more = i == 0 ? sample(0) * (1 - 0.97) : sample(i) - 0.97 * sample(i - 1);
+        const double hann = 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / 20);
+        sum += more * hann * std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(i * k) / 64);
+      }
+      lines.push_back(std::abs(sum));
+    }
+    for (std::size_t b = 0; b < 9; ++b) {
+      double band = 0;
+      for (std::size_t k = 0; k <= 32; ++k) band += lines[k] * mel.filters()[k * 9 + b];
+      EXPECT_NEAR(y[t * 9 + b], std::log(std::max(band, 1e-5)), 2e-4) << "frame " << t << ", band " << b;
+    }
+  }
+}
+
+TEST(emphasised_log_mel, of_silence_is_the_least) {
+  for (const float v : log_mel(emphasised).of(std::vector<float>(2'000))) EXPECT_FLOAT_EQ(v, std::log(1e-5f));
+}
+
+TEST(float_cosine, is_within_two_units_of_the_last_place) {
+  for (int i = -2'000; i <= 2'000; ++i) {
+    const float angle = static_cast<float>(i) * 0.005f;
+    EXPECT_NEAR(static_cast<double>(float_cosine(angle)), std::cos(static_cast<double>(angle)), 0x1p-23) << angle;
+  }
+}
+
 TEST(log_mel, of_a_towers_stages) {
   const log_mel_settings how = settings_of(stage::log_mel{64}, stage::waveform{16'000});
   EXPECT_EQ(how.bins, 64u);
@@ -103,6 +164,9 @@ TEST(log_mel, of_a_towers_stages) {
   EXPECT_EQ(how.step, 160u);
   EXPECT_EQ(how.fft, 512u);
   EXPECT_EQ(how.most_hz, 8'000);
+  EXPECT_EQ(how.before, 160u);
+  EXPECT_EQ(emphasised.fft, 1024u);
+  EXPECT_EQ(emphasised.least_hz, 125);
 }
 
 }  // namespace

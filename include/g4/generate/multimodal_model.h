@@ -239,8 +239,9 @@ class multimodal_model {
     constexpr auto every = t.template find<stage::every>();
     constexpr int quartered = t.template find<stage::subsample>().has_value() ? 4 : 1;
     constexpr int kept = every.has_value() ? every->of : 1;
-    constexpr std::size_t most = static_cast<std::size_t>(M::hearing::budget.most) *
-                                 static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
+    constexpr std::size_t most =
+        static_cast<std::size_t>(M::hearing::budget.most) *
+        static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
     return std::min<std::size_t>(most, 30 * static_cast<std::size_t>(t.template find<stage::waveform>()->rate));
   }
 

@@ -39,7 +39,8 @@ namespace g4::load {
         gemma3 ? "\"<start_of_" + word + ">\", \"<" + word + "_soft_token>\", \"<end_of_" + word + ">\""
                : "\"<|" + word + ">\", \"<|" + word + "|>\", \"<" + word + "|>\"";
     rest += "\n" + tower_source(t, tower);
-    senses += std::string(",\n    ") + sense + "<" + tower + ", soft_tokens{.most = " + most + "}, marked{" + marks + "}>";
+    senses +=
+        std::string(",\n    ") + sense + "<" + tower + ", soft_tokens{.most = " + most + "}, marked{" + marks + "}>";
   };
   if (towers.sees) add(*towers.sees, model + "_patches", "sees", std::to_string(towers.soft_tokens), "image");
   if (towers.hears) {

@@ -295,7 +295,9 @@ inline void only_squares(config_object& keys, std::string_view key, std::uint64_
       right = n != nullptr && *n == number;
     }
     const std::string side = std::to_string(number);
-    if (!right) keys.expected(key, pair, "[" + side + ", " + side + "] twice");
+    if (!right) {
+      keys.expected(std::string(key) + "[" + std::to_string(i) + "]", pair, "[" + side + ", " + side + "]");
+    }
   }
 }
 
@@ -312,7 +314,8 @@ inline void only_squares(config_object& keys, std::string_view key, std::uint64_
   c.heads = keys.whole("conf_num_attention_heads", 8, 1, most_width);
   if (width % 2 != 0 || width % c.heads != 0) {
     keys.refuse("hidden_size", " is " + std::to_string(width) +
-                                   "; expected an even multiple of conf_num_attention_heads, " + std::to_string(c.heads));
+                                   "; expected an even multiple of conf_num_attention_heads, " +
+                                   std::to_string(c.heads));
   }
   if (bands % 4 != 0) keys.refuse("input_feat_size", " is " + std::to_string(bands) + "; expected a multiple of 4");
   int channels[2] = {128, 32};

@@ -30,7 +30,7 @@ struct log_mel_settings {
   double least = 0;          ///< a band counts for at least so much
   double emphasis = 0;       ///< so much of the sample before it is taken from each; of a frame's first, from itself
   std::size_t before = window / 2;  ///< noughts in front of the sound
-  std::size_t multiple = 1;  ///< noughts behind it, so that its length is a multiple of so many samples
+  std::size_t multiple = 1;         ///< noughts behind it, so that its length is a multiple of so many samples
 };
 
 /// The settings of a tower's stages: the reference's transform is the power of two that a window fits into, and bands
@@ -77,9 +77,10 @@ class log_mel {
     constexpr double pi = std::numbers::pi;
     for (std::size_t i = 0; i < how.window; ++i) {
       const auto at = static_cast<double>(i), all = static_cast<double>(how.window);
-      const double cos = how.emphasis == 0
-                             ? std::cos(2 * pi * at / all)
-                             : static_cast<double>(float_cosine(static_cast<float>(rounded(rounded(2 * pi) * at) / all)));
+      const double cos =
+          how.emphasis == 0
+              ? std::cos(2 * pi * at / all)
+              : static_cast<double>(float_cosine(static_cast<float>(rounded(rounded(2 * pi) * at) / all)));
       window_.push_back(static_cast<float>(0.5 - 0.5 * cos));
     }
     for (std::size_t i = 0; i < how.fft / 2; ++i) {

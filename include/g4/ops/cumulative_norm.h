@@ -59,13 +59,17 @@ void norm_row(const cumulative_norm& n, const Scalar* x, double mean, double var
 /// mean, var    [T] of doubles, to work in
 /// Source: Gemma3nAudioCumulativeGroupNorm of transformers 5.23.0.
 template <class Scalar, class Each>
-void norm_cumulatively(const cumulative_norm& n, const Scalar* x, std::size_t rows, double* mean, double* var, Scalar* y,
-                       Each&& each) {
+void norm_cumulatively(const cumulative_norm& n, const Scalar* x, std::size_t rows, double* mean, double* var,
+                       Scalar* y, Each&& each) {
   const std::size_t width = n.width();
   each([&](std::size_t t) { mean[t] = sum_of(x + t * width, width); });
   const auto averaged = [&](double* of) {
-    double sum = 0;
-    for (std::size_t t = 0; t < rows; ++t) of[t] = (sum += of[t]) / (static_cast<double>(t + 1) * static_cast<double>(width));
+    double sum = 0, count = 0;
+    for (std::size_t t = 0; t < rows; ++t) {
+      sum += of[t];
+      count += static_cast<double>(width);
+      of[t] = sum / count;
+    }
   };
   averaged(mean);
   each([&](std::size_t t) { var[t] = squares_about(x + t * width, width, mean[t]); });

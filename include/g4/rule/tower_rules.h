@@ -233,9 +233,10 @@ struct positions_reach_every_patch {
 
 template <bool FilledUp, int First, int Count, int Vocab>
 struct free_places_have_a_row {
-  static_assert(!FilledUp || First + Count == Vocab,
-                "g4: soft_tokens{.filled_up} puts the row of the vocabulary's last token where a tower makes none, so the "
-                "tower's own_ids must end where shape{.vocab} does. See vocab_offset and vocab_size in audio_config.");
+  static_assert(
+      !FilledUp || First + Count == Vocab,
+      "g4: soft_tokens{.filled_up} puts the row of the vocabulary's last token where a tower makes none, so the "
+      "tower's own_ids must end where shape{.vocab} does. See vocab_offset and vocab_size in audio_config.");
 };
 
 template <bool Written>

@@ -13,7 +13,7 @@ struct conformer {
   int heads = 0;
   int past = 12;             ///< keys a row sees up to itself
   int ahead = 0;             ///< a row sees keys less than so many ahead of itself
-  int chunk = 12;            ///< rows that the reference computes at a time; it bounds which distances have a term. 0: all have
+  int chunk = 12;            ///< rows the reference computes at a time, which bounds what distances have a term; 0: all
   bool scaled_keys = true;   ///< keys are scaled by softplus(1) / softplus(0)
   float cap = 50.0f;         ///< soft cap of scores
   int side = 5;              ///< of the light convolution

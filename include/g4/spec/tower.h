@@ -80,8 +80,7 @@ using stage_spec =
     std::variant<std::monostate, stage::any_aspect, stage::patches, stage::per_axis, stage::waveform, stage::frames,
                  stage::layer_norm, stage::linear, stage::into_text, stage::centred, stage::encoder, stage::mean_pooled,
                  stage::root_scaled, stage::standardised, stage::square, stage::learned, stage::log_mel,
-                 stage::subsample, stage::conformer, stage::into_text_with_ids, stage::mobilenet,
-                 stage::every>;
+                 stage::subsample, stage::conformer, stage::into_text_with_ids, stage::mobilenet, stage::every>;
 
 /// A tower, complete.
 struct tower_spec {

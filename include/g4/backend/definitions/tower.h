@@ -14,8 +14,8 @@
 #include "g4/ops/layer_norm.h"
 #include "g4/ops/plane.h"
 #include "g4/ops/rope.h"
-#include "g4/tensor/pass_row.h"
 #include "g4/ops/sigmoid.h"
+#include "g4/tensor/pass_row.h"
 
 namespace g4::backend {
 

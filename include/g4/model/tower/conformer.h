@@ -41,19 +41,26 @@ struct conformer_layer {
 
 /// What safetensors files call the parts of a layer.
 struct conformer_words {
-  const char *before, *after;                   ///< the two feed-forwards
+  const char *before, *after;  ///< the two feed-forwards
   const char *pre_attention, *attention, *distance, *output, *post_attention;
   const char* last;
-  const char* inner;                            ///< between a map's name and its weight's
+  const char* inner;  ///< between a map's name and its weight's
 };
 /// Gemma 3n and Gemma 4 call the same parts differently. What tells the two apart is whether keys are scaled.
 [[nodiscard]] constexpr conformer_words words_of(const stage::conformer& s) {
   if (!s.scaled_keys) {
-    return {"ffw_layer_start", "ffw_layer_end", "attention.pre_attn_norm", "attention.attn",
-            ".relative_position_embedding.pos_proj", "attention.post", "attention.post_norm", "norm", ""};
+    return {"ffw_layer_start",
+            "ffw_layer_end",
+            "attention.pre_attn_norm",
+            "attention.attn",
+            ".relative_position_embedding.pos_proj",
+            "attention.post",
+            "attention.post_norm",
+            "norm",
+            ""};
   }
-  return {"feed_forward1", "feed_forward2", "norm_pre_attn", "self_attn", ".relative_k_proj", "self_attn.post",
-          "norm_post_attn", "norm_out", ".linear"};
+  return {"feed_forward1",  "feed_forward2",  "norm_pre_attn", "self_attn", ".relative_k_proj",
+          "self_attn.post", "norm_post_attn", "norm_out",      ".linear"};
 }
 
 }  // namespace detail
@@ -141,20 +148,26 @@ struct stage_weights<S, In, Text> {
     map(at(names.attention, ".q_proj"), "attn_q", w.query);
     map(at(names.attention, ".k_proj"), "attn_k", w.key);
     map(at(names.attention, ".v_proj"), "attn_v", w.value);
-    visit(stage_tensor{at(names.attention, names.distance, ".weight"), at("attn_k_rel.weight"), stage_role::matrix, 2,
-                       {D, D}},
-          w.distance);
-    visit(stage_tensor{at(names.attention, ".per_dim_scale"), at("per_dim_scale.weight"), stage_role::bias, 1,
-                       {D / S.heads}},
-          w.per_number);
+    visit(
+        stage_tensor{
+            at(names.attention, names.distance, ".weight"), at("attn_k_rel.weight"), stage_role::matrix, 2, {D, D}},
+        w.distance);
+    visit(
+        stage_tensor{
+            at(names.attention, ".per_dim_scale"), at("per_dim_scale.weight"), stage_role::bias, 1, {D / S.heads}},
+        w.per_number);
     map(at(names.output), "attn_out", w.output);
     numbers(at(names.post_attention), "attn_post_norm", w.post_attention);
 
     // An mmproj file calls the norm in front of the convolution's maps by the name one expects of the other.
     numbers(at("lconv1d.pre_layer_norm"), "conv_norm", w.pre_conv);
     map(at("lconv1d.linear_start"), "conv_pw1", w.conv_in);
-    visit(stage_tensor{at("lconv1d.depthwise_conv1d.weight"), at("conv_dw.weight"), stage_role::numbers, 3,
-                       {D, 1, S.side}, {D, S.side}},
+    visit(stage_tensor{at("lconv1d.depthwise_conv1d.weight"),
+                       at("conv_dw.weight"),
+                       stage_role::numbers,
+                       3,
+                       {D, 1, S.side},
+                       {D, S.side}},
           w.kernel);
     numbers(at("lconv1d.conv_norm"), "norm_conv", w.conv_norm);
     map(at("lconv1d.linear_end"), "conv_pw2", w.conv_out);

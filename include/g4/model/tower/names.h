@@ -95,7 +95,8 @@ namespace detail {
   if (std::holds_alternative<stage::conformer>(t.stages[i]))
     return {"audio.layer", gemma3n ? "audio_tower.conformer." : "audio_tower.layers.", "a.blk."};
   if (std::holds_alternative<stage::every>(t.stages[i])) return {"audio.tower_out", "", ""};
-  if (std::holds_alternative<stage::into_text_with_ids>(t.stages[i])) return {"audio.soft_tokens", "embed_audio.", "mm.a."};
+  if (std::holds_alternative<stage::into_text_with_ids>(t.stages[i]))
+    return {"audio.soft_tokens", "embed_audio.", "mm.a."};
   if (std::holds_alternative<stage::into_text>(t.stages[i])) {
     return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
   }

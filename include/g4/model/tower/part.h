@@ -43,7 +43,7 @@ struct stage_tensor {
 template <class Scalar>
 struct stage_pass {
   std::size_t rows = 0;            ///< n
-  std::size_t behind = 0;          ///< rows of padding after those: none are made of them, but convolutions look into them
+  std::size_t behind = 0;  ///< rows of padding after those: none are made of them, but convolutions look into them
   Scalar* x = nullptr;             ///< what the stage is given, and where it leaves what it makes of it
   Scalar* y = nullptr;             ///< as large as x: a stage that cannot work in place writes here and exchanges the two
   std::byte* memory = nullptr;     ///< what the stage's `room` asked for
