@@ -162,7 +162,7 @@ inline void attend_near(const cpu::near_call& call) {
       each_vector(d, q, [&](auto load) HWY_ATTR { return hn::Mul(load(query), load(factor)); });
       for (size_t s = from; s < to; ++s) {
         auto sum = hn::Mul(dot_with_query(a.key + s * width + h * d), key_scale);
-        if (const size_t j = a.past + s - t; j < a.distances) {
+        if (const size_t j = a.self + s - t; j < a.distances) {
           sum = hn::Add(sum, dot_with_query(a.distance + j * width + h * d));
         }
         score[s - from] = hn::ReduceSum(df, sum) / a.cap;

@@ -142,7 +142,7 @@ TEST(attend_near, as_it_is_defined) {
   const std::vector<float> far = random_floats(distances * heads * d, 4), per_number = random_floats(d, 5);
   const auto given = [&](const auto& of_q, const auto& of_k, const auto& of_v, const auto& of_far, auto& out) {
     ops::near_attention<typename std::remove_cvref_t<decltype(out)>::value_type> a;
-    a.rows = rows, a.heads = heads, a.head_size = d, a.past = past, a.ahead = 3, a.distances = distances;
+    a.rows = rows, a.heads = heads, a.head_size = d, a.past = past, a.ahead = 3, a.distances = distances, a.self = 10;
     a.query_scale = 0.3f, a.key_scale = 1.2f, a.cap = 5;
     a.query = of_q.data(), a.key = of_k.data(), a.value = of_v.data(), a.distance = of_far.data();
     a.per_number = per_number.data();
