@@ -73,11 +73,10 @@ HWY_INLINE void interleave_fifth_bits(const std::byte* rows, size_t stride, std:
   }
 }
 
-// Blocks [first, first + count) of sixteen rows of plain floats: levels of 12 bits and a sign with one step per row and
+// Blocks [first, first + count) of sixteen rows of plain floats: levels of 13 bits and a sign with one step per row and
 // block of 32. Rows from `there` on, and columns behind the last, are nought.
 inline void floats_to_levels(storage type, const std::byte* rows, size_t there, size_t columns, size_t first,
                              size_t count, int16_t* levels, float* steps) {
-  constexpr int top = 4096;
   const size_t element = facts_of(type).block_bytes;
   const size_t stride = row_bytes(type, columns);
   for (size_t b = 0; b < count; ++b, levels += 512, steps += 16) {
@@ -86,7 +85,7 @@ inline void floats_to_levels(storage type, const std::byte* rows, size_t there, 
     for (size_t r = 0; r < cpu::panel_rows; ++r) {
       HWY_ALIGN float weights[32] = {};
       if (r < there) unpack(type, rows + r * stride + column * element, std::min<size_t>(32, columns - column), weights);
-      steps[r] = quantise_block(weights, top, of_rows + 32 * r);
+      steps[r] = quantise_block(weights, cpu::weight_top, of_rows + 32 * r);
     }
     for (size_t i = 0; i < 4; ++i) {
       interleave_four_words(reinterpret_cast<const std::byte*>(of_rows + 8 * i), 64,

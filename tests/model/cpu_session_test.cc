@@ -37,7 +37,7 @@ TYPED_TEST(every_decoder_on_cpu, prefill_decode_and_chunks_agree_in_fast_mode) {
   if (TypeParam::spec.experts.has_value())
     GTEST_SKIP() << "where two experts nearly tie, rounding chooses; exact mode is compared above";
   backend::cpu on({.mode = backend::numeric::fast});
-  // These weights are plain floats, which are rounded to 12 bits for 16 tokens and more.
+  // These weights are plain floats, which are rounded to 13 bits for 16 tokens and more.
   expect_cutting_does_not_matter<TypeParam>(on, 3e-2f);
 }
 

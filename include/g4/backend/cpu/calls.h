@@ -53,9 +53,12 @@ struct rounded_activations {
 using activations = rounded_activations<std::int16_t>;  ///< |level| ≤ activation_top; see `quantise` for their order
 using byte_activations = rounded_activations<std::int8_t>;  ///< |level| ≤ 127
 
-/// 14 bits and a sign are not all used: a weight's level times its sub-block's scale reaches ±4096 (Q6_K), and 32 such
-/// products with ±8191 still sum inside an int32.
+/// 13 bits and a sign: 32 products of two such levels still sum inside an int32. A weight's level times its sub-block's
+/// scale reaches no more than ±4096 (Q6_K).
 inline constexpr int activation_top = 8191;
+/// The same of weights that are plain floats.
+inline constexpr int weight_top = 8191;
+static_assert(32LL * activation_top * weight_top < 1LL << 31);
 
 template <class Level>
 struct rounding_call {

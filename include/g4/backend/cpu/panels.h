@@ -18,7 +18,7 @@
 ///
 /// Plain floats that always meet many rows at once (a tower's) are kept as what such a product takes of them:
 ///
-///     levels    [blocks of 32 columns, 16 pairs, 16 rows, 2]   12 bits and a sign
+///     levels    [blocks of 32 columns, 16 pairs, 16 rows, 2]   13 bits and a sign
 ///     steps     [blocks, 16 rows]                              floats
 #pragma once
 

@@ -91,11 +91,15 @@ class products {
   /// For so few rows weights in panels meet 16-bit activations in every mode, and plain floats stay floats.
   static constexpr std::size_t few_rows = 15;
 
-  /// Whether a product goes through 16-bit activations: weights in panels always, plain floats for many tokens only (for
-  /// few, reading the weights costs more than multiplying them).
+  /// What a tower makes of a short clip is exact: so few rows cost little, and sounds are sensitive.
+  static constexpr std::size_t few_rows_in_levels = 64;
+
+  /// Whether a product goes through 16-bit activations: quantised weights in panels always, plain floats for many tokens
+  /// only (for few, reading the weights costs more than multiplying them).
   [[nodiscard]] bool takes_rounded(const weight_view& w, std::size_t tokens) const {
-    return in_panels(w) != nullptr || (mode_ != numeric::exact && tokens > few_rows &&
-                                       facts_of(w.type).block_elements == 1 && w.type != storage::f64);
+    const panel_weight* const weight = in_panels(w);
+    if (weight != nullptr && weight->order != panel_order::levels) return true;
+    return mode_ != numeric::exact && tokens > (weight != nullptr ? few_rows_in_levels : few_rows) && has_levels(w.type);
   }
 
   /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
