@@ -1,4 +1,4 @@
-// A Gemma 3 that sees, from its folder to a prompt with a picture in it.
+// A Gemma 3 and a Gemma 3n that see, from their folders to a prompt with a picture in it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "g4/backend/reference.h"
+#include "g4/io/safetensors.h"
+#include "g4/load/tower.h"
+#include "g4/model/tower/own_ids.h"
 #include "g4/multimodal.h"
 #include "tests/support/marked_vocabulary.h"
 #include "tests/support/own_path.h"
@@ -37,23 +40,66 @@ struct small : multimodal<
     sees<small_eyes, soft_tokens{.most = 9}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
     turns::gemma3> {};
 
+/// The type of conformance/cases/gemma3n-eyes, without its ears.
+struct mobile_text
+    : transformer<shape{.layers = 4, .width = 20, .vocab = 192}, embed::tied_scaled, norm::sandwich<plain_weight>,
+                  attention<heads{.query = 2, .key_value = 1}, qk_norm, v_norm, unscaled>,
+                  repeat<times<2, local<head{8}, window{6}, rope{.theta = 1e4f}>>,
+                         times<1, global<head{8}, rope{.theta = 1e6f}>>>,
+                  share_kv<last{1}>, feed::gated<gelu_tanh, hidden{28}, sparse{0.9f, 1}>, altup{.streams = 4},
+                  laurel{.rank = 4}, per_layer_embedding{.width = 4, .vocab = 184}, logits::soft_cap{30}> {};
+struct mobile_eyes
+    : tower<picture::square{.side = 768}, patches{.side = 1},
+            mobilenet<conv_stem{.channels = 8},
+                      blocks<edge_residual{.channels = 8, .stride = 2, .wider = 3},
+                             times<2, edge_residual{.channels = 8, .wider = 2}>>,
+                      blocks<bottleneck{.channels = 8, .start = 3, .middle = 5, .stride = 2, .wider = 4},
+                             bottleneck{.channels = 8, .start = 5, .wider = 3},
+                             bottleneck{.channels = 8, .middle = 3, .wider = 2},
+                             multi_query{.channels = 8, .heads = 3, .size = 8, .key_stride = 2},
+                             bottleneck{.channels = 8, .wider = 2}>,
+                      blocks<bottleneck{.channels = 8, .start = 5, .stride = 2, .wider = 2},
+                             multi_query{.channels = 8, .heads = 2, .size = 12}, bottleneck{.channels = 8, .wider = 2}>,
+                      fused{.channels = 2048, .side = 2}>,
+            scaled_by_root_of_width, into_text<norm::soft_and_hard, own_ids{.first = 184, .count = 4}>> {};
+struct mobile_model
+    : multimodal<
+          mobile_text,
+          sees<mobile_eyes, soft_tokens{.most = 4}, marked{"<start_of_image>", "<image_soft_token>", "<end_of_image>"}>,
+          turns::gemma3n> {};
+
 std::string vocabulary() {
   return test::marked_vocabulary({"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>",
                                   "<start_of_image>", "<image_soft_token>", "<end_of_image>"},
                                  {"\\n", "▁"}, 192);
 }
 
-TEST(square_model, a_picture_stands_between_empty_lines) {
+/// The model of a conformance case, with the vocabulary above.
+template <class M>
+auto opened(const char* of, backend::reference<float>& on) {
   namespace fs = std::filesystem;
-  const fs::path from = fs::path(G4_SOURCE_DIR) / "conformance/cases/gemma3-eyes";
+  const fs::path from = fs::path(G4_SOURCE_DIR) / "conformance/cases" / of;
   const fs::path folder = test::own_path("g4_square_model");
   fs::remove_all(folder);
   fs::create_directories(folder);
   for (const char* name : {"config.json", "model.safetensors"}) fs::copy_file(from / name, folder / name);
   std::ofstream(folder / "tokenizer.json", std::ios::binary) << vocabulary();
-  backend::reference<float> on;
-  const auto model = open<small>(folder.string(), on);
+  auto model = open<M>(folder.string(), on);
   fs::remove_all(folder);
+  return model;
+}
+
+/// What a prompt is written as.
+template <class Model, class Prompt>
+std::string written(const Model& model, const Prompt& prompt) {
+  std::string text;
+  for (const token_id id : prompt.ids) text += model.tokenizer().piece(id);
+  return text;
+}
+
+TEST(square_model, a_picture_stands_between_empty_lines) {
+  backend::reference<float> on;
+  const auto model = opened<small>("gemma3-eyes", on);
   ASSERT_TRUE(model) << model.error().message;
 
   std::vector<std::uint8_t> rgb(7 * 30 * 3);  // of any shape: a square is made of it
@@ -67,15 +113,59 @@ TEST(square_model, a_picture_stands_between_empty_lines) {
 
   const auto prompt = model->prompt({{.said = {"what is it", *cat, "then"}}});
   ASSERT_TRUE(prompt) << prompt.error().message;
-  std::string written;
-  for (const token_id id : prompt->ids) written += model->tokenizer().piece(id);
   std::string rows;
   for (int i = 0; i < 9; ++i) rows += "<image_soft_token>";
-  EXPECT_EQ(written, "<bos><start_of_turn>user\nwhat▁is▁it\n\n<start_of_image>" + rows +
-                         "<end_of_image>\n\nthen<end_of_turn>\n<start_of_turn>model\n");
+  EXPECT_EQ(written(*model, *prompt), "<bos><start_of_turn>user\nwhat▁is▁it\n\n<start_of_image>" + rows +
+                                          "<end_of_image>\n\nthen<end_of_turn>\n<start_of_turn>model\n");
   ASSERT_EQ(prompt->inlays.size(), 1u);
   EXPECT_TRUE(prompt->inlays[0].is_picture);
   EXPECT_EQ(prompt->inlays[0].count, 9u);
+}
+
+TEST(mobile_model, a_picture_stands_between_empty_lines) {
+  backend::reference<float> on;
+  const auto model = opened<mobile_model>("gemma3n-eyes", on);
+  ASSERT_TRUE(model) << model.error().message;
+  const std::vector<std::uint8_t> rgb(7 * 30 * 3, 90);
+  const auto cat = model->see({rgb, 7, 30});
+  ASSERT_TRUE(cat) << cat.error().message;
+  const auto prompt = model->prompt({{.said = {*cat, "what"}}});
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  EXPECT_EQ(written(*model, *prompt),
+            "<bos><start_of_turn>user\n\n\n<start_of_image><image_soft_token><image_soft_token><image_soft_token>"
+            "<image_soft_token><end_of_image>\n\nwhat<end_of_turn>\n<start_of_turn>model\n");
+}
+
+TEST(mobile_model, reads_ids_of_its_tower_by_their_own_rows) {
+  backend::reference<float> on;
+  const auto model = opened<mobile_model>("gemma3n-eyes", on);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto tower = load::make_tower<mobile_eyes, 20>(
+      *io::open_safetensors(std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3n-eyes/model.safetensors"),
+      load::format::safetensors, on);
+  ASSERT_TRUE(tower) << tower.error().message;
+  const auto own = embed_own_ids<mobile_eyes, 20>(on, **tower);
+  ASSERT_TRUE(own);
+
+  // The same prompt, and the same id behind it, by a text that knows nothing of towers and is given the rows.
+  const std::vector<token_id> ids{2, 40, 187, 41, 184, 184, 42}, behind{185};
+  const float* const rows = own->view().rows;
+  const std::vector<inlay<float>> laid{{2, 1, rows + 3 * 20}, {4, 1, rows}, {5, 1, rows}};
+  const std::vector<inlay<float>> laid_behind{{0, 1, rows + 20}};
+  auto knows = model->session({.context = 8, .batch = 3});
+  auto told = model->text().session({.context = 8, .batch = 3});
+  auto plain = model->text().session({.context = 8, .batch = 3});
+  ASSERT_TRUE(knows && told && plain);
+  const auto same = [&](auto&& a, auto&& b) {
+    ASSERT_TRUE(a && b);
+    for (std::size_t i = 0; i < 192; ++i) EXPECT_EQ((*a)[i], (*b)[i]) << i;
+  };
+  same(knows->run(ids), told->run({ids, laid}));
+  same(knows->run(behind), told->run({behind, laid_behind}));
+  const auto other = plain->run(ids);
+  ASSERT_TRUE(other);
+  knows->rewind(0).value();
+  EXPECT_NE((*knows->run(ids))[50], (*other)[50]);
 }
 
 }  // namespace
