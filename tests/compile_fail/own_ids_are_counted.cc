@@ -1,5 +1,5 @@
 // A tower with an embedding of no ids.
-// expect: g4: into_text<norm::soft_and_hard, own_ids{first, count}> stands for count ids of the vocabulary from first on, at least one. See vocab_offset and vocab_size in vision_config and audio_config.
+// expect: g4: into_text<norm::soft_and_hard, own_ids{first, count}> stands for count ids of the vocabulary from first on, at least one, and never for 0, the padding. See vocab_offset and vocab_size in vision_config and audio_config.
 #include "g4/model/tower/tower.h"
 
 using namespace g4;

@@ -540,7 +540,7 @@ inline void read_mobile_blocks(config_object& keys, std::string& problem, stage:
   }
   stage::into_text_with_ids end;
   end.eps = keys.positive("rms_norm_eps", 1e-6f);
-  end.first = keys.whole("vocab_offset", 262'144, 0, most_vocab);
+  end.first = keys.whole("vocab_offset", 262'144, 1, most_vocab);
   end.count = keys.whole("vocab_size", 128, 1, most_width);
   stage::mobilenet net;
   net.stem = 64;

@@ -50,9 +50,10 @@ struct tower_ends_in_the_text {
 
 template <int First, int Count>
 struct own_ids_are_counted {
-  static_assert(First >= 0 && Count > 0,
+  static_assert(First > 0 && Count > 0,
                 "g4: into_text<norm::soft_and_hard, own_ids{first, count}> stands for count ids of the vocabulary from "
-                "first on, at least one. See vocab_offset and vocab_size in vision_config and audio_config.");
+                "first on, at least one, and never for 0, the padding. See vocab_offset and vocab_size in vision_config "
+                "and audio_config.");
 };
 
 template <int Multiple, int Side>
