@@ -340,7 +340,7 @@ inline void only_squares(config_object& keys, std::string_view key, std::uint64_
   const int kept = keys.whole("conf_reduction_factor", 4, 1, most_side);
   const float eps = keys.positive("rms_norm_eps", 1e-6f);
   c.conv_eps = eps;
-  const int first = keys.whole("vocab_offset", 262'272, 0, most_width);
+  const int first = keys.whole("vocab_offset", 262'272, 1, most_width);
   const int count = keys.whole("vocab_size", 128, 1, most_width);
   if (first > vocab - 1 || count < vocab - first) {
     keys.refuse("vocab_offset", " and vocab_size are " + std::to_string(first) + " and " + std::to_string(count) +
