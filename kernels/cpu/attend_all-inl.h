@@ -94,7 +94,7 @@ HWY_INLINE void score_groups(const int16_t* query, size_t query_stride, const in
   const float_lanes df;
   sums32 acc[Rows][2];
   G4_UNROLL for (size_t r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = hn::Zero(int_lanes());
-  for (size_t p = 0; p < pairs; ++p) {
+  G4_UNROLL_SOME for (size_t p = 0; p < pairs; ++p) {
     const levels16 first = hn::LoadU(dl, keys + p * 2 * lanes);
     const levels16 second = hn::LoadU(dl, keys + (pairs + p) * 2 * lanes);
     G4_UNROLL for (size_t r = 0; r < Rows; ++r) {
@@ -179,7 +179,7 @@ HWY_INLINE void mix_all(const int16_t* weights, const all_row* row, const int16_
   G4_UNROLL for (size_t r = 0; r < rows; ++r) {
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[r][v] = hn::Zero(int_lanes());
   }
-  for (size_t k = 0; k < pairs; ++k) {
+  G4_UNROLL_SOME for (size_t k = 0; k < pairs; ++k) {
     levels16 value[Vectors];
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) value[v] = hn::LoadU(dl, values + (k * width + v * lanes) * 2);
     G4_UNROLL for (size_t r = 0; r < rows; ++r) {
