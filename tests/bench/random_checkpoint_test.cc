@@ -1,5 +1,5 @@
 // Checkpoints with random weights: every kind of file reads as the model it was made for, loads and runs.
-#include "bench/random_checkpoint/write.h"
+#include "bench/random_checkpoint/towers.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -12,6 +12,11 @@
 
 #include "g4/backend/reference.h"
 #include "g4/load/config.h"
+#include "g4/load/tower.h"
+#include "g4/io/gguf.h"
+#include "g4/io/safetensors.h"
+#include "g4/media/patches.h"
+#include "g4/model/tower/run.h"
 #include "g4/model/transformer.h"
 #include "g4/open/open.h"
 #include "g4/ops/dequantise.h"
@@ -94,6 +99,51 @@ void expect_a_folder_to_run(const std::string& name) {
 
 TEST(random_checkpoint, folder_of_gemma3) { expect_a_folder_to_run<small_gemma3>("g3"); }
 TEST(random_checkpoint, folder_of_gemma4) { expect_a_folder_to_run<small_mixed>("g4"); }
+
+struct small_eyes
+    : tower<picture::any_aspect{.side = 4}, patches{.side = 2}, centred, embed::linear<width{32}>,
+            positions::per_axis{7},
+            encoder<layers{2}, norm::sandwich<plain_weight>,
+                    attention<heads{.query = 4, .key_value = 4}, head{8}, qk_norm, v_norm, unscaled, rope_2d{.theta = 30}>,
+                    feed::gated<gelu_tanh, hidden{64}>, clipped_linears>,
+            mean_pooled{.side = 2}, scaled_by_root_of_width, into_text<norm::unweighted>> {};
+struct small_ears
+    : tower<sound::waveform{.rate = 16'000}, log_mel{.bins = 8}, subsample{.first = 8, .second = 4},
+            embed::linear<width{32}>,
+            conformer<layers{2}, relative_attention{.heads = 2}, light_conv{.side = 5}, clipped_linears>,
+            embed::linear<width{16}, biased>, into_text<norm::unweighted>> {};
+
+template <class T>
+void expect_a_tower_to_run() {
+  constexpr int text = 12;
+  backend::reference<float> on;
+  std::vector<float> x(24 * static_cast<std::size_t>(T::input_width));
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) / 101;
+  std::vector<place> places;
+  for (std::int32_t i = 0; i < 24; ++i) places.push_back({i % 6, i / 6});
+  const auto check = [&](const io::tensor_file& file, load::format f) {
+    const auto w = load::make_tower<T, text>(file, f, on);
+    ASSERT_TRUE(w) << w.error().message;
+    const auto rows = run_tower(on, **w, {x, T::of_pictures ? std::span<const place>(places) : std::span<const place>()});
+    ASSERT_TRUE(rows) << rows.error().message;
+    expect_alive({rows->view().data, rows->view().data + rows->count() * text});
+  };
+  const std::string path = scratch("tower");
+  ASSERT_TRUE((write_tower_safetensors<T, text>(path)));
+  const auto file = io::open_safetensors(path);
+  ASSERT_TRUE(file) << file.error().message;
+  check(*file, load::format::safetensors);
+  std::vector<detail::random_tensor> tensors;
+  detail::plan_tower_tensors<T, text>(load::format::gguf, storage::bf16, tensors);
+  ASSERT_TRUE(write_towers_gguf(path, tensors, T::of_pictures, !T::of_pictures));
+  const auto second = io::open_gguf(path);
+  ASSERT_TRUE(second) << second.error().message;
+  check(second->tensors, load::format::gguf);
+  std::remove(path.c_str());
+}
+
+TEST(random_checkpoint, towers_of_pictures_in_both_formats) { expect_a_tower_to_run<small_eyes>(); }
+TEST(random_checkpoint, towers_of_sounds_in_both_formats) { expect_a_tower_to_run<small_ears>(); }
 
 TEST(random_checkpoint, the_same_seed_the_same_file_another_seed_another) {
   const std::string path = scratch("seed.gguf");

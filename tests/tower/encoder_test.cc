@@ -249,6 +249,36 @@ TEST(encoder, of_an_mmproj_file_the_same_as_of_safetensors) {
   }
 }
 
+// A backend that counts what is taken of it.
+struct counting : backend::reference<float> {
+  std::size_t taken = 0;
+  auto take(std::size_t bytes) {
+    taken += bytes;
+    return backend::reference<float>::take(bytes);
+  }
+};
+
+TEST(tower_plan, is_what_the_tower_takes) {
+  const test::random_tower<eyes, text_width> t;
+  counting on;
+  const auto w = weights_on(on, t);
+  ASSERT_TRUE(w) << w.error().message;
+  const auto places = some_places();
+  const auto x = some_pixels(24 * 12);
+  on.taken = 0;
+  ASSERT_TRUE(run_tower(on, **w, {x, places}));
+  const tower_plan plan = plan_tower<eyes, text_width>(24, sizeof(float), on.cache_storage());
+  EXPECT_EQ(on.taken, plan.total());
+  EXPECT_EQ(plan.rows, 6u);
+  EXPECT_EQ(plan.out, 6 * text_width * sizeof(float));
+
+  // It counts what layers work in, and a size that cannot be counted does not wrap round.
+  const tower_plan more = plan_tower<eyes, text_width>(2400, sizeof(float), on.cache_storage());
+  EXPECT_GT(more.working, 2400 * (4 * 10 + 3 * 32 + 2 * 14) * sizeof(float));
+  const tower_plan absurd = plan_tower<eyes, text_width>(SIZE_MAX / 8, sizeof(float), on.cache_storage());
+  EXPECT_GE(absurd.total(), arena::too_much);
+}
+
 TEST(encoder, touches_no_number_itself) {
   const test::random_tower<eyes, text_width> t;
   backend::reference<float> near;

@@ -14,6 +14,7 @@
 #include "g4/backend/cpu/products.h"
 #include "g4/backend/cpu/ranking.h"
 #include "g4/backend/cpu/tasks.h"
+#include "g4/backend/cpu/working_memory.h"
 #include "g4/backend/definitions/memory.h"
 #include "g4/backend/definitions/rows.h"
 #include "g4/backend/definitions/streams.h"
@@ -74,12 +75,19 @@ class simd : public memory_definitions,
   }
   void mix_embedded(const weight_view& table, const token_id* ids, std::size_t rows, float scale, float factor,
                     float* room, float* y) {
-    for (std::size_t t = 0; t < rows; ++t) {
-      embed(table, static_cast<std::size_t>(ids[t]), scale, room);
-      for (std::size_t i = 0; i < table.columns; ++i) {
-        y[t * table.columns + i] = (y[t * table.columns + i] + room[i]) * factor;
+    const std::size_t width = table.columns;
+    const auto mix = [&](std::size_t first, std::size_t count, float* row) {
+      for (std::size_t t = first; t < first + count; ++t) {
+        embed(table, static_cast<std::size_t>(ids[t]), scale, row);
+        for (std::size_t i = 0; i < width; ++i) y[t * width + i] = (y[t * width + i] + row[i]) * factor;
       }
-    }
+    };
+    const std::size_t piece = tasks_.split(rows, 4 * width, 1);
+    if (piece >= rows) return mix(0, rows, room);
+    float* const rooms = rooms_.take<float>(tasks_.workers() * width);  // a row for each that works
+    tasks_.run(rows, piece, [&](std::size_t first, std::size_t count, std::size_t worker) {
+      mix(first, count, rooms + worker * width);
+    });
   }
   /// One row of the table.
   void embed(const weight_view& table, std::size_t id, float scale, float* y) { products_.embed(table, id, scale, y); }
@@ -114,6 +122,11 @@ class simd : public memory_definitions,
                   float eps, float* y) {
     each(rows, 4 * width, 1, [&](std::size_t first, std::size_t count) {
       Kernels::layer_norm({x + first * width, weight, bias, y + first * width, count, width, eps});
+    });
+  }
+  void scale(float* x, std::size_t n, float factor) {
+    each(n, 2, 64, [&](std::size_t first, std::size_t count) {
+      for (std::size_t i = first; i < first + count; ++i) x[i] *= factor;
     });
   }
   void add(const float* x, std::size_t n, float* y) {
@@ -284,6 +297,7 @@ class simd : public memory_definitions,
   g4::cpu::products<Kernels> products_;
   g4::cpu::ranking<Kernels> ranking_;
   g4::cpu::attention<Kernels> attention_;
+  g4::cpu::working_memory rooms_;
 };
 
 }  // namespace g4::backend
