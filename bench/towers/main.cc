@@ -173,7 +173,8 @@ int run(const settings& how, std::size_t height, std::size_t width) {
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2], least = seconds.front();
   const double peak_memory = peak_bytes() - before;
-  const double planned = of_weights + static_cast<double>(plan.total()) + given;
+  const auto of_backend = static_cast<double>(on.working_bytes(plan.limits));
+  const double planned = of_weights + static_cast<double>(plan.total()) + of_backend + given;
   if (how.json) {
     std::printf("{\"tower\": \"%s\", \"least_s\": %.6f, \"median_s\": %.6f, \"rows\": %zu, \"peak_mb\": %.1f}\n",
                 how.tower.c_str(), least, median, made, megabytes(peak_memory));
@@ -188,10 +189,10 @@ int run(const settings& how, std::size_t height, std::size_t width) {
               how.tower.c_str(), made, simd_target(), how.threads, least, median, how.repeat, operations * 1e-9,
               operations / least * 1e-9, 100 * operations / least / peak,
               how.mode == backend::numeric::exact ? "float32" : "16-bit", peak * 1e-9);
-  std::printf("loading %.2f s; memory: weights %.0f MB, rows given %.1f MB, planned to work in %.1f MB, made %.1f MB: "
-              "%.0f MB; peak %.0f MB\n\n",
+  std::printf("loading %.2f s; memory: weights %.0f MB, rows given %.1f MB, planned to work in %.1f MB, the "
+              "backend's own %.1f MB, made %.1f MB: %.0f MB; peak %.0f MB\n\n",
               loading, megabytes(of_weights), megabytes(given), megabytes(static_cast<double>(plan.working)),
-              megabytes(static_cast<double>(plan.out)), megabytes(planned), megabytes(peak_memory));
+              megabytes(of_backend), megabytes(static_cast<double>(plan.out)), megabytes(planned), megabytes(peak_memory));
   std::printf("| stage | ms | %% |\n|---|---:|---:|\n");
   for (const auto& [name, s] : best.stages) std::printf("| %s | %.1f | %.1f |\n", name.c_str(), s * 1e3, 100 * s / least);
   std::printf("\n| operations | ms | %% | Gop/s | %% of peak |\n|---|---:|---:|---:|---:|\n");

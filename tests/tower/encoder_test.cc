@@ -271,6 +271,9 @@ TEST(tower_plan, is_what_the_tower_takes) {
   EXPECT_EQ(on.taken, plan.total());
   EXPECT_EQ(plan.rows, 6u);
   EXPECT_EQ(plan.out, 6 * text_width * sizeof(float));
+  EXPECT_EQ(plan.limits.rows, 24u);
+  EXPECT_EQ(plan.limits.columns, 32u);  // of four heads of 8
+  EXPECT_EQ(plan.limits.all_heads, 2u);
 
   // It counts what layers work in, and a size that cannot be counted does not wrap round.
   const tower_plan more = plan_tower<eyes, text_width>(2400, sizeof(float), on.cache_storage());

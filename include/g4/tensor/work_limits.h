@@ -12,6 +12,7 @@ struct work_limits {
   std::size_t ranked = 0;     ///< length of the rows whose greatest products are asked for; 0: none are
   std::size_t head_size = 0;  ///< the widest of attention
   std::size_t slots = 0;      ///< of the longest cache
+  std::size_t all_heads = 0;  ///< key/value heads where all rows see each other without one; 0: nowhere
 };
 
 }  // namespace g4

@@ -26,15 +26,25 @@ class attention {
 
   /// Bytes of working memory that calls within these limits need.
   [[nodiscard]] std::size_t room_for(const work_limits& most) const {
+    return scratch_for(most) + packed_for(most);
+  }
+  /// Takes it. Says whether there was memory.
+  [[nodiscard]] bool make_ready(const work_limits& most) {
+    return scratch_.make_ready(scratch_for(most)) && packed_.make_ready(packed_for(most));
+  }
+
+ private:
+  /// Keys and values of every row, as `attend_all` packs them.
+  [[nodiscard]] static std::size_t packed_for(const work_limits& most) {
+    return most.all_heads * ceil_div(most.rows, attend_keys) * attend_all_stretch_bytes(most.head_size);
+  }
+  [[nodiscard]] std::size_t scratch_for(const work_limits& most) const {
+    if (most.all_heads != 0) return (attend_all_scratch(most.head_size) + 16) * sizeof(float) * tasks_.workers();
     const std::size_t whole = attend_scratch(most.head_size) * tasks_.workers();
     if (tasks_.workers() == 1) return whole * sizeof(float);
     const std::size_t split = attend_queries * attend_partial_floats(most.head_size);  // of a task and a stretch
     return (whole + (2 * tasks_.workers() - 1) * most_stretches(most.slots) * split) * sizeof(float);
   }
-  /// Takes it. Says whether there was memory.
-  [[nodiscard]] bool make_ready(const work_limits& most) { return scratch_.make_ready(room_for(most)); }
-
- private:
   /// Stretches of keys that a cache of so many slots reaches into.
   [[nodiscard]] static constexpr std::size_t most_stretches(std::size_t slots) { return slots / attend_keys + 2; }
 

@@ -14,7 +14,6 @@
 #include "g4/backend/cpu/products.h"
 #include "g4/backend/cpu/ranking.h"
 #include "g4/backend/cpu/tasks.h"
-#include "g4/backend/cpu/working_memory.h"
 #include "g4/backend/definitions/memory.h"
 #include "g4/backend/definitions/rows.h"
 #include "g4/backend/definitions/streams.h"
@@ -54,10 +53,12 @@ class simd : public memory_definitions,
 
   // ---- Working memory: grown by the calls that come, or taken before them --------------------------------------------
 
-  [[nodiscard]] std::size_t working_bytes(const work_limits& most) const {
+  [[nodiscard]] std::size_t working_bytes(work_limits most) const {
+    if (!attends_all(most.head_size)) most.all_heads = 0;
     return products_.rooms_for(most).total() + ranking_.room_for(most.ranked) + attention_.room_for(most);
   }
-  [[nodiscard]] result<void> make_ready(const work_limits& most) {
+  [[nodiscard]] result<void> make_ready(work_limits most) {
+    if (!attends_all(most.head_size)) most.all_heads = 0;
     if (products_.make_ready(most) && ranking_.make_ready(most.ranked) && attention_.make_ready(most)) return {};
     return fail("backend: ", working_bytes(most), " bytes of working memory could not be had");
   }
@@ -76,17 +77,25 @@ class simd : public memory_definitions,
   void mix_embedded(const weight_view& table, const token_id* ids, std::size_t rows, float scale, float factor,
                     float* room, float* y) {
     const std::size_t width = table.columns;
-    const auto mix = [&](std::size_t first, std::size_t count, float* row) {
-      for (std::size_t t = first; t < first + count; ++t) {
-        embed(table, static_cast<std::size_t>(ids[t]), scale, row);
-        for (std::size_t i = 0; i < width; ++i) y[t * width + i] = (y[t * width + i] + row[i]) * factor;
+    if (table.prepared != nullptr) {
+      for (std::size_t t = 0; t < rows; ++t) {
+        embed(table, static_cast<std::size_t>(ids[t]), scale, room);
+        for (std::size_t i = 0; i < width; ++i) y[t * width + i] = (y[t * width + i] + room[i]) * factor;
       }
-    };
-    const std::size_t piece = tasks_.split(rows, 4 * width, 1);
-    if (piece >= rows) return mix(0, rows, room);
-    float* const rooms = rooms_.take<float>(tasks_.workers() * width);  // a row for each that works
-    tasks_.run(rows, piece, [&](std::size_t first, std::size_t count, std::size_t worker) {
-      mix(first, count, rooms + worker * width);
+      return;
+    }
+    each(rows, 4 * width, 1, [&](std::size_t first, std::size_t count) {
+      constexpr std::size_t some = 256;  // whole blocks of every storage
+      float piece[some];
+      for (std::size_t t = first; t < first + count; ++t) {
+        const std::byte* const row = table.row(static_cast<std::size_t>(ids[t]));
+        for (std::size_t c = 0; c < width; c += some) {
+          const std::size_t n = std::min(some, width - c);
+          float* const at = y + t * width + c;
+          Kernels::unpack(table.type, row + row_bytes(table.type, c), n, piece);
+          for (std::size_t i = 0; i < n; ++i) at[i] = (at[i] + piece[i] * scale) * factor;
+        }
+      }
     });
   }
   /// One row of the table.
@@ -297,7 +306,6 @@ class simd : public memory_definitions,
   g4::cpu::products<Kernels> products_;
   g4::cpu::ranking<Kernels> ranking_;
   g4::cpu::attention<Kernels> attention_;
-  g4::cpu::working_memory rooms_;
 };
 
 }  // namespace g4::backend

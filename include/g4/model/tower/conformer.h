@@ -1,6 +1,7 @@
 /// The stage `conformer<…>`.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "g4/model/tower/clippable.h"
 #include "g4/model/tower/part.h"
 #include "g4/ops/attend_near.h"
+#include "g4/tensor/work_limits.h"
 
 namespace g4 {
 
@@ -92,6 +94,13 @@ struct stage_weights<S, In, Text> {
 
   [[nodiscard]] static constexpr std::size_t room(std::size_t n, std::size_t scalar_bytes, storage) {
     return arena::product(arena::product(n * (1 + 2 * widest) + 2 * distances, D), scalar_bytes);
+  }
+
+  /// The largest calls for n rows.
+  static constexpr void limit(std::size_t n, work_limits& most) {
+    most.rows = std::max(most.rows, n);
+    most.columns = std::max<std::size_t>(most.columns, widest * D);
+    most.head_size = std::max<std::size_t>(most.head_size, D / S.heads);
   }
 
   template <class B, class Show>

@@ -16,6 +16,7 @@
 #include "g4/ops/begin.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/present.h"
+#include "g4/tensor/work_limits.h"
 
 namespace g4 {
 
@@ -240,6 +241,17 @@ struct stage_weights<S, In, Text> {
     arena a;
     (void)detail::lay_out<S, In>(a, n, scalar_bytes, keys_as);
     return a.total();
+  }
+
+  /// The largest calls for n rows.
+  static constexpr void limit(std::size_t n, work_limits& most) {
+    most.rows = std::max(most.rows, n);
+    for (const int columns : {In, S.query_heads * S.head_size, S.hidden}) {
+      most.columns = std::max(most.columns, static_cast<std::size_t>(columns));
+    }
+    most.head_size = std::max<std::size_t>(most.head_size, S.head_size);
+    most.slots = std::max(most.slots, n);
+    most.all_heads = std::max<std::size_t>(most.all_heads, S.key_value_heads);
   }
 
   /// show   is shown what each layer leaves

@@ -14,6 +14,7 @@
 #include "g4/model/stack/arena.h"
 #include "g4/model/stack/tap.h"
 #include "g4/model/tower/weights.h"
+#include "g4/tensor/work_limits.h"
 
 namespace g4 {
 
@@ -94,6 +95,7 @@ struct tower_plan {
   std::size_t rows = 0;     ///< that it makes
   std::size_t working = 0;  ///< bytes to work in, given back with the last stage
   std::size_t out = 0;      ///< bytes of the rows that it makes
+  work_limits limits;       ///< the largest calls of its layers: a backend may need memory of its own for them
   std::size_t x = 0, y = 0, room = 0, ids = 0, memory = 0;  ///< where its parts lie, from the start of what it works in
 
   [[nodiscard]] std::size_t total() const { return arena::sum(working, out); }
@@ -106,12 +108,14 @@ template <Tower T, int Text>
   constexpr auto widest = static_cast<std::size_t>(*std::max_element(T::widths.begin(), T::widths.end()));
   // Rows behind each stage, the most numbers of any, and the most memory that one asks for.
   std::size_t count = n, most = arena::product(n, T::input_width), largest = 0;
+  work_limits limits;
   [&]<class... Stage>(std::type_identity<std::tuple<Stage...>>) {
     auto stage = static_cast<std::size_t>(T::first_on_rows);
     const auto through = [&]<class One>(std::type_identity<One>) {
       if constexpr (requires { One::room(count, scalar_bytes, keys_as); }) {
         largest = std::max(largest, One::room(count, scalar_bytes, keys_as));
       }
+      if constexpr (requires { One::limit(count, limits); }) One::limit(count, limits);
       count = detail::rows_behind<One>(count);
       most = std::max(most, arena::product(count, static_cast<std::size_t>(T::widths[++stage])));
     };
@@ -120,6 +124,7 @@ template <Tower T, int Text>
   arena needed;
   tower_plan plan;
   plan.rows = count;
+  plan.limits = limits;
   plan.x = needed.take(most, scalar_bytes);
   plan.y = needed.take(most, scalar_bytes);
   plan.room = needed.take(widest, scalar_bytes);
@@ -178,6 +183,7 @@ template <Tower T, int Text, TowerBackend B>
   // Padding passes through the first stages and is left out of what they make.
   const tower_plan plan = plan_tower<T, Text>(n, sizeof(scalar), on.cache_storage());
   const std::size_t count = rows_made<T>(n - in.padding);
+  if (auto ready = make_ready(on, plan.limits); !ready) return unexpected(std::move(ready.error()));
   auto scratch = on.take(plan.working);
   if (!scratch) return unexpected(std::move(scratch.error()));
   auto out = on.take(plan.out);
