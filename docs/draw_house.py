@@ -49,7 +49,8 @@ def includes(file):
 def read_tree():
     """Rooms that are there, with their group, and {(from, to): number of include lines}."""
     table = rooms_of_the_table()
-    named = dict(table, **{"kernels/cpu": table.get("backend", 0)})
+    kernels = ["kernels/cpu", "kernels/cuda"]
+    named = dict(table, **dict.fromkeys(kernels, table.get("backend", 0)))
     present, arrows = {}, {}
 
     def add(file, here):
@@ -63,9 +64,10 @@ def read_tree():
     for file in sorted(headers.rglob("*")):
         if file.suffix in (".h", ".inl"):
             add(file, room_of(file.relative_to(headers).as_posix(), named))
-    for file in sorted((ROOT / "kernels/cpu").rglob("*")):
-        if file.suffix in (".h", ".cc"):
-            add(file, "kernels/cpu")
+    for folder in kernels:
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.suffix in (".h", ".cc", ".cu", ".cuh"):
+                add(file, folder)
     for file in sorted((ROOT / "examples").glob("0*/*.cc")):
         add(file, PROGRAM)
     return present, {arrow: n for arrow, n in sorted(arrows.items()) if arrow[1] in present}

@@ -303,7 +303,9 @@ class loaded_model_of final : public loaded_model {
   static B make_backend(bool fast) {
     if constexpr (requires { typename B::options; }) {
       typename B::options options;
-      if (fast) options.mode = decltype(options.mode)::fast;
+      if constexpr (requires { options.mode; }) {
+        if (fast) options.mode = decltype(options.mode)::fast;
+      }
       return B(options);
     } else {
       return B();

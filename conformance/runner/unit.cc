@@ -3,7 +3,8 @@
 ///     G4_CASE_VARIANT      the header with the case's variant, struct g4_case_model
 ///     G4_CASE_DRAFTER      the header with its drafter, struct g4_case_drafter, where the case has one
 ///     G4_CASE_EMBEDDER     set where the model is an embedder
-///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_FARAWAY, G4_CASE_CPU, G4_CASE_INLINE
+///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_FARAWAY, G4_CASE_CPU, G4_CASE_INLINE,
+///     G4_CASE_CUDA_ON_HOST
 #include G4_CASE_VARIANT
 #ifdef G4_CASE_DRAFTER
 #include G4_CASE_DRAFTER
@@ -21,6 +22,9 @@
 #endif
 #ifdef G4_CASE_INLINE
 #include "g4/backend/inline.h"
+#endif
+#ifdef G4_CASE_CUDA_ON_HOST
+#include "g4/backend/cuda_on_host.h"
 #endif
 
 namespace g4::conformance {
@@ -48,6 +52,9 @@ model_unit this_unit() {
 #endif
 #ifdef G4_CASE_INLINE
   unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::inlined>("inline"));
+#endif
+#ifdef G4_CASE_CUDA_ON_HOST
+  unit.engines.push_back(engine_of<g4_case_model, case_drafter, backend::cuda_on_host>("cuda_on_host"));
 #endif
   return unit;
 }

@@ -48,6 +48,9 @@ const std::vector<room> house = {
     {"backend/cpu", "core tensor ops backend/concept.h backend/composed.h backend/definitions backend"},
     {"backend/cpu.h", "core tensor ops backend/concept.h backend/definitions backend backend/cpu"},
     {"backend/inline.h", "core tensor ops backend/concept.h backend/definitions backend backend/cpu"},
+    {"backend/gpu.h", "core tensor ops backend/concept.h backend/composed.h backend"},
+    {"backend/cuda.h", "core backend backend/gpu.h"},
+    {"backend/cuda_on_host.h", "core backend backend/gpu.h"},
 
     // A model as a type, and how it runs: text and tower on the same stack, strangers to each other.
     {"rule", "core"},
@@ -76,7 +79,8 @@ const std::vector<room> house = {
                  "model/tower model/multimodal.h variants io text media load sample open"},
 };
 // clang-format on
-const words kernels_may_see = words_of("core tensor ops backend/concept.h backend backend/cpu backend/cpu.h");
+const words kernels_may_see = words_of("core tensor ops backend/concept.h backend backend/cpu backend/cpu.h "
+                                       "backend/cuda.h backend/cuda_on_host.h");
 const words unknown_to_the_stack = {"vocab", "session", "tokenizer"};  // what model/stack does not speak of
 const words slow_headers = {"iostream", "regex", "filesystem", "functional", "ranges"};
 const words forbidden_words = {"throw",   "abort", "terminate", "exit", "printf",
@@ -183,7 +187,8 @@ std::vector<fs::path> sources_under(const fs::path& folder) {
   if (fs::exists(folder)) {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       const auto extension = entry.path().extension();
-      const bool is_code = extension == ".h" || extension == ".inl" || extension == ".cc" || extension == ".cu";
+      const bool is_code = extension == ".h" || extension == ".inl" || extension == ".cc" || extension == ".cu" ||
+                           extension == ".cuh";
       if (entry.is_regular_file() && is_code) found.push_back(entry.path());
     }
   }

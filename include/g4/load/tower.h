@@ -134,7 +134,7 @@ class tower_filler {
     if (t.as == stage_role::turned) return fill_turned(*found, m);
     if (t.as == stage_role::convolution) return fill_convolution(*found, t, m);
     const matrix_view raw{found->bytes.data(), Out, In, *found->type.weights};
-    if (t.as == stage_role::table) {
+    if (t.as == stage_role::table && !prepares_tables<B>) {
       m = weight_view{raw};
     } else {
       put(places_.prepare(raw, file_.pages_of(*found), weight_use::many_rows), m);

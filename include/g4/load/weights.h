@@ -56,7 +56,9 @@ class filler {
 
   /// The head is the token table where the two are one.
   void tie_head(weights<Module>& w) {
-    if constexpr (Module::spec.tied_head) {
+    if constexpr (Module::spec.tied_head && prepares_tables<B>) {
+      w.head = static_cast<const weight_view&>(w.embed);
+    } else if constexpr (Module::spec.tied_head) {
       w.head = prepared(w.embed, table_, weight_use::head);
       // Rows are then read from the backend's own table: a page of the file for every token would come back and stay.
       // A drafter cuts single rows out, which only the file's order allows.
@@ -84,7 +86,7 @@ class filler {
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.as == role::token_table || t.as == role::table;
     const weight_use use = t.as == role::head ? weight_use::head : weight_use::layer;
-    m = table ? weight_view{raw} : prepared(raw, found, use);
+    m = table && !prepares_tables<B> ? weight_view{raw} : prepared(raw, found, use);
     if (t.as == role::token_table) table_ = found;
     from_.advance(*found);
   }

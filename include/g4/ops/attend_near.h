@@ -34,7 +34,7 @@ struct near_attention {
 
 /// softplus(x) = log(1 + exp(x)), which is x where exp(x) leaves nothing of the 1.
 template <class Scalar>
-[[nodiscard]] Scalar softplus(Scalar x) {
+[[nodiscard]] constexpr Scalar softplus(Scalar x) {
   return x > 20 ? x : std::log1p(std::exp(x));
 }
 

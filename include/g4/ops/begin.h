@@ -46,7 +46,7 @@ struct begin_call {
 namespace ops {
 
 /// The keys a row may see under a mask. Every mask of the family is one stretch of positions.
-[[nodiscard]] inline key_range visible_keys(const pass_row& row, const key_mask& mask) {
+[[nodiscard]] constexpr key_range visible_keys(const pass_row& row, const key_mask& mask) {
   const std::int64_t q = index_of(row.at);
   const std::int64_t end = index_of(row.text_end);
   const std::int64_t from = mask.back < 0 ? 0 : std::max<std::int64_t>(0, q - mask.back);

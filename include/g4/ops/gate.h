@@ -10,7 +10,7 @@ namespace g4::ops {
 ///
 ///     gelu_tanh(x) = ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
 template <class Scalar>
-[[nodiscard]] Scalar gelu_tanh(Scalar x) {
+[[nodiscard]] constexpr Scalar gelu_tanh(Scalar x) {
   constexpr auto root_two_over_pi = static_cast<Scalar>(0.7978845608028653559);
   constexpr auto cubic = static_cast<Scalar>(0.044715);
   return x / 2 * (1 + std::tanh(root_two_over_pi * (x + cubic * x * x * x)));

@@ -8,7 +8,7 @@ namespace g4::ops {
 
 /// σ(x) = 1 / (1 + exp(−x))
 template <class Scalar>
-[[nodiscard]] Scalar sigmoid(Scalar x) {
+[[nodiscard]] constexpr Scalar sigmoid(Scalar x) {
   return 1 / (1 + std::exp(-x));
 }
 

@@ -11,7 +11,7 @@ namespace g4::ops {
 /// values   [n]
 /// chosen   [k], k ≤ n
 template <class Scalar>
-void top_k(const Scalar* values, std::size_t n, std::size_t k, std::int32_t* chosen) {
+constexpr void top_k(const Scalar* values, std::size_t n, std::size_t k, std::int32_t* chosen) {
   std::size_t filled = 0;
   for (std::size_t i = 0; i < n; ++i) {
     std::size_t place = filled;

@@ -36,6 +36,7 @@ struct cached_rows {
   std::size_t count = 0;  ///< T
   const Scalar* keys = nullptr;
   const Scalar* values = nullptr;
+  std::size_t texts = 1;  ///< how many the rows are of, for a backend whose rows the host cannot read
 
   [[nodiscard]] const cache_view& cache_of(std::size_t t) const { return caches[rows[t].text][layer]; }
 };
@@ -47,6 +48,7 @@ struct row_attention {
   std::size_t layer = 0;
   const pass_row* rows = nullptr;  ///< [T]
   attention_call<Scalar> of;
+  std::size_t texts = 1;  ///< as in `cached_rows`
 };
 
 /// Calls body(first, count) for each stretch of rows that are of one text, one position after the other.

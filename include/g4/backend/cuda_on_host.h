@@ -1,0 +1,56 @@
+/// The CUDA backend without a GPU: its kernels, compiled for the CPU, on a machine that runs their threads as a GPU might.
+/// Slow; it is there to prove them. Link `g4::cuda_on_host`, which is built with g4's tests.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include "g4/backend/gpu.h"
+#include "g4/backend/gpu_calls.h"
+#include "g4/backend/gpu_device.h"
+#include "g4/core/result.h"
+
+namespace g4::cuda_on_host {
+
+/// The machine of `kernels/cuda/machine` and the kernels. Its memory can be read and written by kernels alone.
+class device {
+ public:
+  [[nodiscard]] static result<device> open(const gpu_options& options);
+
+  device(device&&) noexcept;
+  device& operator=(device&&) noexcept;
+  ~device();
+
+  [[nodiscard]] result<gpu_memory> take(std::size_t bytes);
+  void put(const void* from, std::size_t bytes, void* to);
+  void get(const void* from, std::size_t bytes, void* to);
+  void copy(const void* from, std::size_t bytes, void* to);
+  /// What went wrong first, in a sentence. It waits for all that was asked for.
+  [[nodiscard]] result<void> failure();
+
+#define G4_RUN(call) void run(const gpu_calls::call&);
+  G4_GPU_CALLS(G4_RUN)
+#undef G4_RUN
+
+  struct inside;
+  [[nodiscard]] inside& in() { return *in_; }
+
+ private:
+  explicit device(std::unique_ptr<inside> in);
+  std::unique_ptr<inside> in_;
+};
+
+}  // namespace g4::cuda_on_host
+
+namespace g4::backend {
+
+class cuda_on_host : public gpu<g4::cuda_on_host::device> {
+ public:
+  using gpu<g4::cuda_on_host::device>::gpu;
+  explicit cuda_on_host(const gpu_options& choice = {}) : gpu(*g4::cuda_on_host::device::open(choice)) {}
+};
+
+static_assert(Backend<cuda_on_host> && TowerBackend<cuda_on_host>);
+
+}  // namespace g4::backend

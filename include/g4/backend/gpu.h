@@ -1,0 +1,306 @@
+/// Operations over whole tensors as calls of a GPU's kernels.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "g4/backend/composed.h"
+#include "g4/backend/concept.h"
+#include "g4/backend/gpu_calls.h"
+#include "g4/backend/gpu_device.h"
+#include "g4/core/result.h"
+#include "g4/tensor/let_go.h"
+
+namespace g4::backend {
+
+/// Weights beside each other in a few blocks of the device's memory.
+struct gpu_weights {
+  static constexpr std::size_t block = std::size_t{1} << 22;
+  std::vector<gpu_memory> blocks;
+  std::size_t used = 0;  ///< of the last block
+};
+
+/// A model's operations on a `Device` (`cuda::device`): memory, ways across, and `run` for every call of `gpu_calls.h`.
+///
+/// The host reads and writes no number between `put` and `host`, so nothing waits for the device in between. All is
+/// computed in float32, weights as they are stored. One object serves one thread at a time; results are the same bits in
+/// every run, and for a row however many rows there are.
+template <class Device>
+class gpu {
+ public:
+  using scalar = float;
+  using options = gpu_options;
+  using owned_memory = gpu_memory;
+  using weight_store = gpu_weights;
+  static constexpr bool prepares_tables = true;  ///< nothing can be read from the file's own pages
+
+  explicit gpu(Device device) : on_(std::move(device)) {}
+
+  [[nodiscard]] Device& device() { return on_; }
+  /// What went wrong since the backend was opened, first; it waits for all that was asked for.
+  [[nodiscard]] result<void> failure() {
+    if (!failed_.message.empty()) return unexpected(failed_);
+    return on_.failure();
+  }
+
+  // ---- Memory and weights --------------------------------------------------------------------------------------------
+
+  [[nodiscard]] result<gpu_memory> take(std::size_t bytes) {
+    if (bytes > static_cast<std::size_t>(-1) / 2) return fail("there is no memory for ", bytes, " bytes");
+    return on_.take(std::max<std::size_t>(bytes, 1));
+  }
+  template <class T>
+  void put(const T* from, std::size_t n, T* to) {
+    if (n != 0) on_.put(from, n * sizeof(T), to);
+  }
+  template <class T>
+  [[nodiscard]] const T* host(const T* p, std::size_t n, T* room) {
+    if (n != 0) on_.get(p, n * sizeof(T), room);
+    return room;
+  }
+  template <class T>
+  void copy(const T* x, std::size_t n, T* y) {
+    if (n != 0 && x != y) on_.copy(x, n * sizeof(T), y);
+  }
+
+  /// The same bytes on the device; the file's may go.
+  [[nodiscard]] result<weight_view> prepare(const matrix_view& w, gpu_weights& store, let_go told = {},
+                                            weight_use = weight_use::layer) {
+    const std::size_t bytes = w.rows * w.stride();
+    if (store.blocks.empty() || store.used > store.blocks.back().size() ||
+        bytes > store.blocks.back().size() - store.used) {
+      auto taken = take(std::max(bytes, gpu_weights::block));
+      if (!taken) return unexpected(std::move(taken.error()));
+      store.blocks.push_back(std::move(*taken));
+      store.used = 0;
+    }
+    std::byte* const to = store.blocks.back().data() + store.used;
+    store.used += (bytes + 63) / 64 * 64;
+    put(w.data, bytes, to);
+    told({w.data, bytes});
+    return weight_view{matrix_view{to, w.rows, w.columns, w.type}};
+  }
+
+  // ---- Rows ----------------------------------------------------------------------------------------------------------
+
+  void fill(float* y, std::size_t n, float value) { numbers(gpu_calls::fill{n, y, value}); }
+  void scale(float* x, std::size_t n, float factor) { numbers(gpu_calls::scale{n, x, factor}); }
+  void scale_by(float* x, std::size_t n, const float* factor) { numbers(gpu_calls::scale_by{n, x, factor}); }
+  void divide(float* x, std::size_t n, float divisor) { numbers(gpu_calls::divide{n, x, divisor}); }
+  void scale_columns(const float* x, const float* scale, std::size_t rows, std::size_t width, float* y) {
+    numbers(gpu_calls::scale_columns{rows * width, x, scale, width, y});
+  }
+  void add(const float* x, std::size_t n, float* y) { numbers(gpu_calls::add{n, x, y}); }
+  void add_three(const float* a, const float* b, const float* c, std::size_t n, float factor, float* y) {
+    numbers(gpu_calls::add_three{n, a, b, c, factor, y});
+  }
+  void add_bias(float* y, const float* bias, std::size_t rows, std::size_t width) {
+    numbers(gpu_calls::add_bias{rows * width, y, bias, width});
+  }
+  void tanh(float* x, std::size_t n) { numbers(gpu_calls::tanh{n, x}); }
+  void soft_cap(float* x, std::size_t n, float cap) { numbers(gpu_calls::soft_cap{n, x, cap}); }
+  void gelu_gate(float* gate, const float* up, std::size_t n) { numbers(gpu_calls::gelu_gate{n, gate, up}); }
+  template <class Activation>
+  void gate(Activation, float*, const float*, std::size_t) {
+    static_assert(!std::is_same_v<Activation, Activation>,
+                  "g4: a GPU has a kernel for gelu_tanh alone; a model with another activation runs on the cpu and "
+                  "reference backends.");
+  }
+  void sparsify(float* x, std::size_t rows, std::size_t width, float z) {
+    each_row(gpu_calls::sparsify{rows, x, width, z});
+  }
+  void embed(const matrix_view& table, const token_id* ids, std::size_t rows, float scale, float* y) {
+    numbers(gpu_calls::embed{rows * table.columns, gpu_calls::stored(table), ids, scale, y});
+  }
+  void mix_embedded(const matrix_view& table, const token_id* ids, std::size_t rows, float scale, float factor, float*,
+                    float* y) {
+    numbers(gpu_calls::mix_embedded{rows * table.columns, gpu_calls::stored(table), ids, scale, factor, y});
+  }
+  void route(float* logits, std::size_t rows, std::size_t experts, std::size_t k, const float* expert_scale,
+             std::int32_t* choice, float* weight) {
+    each_row(gpu_calls::route{rows, logits, experts, k, expert_scale, choice, weight});
+  }
+  void mean_rows(const float* x, std::size_t rows, std::size_t width, float* y) {
+    numbers(gpu_calls::mean_rows{width, x, rows, y});
+  }
+  void unit(const float* x, std::size_t width, float* y) { each_row(gpu_calls::unit{1, x, width, y}); }
+  void best(const float* x, std::size_t n, token_id* index) { on_.run(gpu_calls::best{x, n, nullptr, index, nullptr}); }
+
+  // ---- Products and norms --------------------------------------------------------------------------------------------
+
+  void matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
+    if (tokens != 0) on_.run(gpu_calls::product{gpu_calls::stored(w), x, tokens, y});
+  }
+  void exact_matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) { matmul(w, x, tokens, y); }
+  void rms_norm(const float* x, const float* scale, std::size_t tokens, std::size_t width, float eps, float* y) {
+    each_row(gpu_calls::rms_norm{tokens, x, scale, width, eps, y});
+  }
+  void add_norm(float* x, float* delta, const float* scale, std::size_t tokens, std::size_t width, float eps) {
+    each_row(gpu_calls::add_norm{tokens, x, delta, scale, width, eps});
+  }
+  void layer_norm(const float* x, const float* weight, const float* bias, std::size_t rows, std::size_t width,
+                  float eps, float* y) {
+    each_row(gpu_calls::layer_norm{rows, x, weight, bias, width, eps, y});
+  }
+
+  // ---- Attention -----------------------------------------------------------------------------------------------------
+
+  void begin(const begin_call<float>& call) {
+    numbers(gpu_calls::begin_ids{call.count, call.rows, call.ids, call.looked_up});
+    for (std::size_t m = 0; m < call.mask_count; ++m) {
+      numbers(gpu_calls::visible{call.count, call.rows, call.masks[m], call.keys + m * call.stride});
+    }
+    for (std::size_t r = 0; r < call.table_count; ++r) {
+      const angle_table<float>& table = call.tables[r];
+      numbers(gpu_calls::turn_angles{call.count * table.half, call.rows, table.frequencies, table.half,
+                                     call.first_position, table.cos, table.sin});
+    }
+  }
+  void rope(float* x, std::size_t tokens, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
+    numbers(gpu_calls::rope{tokens * heads * (d / 2), x, heads, d, cos, sin});
+  }
+  void rope_2d(float* x, std::size_t rows, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
+    numbers(gpu_calls::rope_2d{rows * heads * 2 * (d / 4), x, heads, d, cos, sin});
+  }
+  [[nodiscard]] storage cache_storage() const { return storage::f32; }
+  [[nodiscard]] bool caches(storage type) const { return type == storage::f32 || type == storage::q8_0; }
+  void store(const cached_rows<float>& call) {
+    for (std::size_t text = 0; text < call.texts; ++text) {
+      const gpu_calls::text_rows into = rows_of(call, text);
+      const std::size_t blocks = (into.cache.head_size + 31) / 32;
+      numbers(gpu_calls::store{call.count * into.cache.heads * blocks, into, call.keys, call.values});
+    }
+  }
+  void attend(const row_attention<float>& call) {
+    if (call.of.tokens == 0) return;
+    for (std::size_t text = 0; text < call.texts; ++text) on_.run(gpu_calls::attend{rows_of(call, text), call.of});
+  }
+
+  // ---- Streams -------------------------------------------------------------------------------------------------------
+
+  void altup_predict(const float* h, const float* coefficients, std::size_t streams, std::size_t rows,
+                     std::size_t width, float* predicted) {
+    numbers(gpu_calls::altup_predict{streams * rows * width, h, coefficients, streams, rows, width, predicted});
+  }
+  void altup_correct(const float* predicted, const float* y, const float* coefficients, std::size_t streams,
+                     std::size_t active, std::size_t rows, std::size_t width, float* h) {
+    numbers(gpu_calls::altup_correct{rows * width, predicted, y, coefficients, streams, active, rows, width, h});
+  }
+  void match_magnitude(const float* model, std::size_t rows, std::size_t width, float* x) {
+    each_row(gpu_calls::match_magnitude{rows, model, width, x});
+  }
+
+  // ---- What towers use -----------------------------------------------------------------------------------------------
+
+  void centre(float* x, std::size_t n) { numbers(gpu_calls::centre{n, x}); }
+  void gelu(float* x, std::size_t n) { numbers(gpu_calls::gelu{n, x}); }
+  void clamp(const float* x, std::size_t n, const float* low, const float* high, float* y) {
+    numbers(gpu_calls::clamp{n, x, low, high, y});
+  }
+  void standardise(float* y, const float* bias, const float* scale, std::size_t rows, std::size_t width) {
+    numbers(gpu_calls::standardise{rows * width, y, bias, scale, width});
+  }
+  void mean_groups(const float* x, const token_id* of, std::size_t groups, std::size_t size, std::size_t width,
+                   float* y) {
+    numbers(gpu_calls::mean_groups{groups * width, x, of, size, width, y});
+  }
+  void keep_within(const float* x, std::size_t n, float least, float most, float* y) {
+    numbers(gpu_calls::keep_within{n, x, least, most, y});
+  }
+  void silu(float* x, std::size_t n) { numbers(gpu_calls::silu{n, x}); }
+  void relu(float* x, std::size_t n) { numbers(gpu_calls::relu{n, x}); }
+  void glu(const float* x, std::size_t rows, std::size_t width, float* y) {
+    numbers(gpu_calls::glu{rows * width, x, width, y});
+  }
+  void unfold(const float* x, const ops::squares& plane, std::size_t first, std::size_t rows, float* y) {
+    numbers(gpu_calls::unfold{rows * plane.columns() * plane.numbers(), x, plane, first, y});
+  }
+  void convolve_back(const float* x, const float* kernel, std::size_t rows, std::size_t width, std::size_t side,
+                     float* y) {
+    numbers(gpu_calls::convolve_back{rows * width, x, kernel, width, side, y});
+  }
+  void attend_near(const ops::near_attention<float>& call) {
+    if (call.rows != 0) on_.run(gpu_calls::attend_near{call});
+  }
+
+  // ---- Larger operations, whose numbers decide what comes next: `backend/composed.h` defines them ----------------------
+
+  /// Every row's j-th expert at the same time, j by j: sums are in the order of the router's choice.
+  template <class GateUp, class Down, class Gate>
+  void experts(const GateUp& gate_up, const Down& down, Gate gate, const experts_call<float>& call) {
+    const std::size_t hidden = call.hidden, width = call.width, k = call.chosen, n = call.experts;
+    experts_.resize(2 * n);
+    for (std::size_t e = 0; e < n; ++e) {
+      experts_[e] = gpu_calls::stored(gate_up[e]);
+      experts_[n + e] = gpu_calls::stored(down[e]);
+    }
+    auto* const table = room<gpu_calls::stored_matrix>(expert_room_, 2 * n);
+    fill(call.y, call.rows * width, 0.0f);
+    if (table == nullptr || call.rows == 0) return;
+    put(experts_.data(), 2 * n, table);
+    for (std::size_t j = 0; j < k; ++j) {
+      const std::int32_t* const choice = call.choice + j;
+      each_row(gpu_calls::expert_product{call.rows * hidden, table, choice, k, 0, hidden, call.z, call.gate});
+      each_row(gpu_calls::expert_product{call.rows * hidden, table, choice, k, hidden, hidden, call.z, call.both});
+      gate(*this, call.gate, call.both, call.rows * hidden);
+      each_row(gpu_calls::expert_product{call.rows * width, table + n, choice, k, 0, width, call.gate, call.out});
+      numbers(gpu_calls::add_weighted{call.rows * width, call.out, call.weight + j, k, width, call.y});
+    }
+  }
+
+  template <class Table>
+  void best_of_clusters(const Table& table, const clusters_call<float>& call) {
+    const std::size_t per_cluster = call.vocab / call.clusters, scored = call.chosen * per_cluster;
+    auto* const score = room<float>(cluster_room_, 2 * scored + 1);
+    if (score == nullptr) return;
+    auto* const ids = reinterpret_cast<token_id*>(score + scored);
+    float* const least = score + 2 * scored;
+    each_row(gpu_calls::best_clusters{1, call.scores, call.clusters, call.chosen, call.choice});
+    if (call.logits != nullptr) fill(call.logits, call.vocab, -std::numeric_limits<float>::infinity());
+    each_row(gpu_calls::cluster_scores{scored, gpu_calls::stored(table), call.h, call.ordering, call.choice, per_cluster,
+                                       score, ids, call.logits});
+    on_.run(gpu_calls::best{score, scored, ids, call.best, least});
+    if (call.logits != nullptr) numbers(gpu_calls::unscored{call.vocab, call.logits, least});
+  }
+
+ private:
+  template <class Call>
+  void numbers(const Call& call) {
+    if (call.count != 0) on_.run(call);
+  }
+  template <class Call>
+  void each_row(const Call& call) {
+    if (call.rows != 0) on_.run(call);
+  }
+  template <class Call>
+  [[nodiscard]] static gpu_calls::text_rows rows_of(const Call& call, std::size_t text) {
+    const cache_view& cache = call.caches[text][call.layer];
+    return {cache, cached_row_bytes(cache.type, cache.head_size), call.rows, static_cast<std::int32_t>(text)};
+  }
+
+  /// Memory of the backend's own for n Ts, which grows with the largest call; null where there is none.
+  template <class T>
+  [[nodiscard]] T* room(gpu_memory& memory, std::size_t n) {
+    if (memory.size() < n * sizeof(T)) {
+      auto taken = take(n * sizeof(T));
+      if (!taken) {
+        if (failed_.message.empty()) failed_ = std::move(taken.error());
+        return nullptr;
+      }
+      memory = std::move(*taken);
+    }
+    return reinterpret_cast<T*>(memory.data());
+  }
+
+  Device on_;
+  gpu_memory expert_room_, cluster_room_;
+  std::vector<gpu_calls::stored_matrix> experts_;
+  error failed_;
+};
+
+}  // namespace g4::backend

@@ -1,0 +1,152 @@
+/// What a GPU's kernels are called with: an operation of `backend/concept.h` as a plain struct of pointers into the
+/// device's memory, and sizes. `backend/gpu.h` fills them in; `kernels/cuda` has a kernel for each.
+///
+/// The equations stand where the operations are defined (`backend/definitions/`, `ops/`). T counts rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "g4/ops/attend_near.h"
+#include "g4/ops/begin.h"
+#include "g4/ops/convolve.h"
+#include "g4/tensor/cache.h"
+#include "g4/tensor/matrix.h"
+#include "g4/tensor/pass_row.h"
+
+namespace g4::gpu_calls {
+
+/// A weight [rows, columns] as it lies in the file, in the device's memory.
+struct stored_matrix {
+  const std::byte* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::size_t stride = 0;  ///< bytes from one row to the next
+  storage type = storage::f32;
+};
+[[nodiscard]] constexpr stored_matrix stored(const matrix_view& w) {
+  return {w.data, w.rows, w.columns, w.stride(), w.type};
+}
+
+// clang-format off
+// ---- One thread a number: `count` of them ----------------------------------------------------------------------------
+
+struct fill { std::size_t count; float* y; float value; };
+struct scale { std::size_t count; float* x; float factor; };
+struct scale_by { std::size_t count; float* x; const float* factor; };
+struct divide { std::size_t count; float* x; float divisor; };
+struct scale_columns { std::size_t count; const float* x; const float* scale; std::size_t width; float* y; };
+struct add { std::size_t count; const float* x; float* y; };
+struct add_three { std::size_t count; const float *a, *b, *c; float factor; float* y; };
+struct add_bias { std::size_t count; float* y; const float* bias; std::size_t width; };
+struct add_weighted { std::size_t count; const float* x; const float* weight; std::size_t stride, width; float* y; };
+struct tanh { std::size_t count; float* x; };
+struct soft_cap { std::size_t count; float* x; float cap; };
+struct gelu_gate { std::size_t count; float* gate; const float* up; };
+struct embed { std::size_t count; stored_matrix table; const token_id* ids; float scale; float* y; };
+struct mix_embedded { std::size_t count; stored_matrix table; const token_id* ids; float scale, factor; float* y; };
+struct mean_rows { std::size_t count; const float* x; std::size_t rows; float* y; };
+struct begin_ids { std::size_t count; const pass_row* rows; token_id *ids, *looked_up; };
+struct visible { std::size_t count; const pass_row* rows; key_mask mask; key_range* keys; };
+struct turn_angles {
+  std::size_t count;  ///< T · half
+  const pass_row* rows;
+  const double* frequencies;
+  std::size_t half;
+  std::int64_t first_position;
+  float *cos, *sin;
+};
+struct rope { std::size_t count; float* x; std::size_t heads, d; const float *cos, *sin; };
+struct rope_2d { std::size_t count; float* x; std::size_t heads, d; const float *cos, *sin; };
+/// A cache of one text, and the rows of a pass that are of that text: those of others are left alone.
+struct text_rows {
+  cache_view cache;
+  std::size_t row_bytes;  ///< of a head's keys, or values
+  const pass_row* rows;   ///< [T]
+  std::int32_t text;
+};
+/// `count` is T · K · the blocks of 32 numbers in a head.
+struct store { std::size_t count; text_rows into; const float *keys, *values; };
+struct altup_predict { std::size_t count; const float *h, *coefficients; std::size_t streams, rows, width; float* y; };
+struct altup_correct {
+  std::size_t count;
+  const float *predicted, *y, *coefficients;
+  std::size_t streams, active, rows, width;
+  float* h;
+};
+struct unscored { std::size_t count; float* logits; const float* least; };
+
+struct centre { std::size_t count; float* x; };
+struct gelu { std::size_t count; float* x; };
+struct clamp { std::size_t count; const float *x, *low, *high; float* y; };
+struct standardise { std::size_t count; float* y; const float *bias, *scale; std::size_t width; };
+struct mean_groups { std::size_t count; const float* x; const token_id* of; std::size_t size, width; float* y; };
+struct keep_within { std::size_t count; const float* x; float least, most; float* y; };
+struct silu { std::size_t count; float* x; };
+struct relu { std::size_t count; float* x; };
+struct glu { std::size_t count; const float* x; std::size_t width; float* y; };
+struct unfold { std::size_t count; const float* x; ops::squares plane; std::size_t first; float* y; };
+struct convolve_back { std::size_t count; const float* x; const float* kernel; std::size_t width, side; float* y; };
+
+// ---- One warp a row --------------------------------------------------------------------------------------------------
+
+struct rms_norm { std::size_t rows; const float *x, *scale; std::size_t width; float eps; float* y; };
+struct add_norm { std::size_t rows; float* x; const float *delta, *scale; std::size_t width; float eps; };
+struct layer_norm { std::size_t rows; const float *x, *weight, *bias; std::size_t width; float eps; float* y; };
+struct sparsify { std::size_t rows; float* x; std::size_t width; float z; };
+struct match_magnitude { std::size_t rows; const float* model; std::size_t width; float* x; };
+struct unit { std::size_t rows; const float* x; std::size_t width; float* y; };
+struct route {
+  std::size_t rows;
+  float* logits;
+  std::size_t experts, k;
+  const float* expert_scale;
+  std::int32_t* choice;
+  float* weight;
+};
+/// The k best of n clusters, and the scores of their tokens: `rows` of them, in the clusters' order.
+struct best_clusters { std::size_t rows; const float* scores; std::size_t clusters, k; std::int32_t* choice; };
+struct cluster_scores {
+  std::size_t rows;
+  stored_matrix table;
+  const float* h;
+  const std::int32_t *ordering, *choice;
+  std::size_t per_cluster;
+  float* score;     ///< [rows]
+  token_id* ids;    ///< [rows]
+  float* logits;    ///< [V] or null
+};
+/// y[t] = part of the weight chosen by row t · x[t]: rows [first_row, first_row + out) of expert choice[t · stride].
+struct expert_product {
+  std::size_t rows;  ///< T · out
+  const stored_matrix* experts;
+  const std::int32_t* choice;
+  std::size_t stride, first_row, out;
+  const float* x;
+  float* y;
+};
+
+// ---- Of their own shapes ---------------------------------------------------------------------------------------------
+
+/// y [T, w.rows] = x [T, w.columns] · wᵀ
+struct product { stored_matrix w; const float* x; std::size_t tokens; float* y; };
+struct attend { text_rows of; attention_call<float> call; };
+struct attend_near { ops::near_attention<float> call; };
+/// The greatest of x [n]: its index where `ids` is null, else ids[index], the smallest of equals. `least` gets the smallest.
+struct best { const float* x; std::size_t n; const token_id* ids; token_id* index; float* least; };
+
+// clang-format on
+
+// Every call, for whoever declares or defines something for each.
+#define G4_GPU_CALLS_OF_NUMBERS(X)                                                                                    \
+  X(fill) X(scale) X(scale_by) X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh)     \
+  X(soft_cap) X(gelu_gate) X(embed) X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope)       \
+  X(rope_2d) X(store) X(altup_predict) X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise)         \
+  X(mean_groups) X(keep_within) X(silu) X(relu) X(glu) X(unfold) X(convolve_back)
+#define G4_GPU_CALLS_OF_ROWS(X)                                                                                       \
+  X(rms_norm) X(add_norm) X(layer_norm) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters)              \
+  X(cluster_scores) X(expert_product)
+#define G4_GPU_CALLS(X)                                                                                               \
+  G4_GPU_CALLS_OF_NUMBERS(X) G4_GPU_CALLS_OF_ROWS(X) X(product) X(attend) X(attend_near) X(best)
+
+}  // namespace g4::gpu_calls

@@ -1,0 +1,37 @@
+/// What `backend/gpu.h` and the devices it runs on share: their memory and what a host chooses.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "g4/core/result.h"
+
+namespace g4 {
+
+/// What a host chooses when it opens a GPU.
+struct gpu_options {
+  int device = 0;           ///< which of the machine's GPUs
+  bool check_each = false;  ///< wait after every kernel, so that a failure names the kernel it happened in
+  std::uint64_t seed = 0;   ///< of `cuda_on_host` alone: in which order blocks and threads run; 0 is theirs
+};
+
+/// A block of a device's memory, given back with the object. The host may not follow a pointer into it.
+class gpu_memory {
+ public:
+  static constexpr bool host_readable = false;
+
+  gpu_memory() = default;
+  /// `block` knows how it is given back.
+  gpu_memory(std::shared_ptr<std::byte> block, std::size_t bytes) : block_(std::move(block)), bytes_(bytes) {}
+
+  [[nodiscard]] std::byte* data() const { return block_.get(); }
+  [[nodiscard]] std::size_t size() const { return bytes_; }
+
+ private:
+  std::shared_ptr<std::byte> block_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace g4

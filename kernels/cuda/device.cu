@@ -1,0 +1,79 @@
+// A GPU as a device: its memory, the copies to and fro, and what went wrong.
+#include <string>
+#include <utility>
+
+#include "kernels/cuda/inside.h"
+
+namespace g4::cuda {
+
+namespace {
+
+/// As a sentence of our own: the runtime's says what happened, not to whom.
+[[nodiscard]] unexpected refused(const std::string& what, cudaError_t status) {
+  return fail("CUDA: ", what, ": ", std::string(cudaGetErrorString(status)));
+}
+
+}  // namespace
+
+device::device(std::unique_ptr<inside> in) : in_(std::move(in)) {}
+device::device(device&&) noexcept = default;
+device& device::operator=(device&&) noexcept = default;
+device::~device() {
+  if (in_ != nullptr && in_->stream != nullptr) cudaStreamDestroy(in_->stream);
+}
+
+result<device> device::open(const gpu_options& options) {
+  int count = 0;
+  if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess) return refused("no GPU can be used", status);
+  if (options.device < 0 || options.device >= count) {
+    return fail("CUDA: there is no device ", options.device, "; this machine has ", count);
+  }
+  cudaDeviceProp facts{};
+  if (const auto status = cudaGetDeviceProperties(&facts, options.device); status != cudaSuccess) {
+    return refused("device " + std::to_string(options.device), status);
+  }
+  if (facts.major < 8) {
+    return fail("CUDA: device ", options.device, ", ", std::string(facts.name), ", is of compute capability ",
+                facts.major, ".", facts.minor, "; 8.0 is needed");
+  }
+  auto in = std::make_unique<inside>();
+  in->number = options.device;
+  in->check_each = options.check_each;
+  if (const auto status = cudaSetDevice(options.device); status != cudaSuccess) return refused("cudaSetDevice", status);
+  if (const auto status = cudaStreamCreateWithFlags(&in->stream, cudaStreamNonBlocking); status != cudaSuccess) {
+    return refused("cudaStreamCreate", status);
+  }
+  return device(std::move(in));
+}
+
+result<gpu_memory> device::take(std::size_t bytes) {
+  in_->note(cudaSetDevice(in_->number), "cudaSetDevice");
+  void* p = nullptr;
+  if (const auto status = cudaMalloc(&p, bytes); status != cudaSuccess) {
+    (void)cudaGetLastError();  // it is said here, and not again by the next kernel
+    return refused("there is no memory for " + std::to_string(bytes) + " bytes", status);
+  }
+  // cudaFree waits for the kernels that may still be reading.
+  return gpu_memory({static_cast<std::byte*>(p), [](std::byte* block) { (void)cudaFree(block); }}, bytes);
+}
+
+// The host's memory may change as soon as these return, so they wait.
+void device::put(const void* from, std::size_t bytes, void* to) {
+  in_->note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, in_->stream), "a copy to the device");
+  in_->note(cudaStreamSynchronize(in_->stream), "a copy to the device");
+}
+void device::get(const void* from, std::size_t bytes, void* to) {
+  in_->note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, in_->stream), "a copy from the device");
+  in_->note(cudaStreamSynchronize(in_->stream), "a copy from the device");
+}
+void device::copy(const void* from, std::size_t bytes, void* to) {
+  in_->note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, in_->stream), "a copy on the device");
+}
+
+result<void> device::failure() {
+  in_->note(cudaStreamSynchronize(in_->stream), "the kernels before");
+  if (in_->failed.empty()) return {};
+  return fail(in_->failed);
+}
+
+}  // namespace g4::cuda

@@ -1,0 +1,57 @@
+/// What a device is made of, and how a kernel is started on it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kernels/cuda/device.cuh"
+
+#if defined(__CUDACC__)
+
+#include "g4/backend/cuda.h"
+
+struct g4::cuda::device::inside {
+  cudaStream_t stream = nullptr;
+  int number = 0;
+  bool check_each = false;
+  std::string failed;  ///< the first failure's sentence
+
+  /// Remembers what went wrong first.
+  void note(cudaError_t status, const char* where) {
+    if (status == cudaSuccess || !failed.empty()) return;
+    failed = std::string("CUDA: ") + where + ": " + cudaGetErrorString(status);
+  }
+
+  template <class Call>
+  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared, const Call& call) {
+    if (!failed.empty()) return;
+    constexpr std::size_t always_allowed = std::size_t{48} << 10;
+    if (shared > always_allowed) {
+      note(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), name);
+    }
+    kernel<<<grid, threads, shared, stream>>>(call);
+    note(cudaGetLastError(), name);
+    if (check_each) note(cudaStreamSynchronize(stream), name);
+  }
+};
+
+#else
+
+#include "g4/backend/cuda_on_host.h"
+#include "kernels/cuda/machine/far_memory.h"
+#include "kernels/cuda/machine/machine.h"
+
+struct g4::cuda_on_host::device::inside {
+  explicit inside(const cuda_machine::settings& how) : machine(how) {}
+
+  cuda_machine::machine machine;
+  std::shared_ptr<cuda_machine::far_memory> memory = std::make_shared<cuda_machine::far_memory>();
+
+  template <class Call>
+  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared, const Call& call) {
+    const cuda_machine::opened memory_open(*memory);
+    machine.launch(name, kernel, grid, threads, shared, call);
+  }
+};
+
+#endif

@@ -1,0 +1,234 @@
+#include "kernels/cuda/machine/machine.h"
+
+#include <algorithm>
+#include <new>
+
+#ifdef G4_MACHINE_ASAN
+extern "C" {
+void __sanitizer_start_switch_fiber(void** fake_stack, const void* bottom, std::size_t size);
+void __sanitizer_finish_switch_fiber(void* fake_stack, const void** bottom, std::size_t* size);
+void __asan_unpoison_memory_region(const volatile void* at, std::size_t size);
+}
+#endif
+
+namespace g4::cuda_machine {
+
+void block::become(unsigned which) {
+  current_ = which;
+  if (threads.y == 1 && threads.z == 1) {
+    thread.x = which;
+  } else {
+    thread = {which % threads.x, which / threads.x % threads.y, which / (threads.x * threads.y)};
+  }
+}
+
+void block::make_ready(const std::vector<unsigned>& some) {
+  const std::size_t first = ready_.size();
+  ready_.insert(ready_.end(), some.begin(), some.end());
+  if (how_.seed == 0) return;
+  for (std::size_t i = ready_.size(); i > first + 1; --i) std::swap(ready_[i - 1], ready_[first + draw() % (i - first)]);
+}
+
+std::ptrdiff_t block::next() {
+  if (head_ == ready_.size()) return -1;
+  // Any of those that are ready, mostly one of the first: some come far ahead of others.
+  if (how_.seed != 0) {
+    const std::size_t waiting = ready_.size() - head_;
+    std::swap(ready_[head_], ready_[head_ + draw() % (draw() % 4 == 0 ? waiting : std::min<std::size_t>(waiting, 8))]);
+  }
+  const unsigned found = ready_[head_++];
+  if (head_ > 4096 && head_ * 2 > ready_.size()) {
+    ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+  return found;
+}
+
+void block::leave_for(std::ptrdiff_t to, bool ended) {
+  fibre& from = all_[current_];
+  ++done.switches;
+  std::byte* const left = from.stack;
+  if (ended) {
+    shelf_.give_back(left);
+    from.stack = nullptr;
+  }
+  const resume_point* target = &home_;
+  if (to >= 0) {
+    fibre& one = all_[static_cast<std::size_t>(to)];
+    if (one.stack == nullptr) {
+      one.stack = shelf_.take();
+      if (one.stack == nullptr) {
+        stop("there is no memory for the stacks of a block of " + std::to_string(all_.size()) + " threads");
+      }
+#ifdef G4_MACHINE_ASAN
+      __asan_unpoison_memory_region(one.stack, stack_shelf::bytes);  // whoever was there last never returned
+#endif
+      one.at = begin_on(one.stack, stack_shelf::bytes, &begin_fibre);
+    }
+    become(static_cast<unsigned>(to));
+    target = &one.at;
+  }
+#ifdef G4_MACHINE_ASAN
+  void** const fake = ended ? nullptr : &from.fake_stack;
+  if (to >= 0) {
+    __sanitizer_start_switch_fiber(fake, all_[static_cast<std::size_t>(to)].stack, stack_shelf::bytes);
+  } else {
+    __sanitizer_start_switch_fiber(fake, home_bottom_, home_bytes_);
+  }
+#endif
+  switch_stacks(from.at, *target);
+#ifdef G4_MACHINE_ASAN
+  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+#endif
+}
+
+void block::begin_fibre() {
+  block& b = *now;
+#ifdef G4_MACHINE_ASAN
+  const void* bottom = nullptr;
+  std::size_t bytes = 0;
+  __sanitizer_finish_switch_fiber(nullptr, &bottom, &bytes);
+  if (b.home_bottom_ == nullptr) {
+    b.home_bottom_ = bottom;
+    b.home_bytes_ = bytes;
+  }
+#endif
+  b.run_threads();
+}
+
+// One thread after the other on this stack, for as long as none must wait: most kernels never switch.
+void block::run_threads() {
+  for (;;) {
+    body_(arguments_);
+    --left_;
+    // Whoever has ended no longer counts for the barrier: the others may be waiting for it alone.
+    if (!whole_.waiting.empty() && whole_.waiting.size() == left_) {
+      make_ready(whole_.waiting);
+      whole_.waiting.clear();
+    }
+    const std::ptrdiff_t to = next();
+    if (to < 0) {
+      if (left_ != 0) failure_ = "every thread waits for another: a barrier or a collective that not all reach";
+      leave_for(-1, true);
+    } else if (fibre& one = all_[static_cast<std::size_t>(to)]; one.stack == nullptr) {
+      one.stack = std::exchange(all_[current_].stack, nullptr);
+      become(static_cast<unsigned>(to));
+    } else {
+      leave_for(to, true);
+    }
+  }
+}
+
+void block::meet(meeting& m, std::size_t needed) {
+  m.waiting.push_back(current_);
+  if (m.waiting.size() == needed) {
+    make_ready(m.waiting);
+    m.waiting.clear();
+  }
+  const std::ptrdiff_t to = next();
+  if (to < 0) stop("every thread waits for another: a barrier or a collective that not all reach");
+  if (to != static_cast<std::ptrdiff_t>(current_)) leave_for(to, false);
+}
+
+void block::block_barrier() {
+  if (how_.forgotten == ordering::block_barrier || how_.forgotten == ordering::both_barriers) return;
+  meet(whole_, left_);
+}
+
+void block::warp_barrier() {
+  if (how_.forgotten == ordering::warp_barrier || how_.forgotten == ordering::both_barriers) return;
+  meet(warps_[current_ / warp_lanes], warp_lanes);
+}
+
+void block::stop(std::string why) {
+  if (failure_.empty()) failure_ = std::move(why);
+  for (;;) leave_for(-1, false);  // nobody comes back to a thread that was left
+}
+
+std::string block::run(void (*body)(void*), void* arguments) {
+  const std::size_t n = threads.count();
+  if (n % warp_lanes != 0) return "a block of " + std::to_string(n) + " threads, which is no whole number of warps";
+  all_.assign(n, fibre{});
+  warps_.resize(n / warp_lanes);
+  for (meeting& m : warps_) m.waiting.clear();
+  whole_.waiting.clear();
+  boxes_.resize(warps_.size() * 2 * warp_boxes);
+  ready_.clear();
+  head_ = 0;
+  std::vector<unsigned> ids(n);
+  for (std::size_t i = 0; i < n; ++i) ids[i] = static_cast<unsigned>(i);
+  make_ready(ids);
+  left_ = n;
+  body_ = body;
+  arguments_ = arguments;
+  failure_.clear();
+  done.threads += n;
+
+  const auto first = static_cast<unsigned>(next());
+  fibre& one = all_[first];
+  one.stack = shelf_.take();
+  if (one.stack == nullptr) return "there is no memory for a stack";
+  one.at = begin_on(one.stack, stack_shelf::bytes, &begin_fibre);
+  become(first);
+  now = this;
+#ifdef G4_MACHINE_ASAN
+  __asan_unpoison_memory_region(one.stack, stack_shelf::bytes);
+  home_bottom_ = nullptr;
+  __sanitizer_start_switch_fiber(&home_fake_stack_, one.stack, stack_shelf::bytes);
+#endif
+  switch_stacks(home_, one.at);
+#ifdef G4_MACHINE_ASAN
+  __sanitizer_finish_switch_fiber(home_fake_stack_, nullptr, nullptr);
+#endif
+  now = nullptr;
+  for (const fibre& f : all_) {
+    if (f.stack != nullptr) shelf_.give_back(f.stack);  // of threads that were left where they were
+  }
+  return failure_;
+}
+
+void machine::run(const char* name, extents grid, extents threads, std::size_t shared, void (*body)(void*),
+                  void* arguments) {
+  if (!failure_.empty()) return;
+  constexpr std::size_t line = 128;
+  const std::size_t blocks = grid.count();
+  ++block_.done.launches;
+  block_.grid = grid;
+  block_.threads = threads;
+  std::vector<std::size_t> order;
+  if (how_.seed != 0) {
+    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+    block_.set(how_, random_ >> 11);
+    order.resize(blocks);
+    for (std::size_t i = 0; i < blocks; ++i) order[i] = i;
+    std::uint64_t random = random_;
+    for (std::size_t i = blocks; i > 1; --i) {
+      random = random * 6364136223846793005u + 1442695040888963407u;
+      std::swap(order[i - 1], order[(random >> 33) % i]);
+    }
+  } else {
+    block_.set(how_, 1);
+  }
+  for (std::size_t i = 0; i < blocks; ++i) {
+    const std::size_t at = order.empty() ? i : order[i];
+    block_.index = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
+                    static_cast<unsigned>(at / grid.x / grid.y)};
+    void* const room = shared == 0 ? nullptr : ::operator new(shared, std::align_val_t{line}, std::nothrow);
+    if (shared != 0) {
+      if (room == nullptr) {
+        failure_ = std::string(name) + ": there is no memory for " + std::to_string(shared) + " bytes of shared memory";
+        return;
+      }
+      std::memset(room, 0xff, shared);
+    }
+    block_.shared = static_cast<std::byte*>(room);
+    const std::string why = block_.run(body, arguments);
+    if (room != nullptr) ::operator delete(room, std::align_val_t{line});
+    if (!why.empty()) {
+      failure_ = std::string(name) + ": " + why;
+      return;
+    }
+  }
+}
+
+}  // namespace g4::cuda_machine

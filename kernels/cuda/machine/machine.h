@@ -1,0 +1,165 @@
+/// A CUDA device on the CPU, to prove kernels on: blocks one after the other, the threads of a block as fibres.
+///
+/// A thread runs until it must meet others: at a collective of its warp, at the block's barrier. Who runs next, and which
+/// block, is drawn by a seeded generator, so that an order which only happens to work fails for some seed. Shared memory
+/// is a block of the heap for each CUDA block (a sanitizer's guards lie round it), full of what no sum survives.
+///
+/// It finds wrong indices, layouts and barriers. It says nothing of speed, and does not look for what the memory model
+/// of a GPU allows beyond an order of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/machine/stack.h"
+
+namespace g4::cuda_machine {
+
+constexpr unsigned warp_lanes = 32;
+
+/// As CUDA's: places in a grid or a block.
+struct extents {
+  unsigned x = 1, y = 1, z = 1;
+  constexpr extents(unsigned of_x = 1, unsigned of_y = 1, unsigned of_z = 1) : x(of_x), y(of_y), z(of_z) {}
+  [[nodiscard]] constexpr std::size_t count() const { return std::size_t{x} * y * z; }
+};
+
+/// What orders threads. A machine can be told to leave one out, as if the kernel's author had forgotten it.
+enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, both_barriers };
+
+struct settings {
+  std::uint64_t seed = 0;                ///< 0: threads and blocks in order; else drawn
+  ordering forgotten = ordering::none;   ///< for tests of the machine and of what tests catch
+};
+
+/// What was done, for tests and for whoever wants it faster.
+struct counts {
+  std::size_t launches = 0;
+  std::size_t threads = 0;
+  std::size_t switches = 0;
+};
+
+class block;
+/// The block that runs on this host thread.
+inline thread_local block* now = nullptr;
+
+/// Threads that wait for each other.
+struct meeting {
+  std::vector<unsigned> waiting;
+};
+
+class block {
+ public:
+  static constexpr std::size_t box_bytes = 64;
+
+  extents grid, threads, index, thread;  ///< as the running thread sees them
+  std::byte* shared = nullptr;
+
+  void set(const settings& how, std::uint64_t random) {
+    how_ = how;
+    random_ = random | 1;
+  }
+
+  /// Runs all threads of a block; the sentence that says what went wrong, or nothing.
+  [[nodiscard]] std::string run(void (*body)(void*), void* arguments);
+
+  void block_barrier();
+  void warp_barrier();
+  /// Ends the launch: the block's threads are left where they are.
+  [[noreturn]] void stop(std::string why);
+
+  [[nodiscard]] unsigned lane() const { return current_ % warp_lanes; }
+
+  /// Every lane shows a value of at most `box_bytes`; `read(of)` then sees them all, of(lane) being a lane's.
+  template <class T, class Read>
+  auto exchange(const T& mine, Read&& read) {
+    static_assert(sizeof(T) <= box_bytes);
+    std::byte* const shown = boxes_.data() + (current_ / warp_lanes * 2 + (all_[current_].round++ & 1)) * warp_boxes;
+    std::memcpy(shown + lane() * box_bytes, &mine, sizeof(T));
+    meet(warps_[current_ / warp_lanes], warp_lanes);
+    return read([shown](unsigned of) {
+      T v;
+      std::memcpy(&v, shown + of * box_bytes, sizeof(T));
+      return v;
+    });
+  }
+
+  counts done;
+
+ private:
+  static constexpr std::size_t warp_boxes = warp_lanes * box_bytes;
+  struct fibre {
+    resume_point at;
+    std::byte* stack = nullptr;
+    unsigned round = 0;  // two sets of boxes, so that one meeting suffices: nobody is two rounds ahead
+    void* fake_stack = nullptr;
+  };
+
+  [[nodiscard]] std::uint64_t draw() {
+    random_ ^= random_ << 13;
+    random_ ^= random_ >> 7;
+    random_ ^= random_ << 17;
+    return random_;
+  }
+  void make_ready(const std::vector<unsigned>& some);
+  void meet(meeting& m, std::size_t needed);
+  /// The thread that goes on, or −1 where none can.
+  [[nodiscard]] std::ptrdiff_t next();
+  void become(unsigned thread);
+  /// To another thread, or home (−1). Does not come back where the running thread has ended.
+  void leave_for(std::ptrdiff_t thread, bool ended);
+  static void begin_fibre();
+  void run_threads();
+
+  settings how_;
+  std::uint64_t random_ = 1;
+  stack_shelf shelf_;
+  std::vector<fibre> all_;
+  std::vector<meeting> warps_;
+  meeting whole_;
+  std::vector<std::byte> boxes_;
+  std::vector<unsigned> ready_;
+  std::size_t head_ = 0;
+  unsigned current_ = 0;
+  std::size_t left_ = 0;
+  resume_point home_;
+  const void* home_bottom_ = nullptr;  // for AddressSanitizer
+  std::size_t home_bytes_ = 0;
+  void* home_fake_stack_ = nullptr;
+  void (*body_)(void*) = nullptr;
+  void* arguments_ = nullptr;
+  std::string failure_;
+};
+
+/// A device: what it is told to do, and what went wrong first.
+class machine {
+ public:
+  explicit machine(settings how = {}) : how_(how), random_(how.seed * 0x9e3779b97f4a7c15u + 1) {}
+
+  [[nodiscard]] const settings& how() const { return how_; }
+  [[nodiscard]] const counts& done() const { return block_.done; }
+  /// The first failure's sentence; empty where all went well. Nothing runs after one.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+
+  /// kernel<<<grid, threads, shared>>>(arguments…)
+  template <class Kernel, class... A>
+  void launch(const char* name, Kernel kernel, extents grid, extents threads, std::size_t shared, const A&... arguments) {
+    auto body = [&] { kernel(arguments...); };
+    run(name, grid, threads, shared, [](void* p) { (*static_cast<decltype(body)*>(p))(); }, &body);
+  }
+
+ private:
+  void run(const char* name, extents grid, extents threads, std::size_t shared, void (*body)(void*), void* arguments);
+
+  settings how_;
+  std::uint64_t random_;
+  std::string failure_;
+  block block_;
+};
+
+}  // namespace g4::cuda_machine

@@ -1,0 +1,155 @@
+// Operations on rows: one warp each, its lanes 32 columns apart. What they mean is in `ops/`.
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "g4/backend/gpu_calls.h"
+#include "g4/ops/top_k.h"
+#include "kernels/cuda/atoms.cuh"
+#include "kernels/cuda/inside.h"
+#include "kernels/cuda/stored.cuh"
+
+namespace g4::G4_SPACE {
+
+namespace gc = gpu_calls;
+using std::size_t;
+
+// ---- Norms -----------------------------------------------------------------------------------------------------------
+
+/// 1 / √(mean(x²) + eps), in all lanes.
+G4_DEVICE float root_mean_inverse(const float* x, size_t width, float eps) {
+  float squares = 0;
+  for (size_t i = lane_index(); i < width; i += warp_size) squares += x[i] * x[i];
+  return 1 / sqrtf(warp_sum(squares) / static_cast<float>(width) + eps);
+}
+G4_DEVICE void one_row(const gc::rms_norm& c, size_t t) {
+  const float* const x = c.x + t * c.width;
+  float* const y = c.y + t * c.width;
+  const float factor = root_mean_inverse(x, c.width, c.eps);
+  for (size_t i = lane_index(); i < c.width; i += warp_size) {
+    y[i] = x[i] * factor * (c.scale != nullptr ? c.scale[i] : 1.0f);
+  }
+}
+G4_DEVICE void one_row(const gc::add_norm& c, size_t t) {
+  const float* const delta = c.delta + t * c.width;
+  float* const x = c.x + t * c.width;
+  const float factor = root_mean_inverse(delta, c.width, c.eps);
+  for (size_t i = lane_index(); i < c.width; i += warp_size) {
+    x[i] += delta[i] * factor * (c.scale != nullptr ? c.scale[i] : 1.0f);
+  }
+}
+
+struct moments {
+  float mean, variance;
+};
+/// Of a row, the variance divided by n; in all lanes.
+G4_DEVICE moments moments_of(const float* x, size_t n) {
+  float sum = 0, squares = 0;
+  for (size_t i = lane_index(); i < n; i += warp_size) sum += x[i];
+  const float mean = warp_sum(sum) / static_cast<float>(n);
+  for (size_t i = lane_index(); i < n; i += warp_size) squares += (x[i] - mean) * (x[i] - mean);
+  return {mean, warp_sum(squares) / static_cast<float>(n)};
+}
+G4_DEVICE void one_row(const gc::layer_norm& c, size_t t) {
+  const float* const x = c.x + t * c.width;
+  float* const y = c.y + t * c.width;
+  const moments of = moments_of(x, c.width);
+  const float factor = 1 / sqrtf(of.variance + c.eps);
+  for (size_t i = lane_index(); i < c.width; i += warp_size) {
+    y[i] = (x[i] - of.mean) * factor * c.weight[i] + (c.bias != nullptr ? c.bias[i] : 0.0f);
+  }
+}
+G4_DEVICE void one_row(const gc::sparsify& c, size_t t) {
+  float* const x = c.x + t * c.width;
+  const moments of = moments_of(x, c.width);
+  const float cutoff = of.mean + c.z * sqrtf(of.variance);
+  for (size_t i = lane_index(); i < c.width; i += warp_size) {
+    x[i] = x[i] <= cutoff ? 0.0f : x[i] - cutoff;  // what is no number stays none
+  }
+}
+G4_DEVICE void one_row(const gc::match_magnitude& c, size_t t) {
+  const float* const model = c.model + t * c.width;
+  float* const x = c.x + t * c.width;
+  float squares[2] = {0, 0};
+  for (size_t i = lane_index(); i < c.width; i += warp_size) {
+    squares[0] += model[i] * model[i];
+    squares[1] += x[i] * x[i];
+  }
+  warp_sums<2>::run(squares);
+  const float wanted = squares[0] / static_cast<float>(c.width), found = squares[1] / static_cast<float>(c.width);
+  constexpr float floor = 1e-5f;
+  const float factor = sqrtf(wanted) / sqrtf(found > floor ? found : floor);
+  for (size_t i = lane_index(); i < c.width; i += warp_size) x[i] *= factor;
+}
+G4_DEVICE void one_row(const gc::unit& c, size_t) {
+  float squares = 0;
+  for (size_t i = lane_index(); i < c.width; i += warp_size) squares += c.x[i] * c.x[i];
+  const float length = sqrtf(warp_sum(squares));
+  for (size_t i = lane_index(); i < c.width; i += warp_size) c.y[i] = c.x[i] / length;
+}
+
+// ---- Choosing --------------------------------------------------------------------------------------------------------
+
+G4_DEVICE void one_row(const gc::route& c, size_t t) {
+  float* const p = c.logits + t * c.experts;
+  float most = -INFINITY, sum = 0;
+  for (size_t e = lane_index(); e < c.experts; e += warp_size) most = fmaxf(most, p[e]);
+  most = warp_max::run(most);
+  for (size_t e = lane_index(); e < c.experts; e += warp_size) sum += p[e] = expf(p[e] - most);
+  sum = warp_sum(sum);
+  for (size_t e = lane_index(); e < c.experts; e += warp_size) p[e] /= sum;
+  __syncwarp();
+  if (lane_index() != 0) return;
+  std::int32_t* const choice = c.choice + t * c.k;
+  ops::top_k(p, c.experts, c.k, choice);
+  float chosen = 0;
+  for (size_t j = 0; j < c.k; ++j) chosen += p[choice[j]];
+  for (size_t j = 0; j < c.k; ++j) c.weight[t * c.k + j] = p[choice[j]] / chosen * c.expert_scale[choice[j]];
+}
+G4_DEVICE void one_row(const gc::best_clusters& c, size_t) {
+  if (lane_index() == 0) ops::top_k(c.scores, c.clusters, c.k, c.choice);
+}
+
+// ---- Products of single rows -----------------------------------------------------------------------------------------
+
+/// Row `row` of w times x, in all lanes.
+G4_DEVICE float dot(const gc::stored_matrix& w, size_t row, const float* x) {
+  const byte* const at = row_of(w, row);
+  float sum = 0;
+  for (size_t i = lane_index(); i < w.columns; i += warp_size) sum += number_at(w.type, at, i) * x[i];
+  return warp_sum(sum);
+}
+G4_DEVICE void one_row(const gc::cluster_scores& c, size_t i) {
+  const auto cluster = static_cast<size_t>(c.choice[i / c.per_cluster]);
+  const token_id id = c.ordering[cluster * c.per_cluster + i % c.per_cluster];
+  const float score = dot(c.table, static_cast<size_t>(id), c.h);
+  if (lane_index() != 0) return;
+  c.score[i] = score;
+  c.ids[i] = id;
+  if (c.logits != nullptr) c.logits[id] = score;
+}
+G4_DEVICE void one_row(const gc::expert_product& c, size_t i) {
+  const size_t t = i / c.out, row = c.first_row + i % c.out;
+  const gc::stored_matrix& w = c.experts[c.choice[t * c.stride]];
+  const float sum = dot(w, row, c.x + t * w.columns);
+  if (lane_index() == 0) c.y[i] = sum;
+}
+
+// ---- The kernel ------------------------------------------------------------------------------------------------------
+
+constexpr unsigned row_warps = 4;
+
+template <class Call>
+G4_KERNEL void each_row(Call c) {
+  const size_t t = size_t{blockIdx.x} * row_warps + warp_index();
+  if (t < c.rows) one_row(c, t);
+}
+
+#define G4_RUN(call)                                                                         \
+  void device::run(const gc::call& c) {                                                      \
+    const auto blocks = static_cast<unsigned>((c.rows + row_warps - 1) / row_warps);         \
+    in_->launch(#call, &each_row<gc::call>, blocks, row_warps * warp_size, 0, c);            \
+  }
+G4_GPU_CALLS_OF_ROWS(G4_RUN)
+
+}  // namespace g4::G4_SPACE

@@ -1,0 +1,248 @@
+// Every kernel against its definition, at odd sizes, with twenty orders of threads and blocks.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "g4/io/safetensors.h"
+#include "g4/ops/dequantise.h"
+#include "tests/cuda/on_both.h"
+#include "tests/cuda/scenarios.h"
+
+namespace {
+
+using namespace g4;
+using test::bench;
+using test::expect_the_same;
+using test::numbers;
+
+constexpr std::size_t T = 5, W = 37;
+
+TEST(kernels, of_numbers) {
+  expect_the_same([](auto& b) {
+    const auto some = [&](unsigned seed) { return b.put(numbers(T * W, seed)); };
+    float *x = some(1), *y = some(2), *z = some(3);
+    const float *w = b.put(numbers(W, 4)), *factor = b.put(std::vector<float>{0.75f});
+    const auto see = [&](const char* what, const float* p) { b.see(what, p, T * W); };
+    b.on.fill(y, T * W - 3, 2.5f), see("fill", y);
+    b.on.scale(x, T * W, 1.5f), see("scale", x);
+    b.on.scale_by(x, T * W, factor), see("scale_by", x);
+    b.on.divide(x, T * W, 3.0f), see("divide", x);
+    b.on.scale_columns(x, w, T, W, y), see("scale_columns", y);
+    b.on.add(x, T * W, y), see("add", y);
+    b.on.add_three(x, y, z, T * W, 0.7f, z), see("add_three", z);
+    b.on.add_bias(z, w, T, W), see("add_bias", z);
+    b.on.tanh(z, T * W), see("tanh", z);
+    b.on.soft_cap(x, T * W, 0.4f), see("soft_cap", x);
+    b.on.gelu_gate(z, x, T * W), see("gelu_gate", z);
+    b.on.copy(z, T * W, y), see("copy", y);
+    float* const mean = b.template room<>(W);
+    b.on.mean_rows(y, T, W, mean), b.see("mean_rows", mean, W);
+    float* const caps = b.put(std::vector<float>{std::numeric_limits<float>::infinity(), 1});
+    b.on.soft_cap(caps, 2, 30), b.see("soft_cap of an infinity", caps, 2);
+  });
+}
+
+TEST(kernels, of_rows) {
+  expect_the_same([](auto& b) {
+    float *x = b.put(numbers(T * W, 1, 3)), *y = b.template room<>(T * W), *delta = b.put(numbers(T * W, 2));
+    const float *w = b.put(numbers(W, 3)), *bias = b.put(numbers(W, 4));
+    b.on.rms_norm(x, w, T, W, 1e-6f, y), b.see("rms_norm", y, T * W);
+    b.on.rms_norm(y, static_cast<const float*>(nullptr), T, W, 1e-6f, y), b.see("rms_norm in place", y, T * W);
+    b.on.add_norm(x, delta, w, T, W, 1e-6f), b.see("add_norm", x, T * W);
+    b.on.layer_norm(x, w, bias, T, W, 1e-5f, y), b.see("layer_norm", y, T * W);
+    b.on.layer_norm(x, w, static_cast<const float*>(nullptr), T, W, 1e-5f, y), b.see("layer_norm, no bias", y, T * W);
+    b.on.match_magnitude(x, T, W, y), b.see("match_magnitude", y, T * W);
+    b.on.sparsify(y, T, W, 0.3f), b.see("sparsify", y, T * W);
+    b.on.unit(x, W, y), b.see("unit", y, W);
+    token_id* const best = b.template room<token_id>(3);
+    std::vector<float> many = numbers(1000, 5);
+    many[700] = many[90] = many[355] = 2;
+    b.on.best(b.put(many), many.size(), best);
+    b.on.best(b.put(std::vector<float>{-3}), 1, best + 1);
+    b.on.best(b.put(std::vector<float>{-3, std::numeric_limits<float>::quiet_NaN(), -2}), 3, best + 2);
+    b.see("best", best, 3);
+  });
+}
+
+TEST(kernels, of_streams) {
+  expect_the_same([](auto& b) {
+    constexpr std::size_t A = 3;
+    const float *h = b.put(numbers(A * T * W, 1)), *r = b.put(numbers(T * A * A, 2)), *c = b.put(numbers(T * A, 3));
+    const float* const y = b.put(numbers(T * W, 4));
+    float* const predicted = b.template room<>(A * T * W);
+    b.on.altup_predict(h, r, A, T, W, predicted), b.see("altup_predict", predicted, A * T * W);
+    b.on.altup_correct(predicted, y, c, A, 1, T, W, predicted), b.see("altup_correct", predicted, A * T * W);
+  });
+}
+
+TEST(kernels, of_towers) {
+  expect_the_same([](auto& b) {
+    float *x = b.put(numbers(T * W, 1, 2)), *y = b.template room<>(T * W);
+    const float *w = b.put(numbers(W, 2)), *bias = b.put(numbers(W, 3)), *bounds = b.put(std::vector<float>{-0.5f, 0.7f});
+    const auto see = [&](const char* what, const float* p) { b.see(what, p, T * W); };
+    b.on.centre(x, T * W), see("centre", x);
+    b.on.gelu(x, T * W), see("gelu", x);
+    b.on.clamp(x, T * W, bounds, bounds + 1, y), see("clamp", y);
+    b.on.keep_within(x, T * W, -0.1f, 0.3f, y), see("keep_within", y);
+    b.on.standardise(x, bias, w, T, W), see("standardise", x);
+    b.on.silu(x, T * W), see("silu", x);
+    b.on.relu(x, T * W), see("relu", x);
+    const float* const wide = b.put(numbers(T * 2 * W, 4));
+    b.on.glu(wide, T, W, y), see("glu", y);
+    const token_id* const of = b.put(std::vector<token_id>{4, 0, 1, 1, 3, 2});
+    b.on.mean_groups(x, of, 2, 3, W, y), b.see("mean_groups", y, 2 * W);
+    const ops::squares plane{7, 6, 3, 3, 2};
+    const float* const picture = b.put(numbers(7 * 6 * 3, 5));
+    const std::size_t all = plane.columns() * plane.numbers();
+    float* const squares = b.template room<>(3 * all);
+    b.on.unfold(picture, plane, 1, 3, squares), b.see("unfold", squares, 3 * all);
+    b.on.convolve_back(x, b.put(numbers(W * 4, 6)), T, W, 4, y), see("convolve_back", y);
+    const float *cos = b.put(numbers(T * 2 * 4, 7)), *sin = b.put(numbers(T * 2 * 4, 8));
+    float* const heads = b.put(numbers(T * 2 * 16, 9));
+    b.on.rope_2d(heads, T, 2, 16, cos, sin), b.see("rope_2d", heads, T * 2 * 16);
+  });
+}
+
+TEST(kernels, of_attention_among_neighbours) {
+  for (const std::size_t past : {2u, 40u}) expect_the_same([past](auto& b) { test::attend_near(b, past); });
+}
+
+TEST(kernels, of_a_pass_that_begins) {
+  expect_the_same([](auto& b) {
+    std::vector<pass_row> rows;
+    for (int t = 0; t < 5; ++t) rows.push_back({position{30 + t}, position{31 + t}, position{35}, 7 * t, t, 0});
+    rows[1].run_end = rows[2].run_end = position{34};
+    const key_mask masks[] = {{-1, 0, false}, {8, 0, true}, {3, 3, false}};
+    const std::vector<double> frequencies{1, 0.25, 0.01};
+    float *cos = b.template room<>(15), *sin = b.template room<>(15);
+    const angle_table<float> table{b.put(frequencies), 3, cos, sin};
+    begin_call<float> call{b.put(rows), 5, 2, b.template room<token_id>(5), b.template room<token_id>(5), masks, 3,
+                           b.template room<key_range>(3 * 6), 6, &table, 1};
+    b.on.begin(call);
+    b.see("ids", call.ids, 5), b.see("looked_up", call.looked_up, 5);
+    for (int m = 0; m < 3; ++m) b.see("keys", reinterpret_cast<const std::int64_t*>(call.keys + 6 * m), 10);
+    b.see("cos", cos, 15), b.see("sin", sin, 15);
+    float* const x = b.put(numbers(5 * 2 * 6, 1));
+    b.on.rope(x, 5, 2, 6, cos, sin), b.see("rope", x, 60);
+  });
+}
+
+TEST(kernels, of_attention_over_a_cache) {
+  for (const storage type : {storage::f32, storage::q8_0}) {
+    for (const float cap : {0.0f, 5.0f}) expect_the_same([=](auto& b) { test::attend(b, type, cap); });
+  }
+}
+
+TEST(kernels, of_experts) { expect_the_same([](auto& b) { test::experts(b); }); }
+
+TEST(kernels, of_clusters) {
+  for (const bool all : {false, true}) expect_the_same([all](auto& b) { test::clusters(b, all); });
+}
+
+// ---- Stored weights --------------------------------------------------------------------------------------------------
+
+class stored : public testing::TestWithParam<storage> {};
+
+TEST_P(stored, numbers_are_unpacked_to_the_definitions_bits_and_multiplied) {
+  const auto file = io::open_safetensors(G4_SOURCE_DIR "/tests/io/data/blocks.safetensors");
+  ASSERT_TRUE(file);
+  const std::string name(facts_of(GetParam()).name);
+  const auto* const blocks = file->find(name + ".blocks");
+  const std::size_t rows = blocks->dims[0], columns = file->find(name + ".values")->dims[1];
+  const std::vector<std::byte> bytes(blocks->bytes.begin(), blocks->bytes.end());
+
+  std::vector<float> want(rows * columns);
+  dequantise(GetParam(), bytes.data(), rows * columns, want.data());
+  std::vector<token_id> ids(rows);
+  for (std::size_t r = 0; r < rows; ++r) ids[r] = static_cast<token_id>(rows - 1 - r);
+  backend::cuda_on_host on;
+  bench<backend::cuda_on_host> b(on);
+  float* const y = b.room<>(rows * columns);
+  on.embed(b.weight(bytes, rows, columns, GetParam()), b.put(ids), rows, 1.0f, y);
+  std::vector<float> room(rows * columns);
+  static_cast<void>(on.host(y, room.size(), room.data()));
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t i = 0; i < columns; ++i) {
+      const float expected = want[(rows - 1 - r) * columns + i], got = room[r * columns + i];
+      EXPECT_TRUE(got == expected || (got != got && expected != expected)) << "row " << r << ", number " << i;
+    }
+  }
+
+  // Random blocks may hold infinite scales; products are of those rows that have none.
+  std::vector<std::byte> finite;
+  std::size_t kept = 0;
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float* const row = want.data() + r * columns;
+    if (!std::all_of(row, row + columns, [](float x) { return std::abs(x) < 1e20f; })) continue;
+    const std::size_t stride = bytes.size() / rows;
+    finite.insert(finite.end(), bytes.begin() + static_cast<std::ptrdiff_t>(r * stride),
+                  bytes.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride));
+    ++kept;
+  }
+  ASSERT_GT(kept, 0u);
+  expect_the_same([&](auto& bench) {
+    const weight_view w = bench.weight(finite, kept, columns, GetParam());
+    float* const out = bench.template room<>(17 * kept);
+    for (const std::size_t tokens : {1u, 3u, 8u, 17u}) {
+      bench.on.matmul(w, bench.put(numbers(tokens * columns, 2)), tokens, out);
+      bench.see(name + " product", out, tokens * kept);
+    }
+    float* const mixed = bench.put(numbers(2 * columns, 3));
+    bench.on.mix_embedded(w, bench.put(std::vector<token_id>{0, static_cast<token_id>(kept - 1)}), 2, 0.5f, 0.7f,
+                          bench.template room<>(columns), mixed);
+    bench.see(name + " mix_embedded", mixed, 2 * columns);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(storages, stored,
+                         testing::Values(storage::f32, storage::f16, storage::bf16, storage::q4_0, storage::q4_1,
+                                         storage::q5_0, storage::q5_1, storage::q8_0, storage::q4_k, storage::q5_k,
+                                         storage::q6_k, storage::q2_k, storage::q3_k, storage::iq4_nl, storage::iq4_xs,
+                                         storage::mxfp4),
+                         [](const auto& made) { return std::string(facts_of(made.param).name); });
+
+TEST(products, give_a_row_the_same_bits_however_many_there_are) {
+  backend::cuda_on_host on;
+  bench<backend::cuda_on_host> b(on);
+  const weight_view w = b.floats(70, 50, 1);
+  const float* const x = b.put(numbers(20 * 50, 2));
+  float *all = b.room<>(20 * 70), *one = b.room<>(70);
+  on.matmul(w, x, 20, all);
+  std::vector<float> many(20 * 70), single(70);
+  static_cast<void>(on.host(all, many.size(), many.data()));
+  for (std::size_t t = 0; t < 20; ++t) {
+    on.matmul(w, x + t * 50, 1, one);
+    static_cast<void>(on.host(one, single.size(), single.data()));
+    EXPECT_EQ(single, std::vector<float>(many.begin() + static_cast<std::ptrdiff_t>(t * 70),
+                                         many.begin() + static_cast<std::ptrdiff_t>((t + 1) * 70)));
+  }
+}
+
+// ---- Memory ----------------------------------------------------------------------------------------------------------
+
+TEST(device_memory, cannot_be_read_by_the_host) {
+  backend::cuda_on_host on;
+  const auto memory = *on.take(64);
+  EXPECT_DEATH(static_cast<void>(*static_cast<volatile std::byte*>(memory.data())), "");
+}
+
+TEST(device_memory, ends_where_a_kernel_that_goes_on_is_caught) {
+  backend::cuda_on_host on;
+  const auto memory = *on.take(64 * sizeof(float));
+  auto* const x = reinterpret_cast<float*>(memory.data());
+  on.fill(x, 64, 1.0f);
+  EXPECT_DEATH(on.fill(x, 65, 1.0f), "");
+}
+
+TEST(device_memory, that_cannot_be_had_is_a_sentence) {
+  backend::cuda_on_host on;
+  const auto none = on.take(std::size_t{1} << 60);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message, "there is no memory for 1152921504606846976 bytes");
+}
+
+}  // namespace

@@ -1,0 +1,171 @@
+// The machine that kernels are proven on: what a GPU may do with threads, it does with some seed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/atoms.cuh"
+
+namespace {
+
+using namespace g4::cuda_machine;
+using g4::cuda_on_host::lane_index;
+using g4::cuda_on_host::warp_index;
+
+constexpr std::uint64_t seeds = 20;
+
+TEST(machine, runs_every_thread_of_every_block_once_in_any_order) {
+  std::vector<std::vector<unsigned>> orders;
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed});
+    std::vector<unsigned> order;
+    on.launch("k", [&] { order.push_back((blockIdx.y * 3 + blockIdx.x) * 64 + threadIdx.x); }, {3, 2}, 64, 0);
+    EXPECT_EQ(on.failure(), "");
+    auto sorted = order;
+    std::sort(sorted.begin(), sorted.end());
+    ASSERT_EQ(sorted.size(), 6u * 64);
+    for (unsigned i = 0; i < sorted.size(); ++i) EXPECT_EQ(sorted[i], i);
+    EXPECT_EQ(seed == 0, order == sorted);
+    EXPECT_EQ(std::count(orders.begin(), orders.end(), order), 0);
+    orders.push_back(order);
+  }
+}
+
+TEST(machine, sees_a_block_of_three_dimensions_as_cuda_does) {
+  machine on({7});
+  std::vector<int> seen(4 * 2 * 4);
+  on.launch("k", [&] { ++seen[threadIdx.x + 4 * (threadIdx.y + 2 * threadIdx.z)]; }, 1, {4, 2, 4}, 0);
+  EXPECT_EQ(seen, std::vector<int>(32, 1));
+}
+
+// Every thread writes a number and reads its neighbour's, which is in another warp for some.
+std::vector<float> neighbours(machine& on) {
+  constexpr unsigned n = 96;
+  std::vector<float> out(n);
+  on.launch("neighbours", [&] {
+    G4_SHARED(float, room);
+    room[threadIdx.x] = static_cast<float>(threadIdx.x);
+    __syncthreads();
+    out[threadIdx.x] = room[threadIdx.x == 0 ? n - 1 : threadIdx.x - 1];
+  }, 1, n, n * sizeof(float));
+  return out;
+}
+
+TEST(machine, a_barrier_orders_all_threads_and_without_it_most_seeds_tell) {
+  int wrong = 0;
+  std::vector<float> right(96);
+  for (unsigned i = 0; i < 96; ++i) right[i] = static_cast<float>(i == 0 ? 95 : i - 1);
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed}), forgetful({seed, ordering::block_barrier});
+    EXPECT_EQ(neighbours(on), right);
+    wrong += neighbours(forgetful) != right;
+  }
+  EXPECT_EQ(wrong, seeds + 1);
+}
+
+TEST(machine, a_read_before_the_barrier_that_is_right_in_order_is_wrong_with_seeds) {
+  int wrong = 0;
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed, ordering::block_barrier});
+    float got = 0;
+    on.launch("k", [&] {
+      G4_SHARED(float, room);
+      if (threadIdx.x == 0) *room = 1;
+      __syncthreads();
+      if (threadIdx.x == 63) got = *room;
+    }, 1, 64, sizeof(float));
+    if (seed == 0) {
+      EXPECT_EQ(got, 1.0f);
+    }
+    wrong += got != 1.0f;
+  }
+  EXPECT_GT(wrong, 3);
+}
+
+TEST(machine, sums_a_warp_as_the_instructions_do) {
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed});
+    std::vector<float> first(64), second(64), most(64);
+    on.launch("k", [&] {
+      float values[2] = {1.0f / static_cast<float>(1 + threadIdx.x), static_cast<float>(lane_index())};
+      g4::cuda_on_host::warp_sums<2>::run(values);
+      first[threadIdx.x] = values[0];
+      second[threadIdx.x] = values[1];
+      most[threadIdx.x] = g4::cuda_on_host::warp_max::run(threadIdx.x % 5 == 1 ? NAN : static_cast<float>(threadIdx.x % 7));
+    }, 1, 64, 0);
+    // The tree of five shuffles, lane by lane.
+    for (unsigned warp = 0; warp < 2; ++warp) {
+      std::vector<float> x(32);
+      for (unsigned l = 0; l < 32; ++l) x[l] = 1.0f / static_cast<float>(1 + warp * 32 + l);
+      for (unsigned away = 16; away != 0; away /= 2) {
+        std::vector<float> next(32);
+        for (unsigned l = 0; l < 32; ++l) next[l] = x[l] + x[l ^ away];
+        x = next;
+      }
+      for (unsigned l = 0; l < 32; ++l) {
+        EXPECT_EQ(first[warp * 32 + l], x[l]);
+        EXPECT_EQ(second[warp * 32 + l], 496.0f);
+        EXPECT_EQ(most[warp * 32 + l], 6.0f);
+      }
+    }
+  }
+}
+
+TEST(machine, says_where_a_barrier_is_not_reached_by_all_and_stops) {
+  for (const std::uint64_t seed : {0, 3}) {
+    machine on({seed});
+    on.launch("lonely", [] {
+      if (warp_index() == 0) return;
+      g4::cuda_on_host::warp_sum(lane_index() == 5 ? 0.0f : 1.0f);
+      if (lane_index() != 7) __syncwarp();
+    }, 1, 64, 0);
+    EXPECT_EQ(on.failure(), "lonely: every thread waits for another: a barrier or a collective that not all reach");
+    bool ran = false;
+    on.launch("next", [&] { ran = true; }, 1, 32, 0);
+    EXPECT_FALSE(ran);
+  }
+}
+
+TEST(machine, a_thread_that_has_ended_is_not_waited_for_at_a_barrier) {
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed});
+    int behind = 0;
+    on.launch("k", [&] {
+      if (threadIdx.x % 3 == 0) return;
+      __syncthreads();
+      ++behind;
+    }, 1, 96, 0);
+    EXPECT_EQ(on.failure(), "");
+    EXPECT_EQ(behind, 64);
+  }
+}
+
+TEST(machine, refuses_part_of_a_warp) {
+  machine on;
+  on.launch("k", [] {}, 1, 40, 0);
+  EXPECT_EQ(on.failure(), "k: a block of 40 threads, which is no whole number of warps");
+}
+
+TEST(machine, gives_every_block_shared_memory_that_no_sum_survives) {
+  machine on({1});
+  int fresh = 0;
+  on.launch("k", [&] {
+    G4_SHARED(float, room);
+    fresh += std::isnan(room[threadIdx.x]);
+    room[threadIdx.x] = 1;
+  }, 5, 32, 32 * sizeof(float));
+  EXPECT_EQ(fresh, 5 * 32);
+}
+
+TEST(machine, needs_no_switch_where_no_thread_waits) {
+  machine on({4});
+  on.launch("k", [] {}, 10, 256, 0);
+  EXPECT_EQ(on.done().threads, 2560u);
+  EXPECT_EQ(on.done().switches, 10u);  // each block's way home
+}
+
+}  // namespace
