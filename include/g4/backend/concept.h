@@ -179,4 +179,15 @@ template <class B>
 concept TowerBackend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
                        words::Attention<B> && words::Towers<B>;
 
+/// What went wrong on a backend whose operations may fail after they were asked for, as a GPU's do; it waits for them. What
+/// was computed since is worth nothing.
+template <class B>
+[[nodiscard]] result<void> failure_of(B& on) {
+  if constexpr (requires { on.failure(); }) {
+    return on.failure();
+  } else {
+    return {};
+  }
+}
+
 }  // namespace g4

@@ -48,7 +48,7 @@ class text_encoder {
   [[nodiscard]] std::size_t longest() const { return runner_.most(); }
 
   /// The final norm [T, D] of a whole text, in the backend's memory until the next call.
-  /// Fails when the text is empty or too long, or an id is outside the vocabulary.
+  /// Fails when the text is empty or too long, an id is outside the vocabulary, or something went wrong on the backend.
   [[nodiscard]] result<rows<spec.width, scalar>> encode(const prompt_view<scalar>& text) {
     return guarded([&] { return encoded(text); });
   }
@@ -110,6 +110,7 @@ class text_encoder {
     stage_rows<V>(text, 0, 0, runner_.staged(count));
     const cache_view* const caches = layer_.data();
     runner_.run(count, &caches, text.inlays, {wanted_.get(), count});
+    if (auto sound = failure_of(backend()); !sound) return unexpected(std::move(sound.error()));
     return rows<spec.width, scalar>{runner_.final_norm(), count};
   }
 

@@ -60,13 +60,16 @@ class session {
   /// They stay valid until the next call.
   /// Fails, before anything has run, when an id is outside the vocabulary, the context is full, or a picture whose tokens
   /// see each other does not fit in one batch.
+  /// Fails where something went wrong on the backend, as on a GPU it may: the session is not worth keeping then.
   /// Fails also where the backend needs memory that cannot be had: nothing has happened then, or, where the call was so
   /// long that it cannot be taken back, the session is empty.
   result<std::span<const scalar>> run(const prompt_view<scalar>& prompt) {
     return all_or_nothing([&]() -> result<std::span<const scalar>> {
       if (auto done = run_chunks(prompt, false, [](std::size_t, std::size_t) {}); !done)
         return unexpected(std::move(done.error()));
-      return last_logits();
+      const auto logits = last_logits();
+      if (auto sound = failure_of(backend()); !sound) return unexpected(std::move(sound.error()));
+      return logits;
     });
   }
   result<std::span<const scalar>> run(std::span<const token_id> ids) { return run(prompt_view<scalar>{ids}); }
@@ -181,6 +184,9 @@ class session {
       size_ += length;
       done(first, length);
       first += length;
+    }
+    if (all_wanted) {
+      if (auto sound = failure_of(backend()); !sound) return unexpected(std::move(sound.error()));
     }
     return count;
   }

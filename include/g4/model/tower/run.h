@@ -226,6 +226,7 @@ template <Tower T, int Text, TowerBackend B>
     if (*names.shown == 0) return;                                     // a stage between two that are looked at
     show(on, names.shown, -1, behind != 0 ? p.x : p.out, p.rows, behind != 0 ? behind : Text);
   });
+  if (auto sound = failure_of(on); !sound) return unexpected(std::move(sound.error()));
   return soft_rows<B, Text>(std::move(*out), count);
 }
 

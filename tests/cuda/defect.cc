@@ -1,0 +1,47 @@
+// `PROGRAM SCENARIO`: does a kernel with a mistake planted in it give itself away? Prints the seeds that tell.
+//
+// Linked with a kernel's planted source in front of the kernels: see tests/cuda/CMakeLists.txt.
+#include <cstdio>
+#include <string>
+
+#include "tests/cuda/on_both.h"
+#include "tests/cuda/scenarios.h"
+
+namespace {
+
+using namespace g4;
+
+template <class B>
+void run(const std::string& scenario, test::bench<B>& b) {
+  if (scenario == "attend") return test::attend(b, storage::f32, 0);
+  if (scenario == "attend_near") return test::attend_near(b, 40);
+  if (scenario == "experts") return test::experts(b);
+  if (scenario == "clusters") return test::clusters(b, false);
+  if (scenario == "product") {
+    float* const y = b.template room<>(5 * 11);
+    b.on.matmul(b.floats(11, 37, 1), b.put(test::numbers(5 * 37, 2)), 5, y);
+    return b.see("product", y, 5 * 11);
+  }
+  std::fprintf(stderr, "there is no scenario %s\n", scenario.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string scenario = argc > 1 ? argv[1] : "";
+  backend::reference<float> defined;
+  test::bench<backend::reference<float>> want(defined);
+  run(scenario, want);
+  if (want.shown.empty()) return 2;
+  std::size_t told = 0;
+  for (std::uint64_t seed = 0; seed <= test::seeds; ++seed) {
+    backend::cuda_on_host kernels({.seed = seed});
+    test::bench<backend::cuda_on_host> got(kernels);
+    run(scenario, got);
+    const bool wrong = !kernels.failure() || !test::near(got.shown, want.shown, 1e-5, false);
+    if (wrong) std::printf("seed %llu tells\n", static_cast<unsigned long long>(seed));
+    told += wrong;
+  }
+  std::printf("%s\n", told == 0 ? "MISSED" : "caught");
+  return told == 0 ? 1 : 0;
+}

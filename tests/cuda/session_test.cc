@@ -1,0 +1,73 @@
+// Whole models on the kernels: as on the definitions, in every order, and a device's failure is a sentence.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "g4/backend/cuda_on_host.h"
+#include "g4/backend/reference.h"
+#include "kernels/cuda/inside.h"
+#include "tests/model/session_checks.h"
+
+namespace {
+
+using namespace g4;
+using backend::cuda_on_host;
+using test::logits_of_all;
+using test::some_ids;
+
+template <class V, class B>
+std::vector<std::vector<float>> everything(B& on, const test::random_checkpoint& checkpoint, session_options options) {
+  const auto w = checkpoint.load<V>(on);
+  auto s = *session<V, B>::make(*w, on, options);
+  auto rows = logits_of_all(s, some_ids(24, V::vocab));
+  EXPECT_TRUE(s.rewind(20));
+  const auto last = *s.run(some_ids(9, V::vocab));
+  rows.emplace_back(last.begin(), last.end());
+  rows.emplace_back(s.hidden().begin(), s.hidden().end());
+  return rows;
+}
+
+template <class V>
+void expect_as_defined(session_options options) {
+  const test::random_checkpoint checkpoint(V::spec);
+  backend::reference<float> defined;
+  cuda_on_host in_order, drawn({.seed = 5});
+  const auto want = everything<V>(defined, checkpoint, options);
+  const auto got = everything<V>(in_order, checkpoint, options);
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t t = 0; t < want.size(); ++t) EXPECT_LT(test::largest_difference(got[t], want[t]), 2e-3f) << t;
+  EXPECT_EQ((everything<V>(drawn, checkpoint, options)), got);
+  // Not to the bit, as if the same code had run twice; and far nearer than another row of the text is.
+  EXPECT_NE(got, want);
+  EXPECT_GT(test::largest_difference(got[3], want[4]), 2e-2f);
+}
+
+TEST(cuda_session, shared_keys_and_per_layer_inputs) {
+  expect_as_defined<test::tiny_e2b>({.context = 40, .batch = 7});
+}
+
+TEST(cuda_session, a_cache_in_blocks) {
+  session_options options{.context = 40, .batch = 7};
+  options.cache.local = options.cache.global = storage::q8_0;
+  expect_as_defined<test::tiny_wide_heads>(options);
+}
+
+TEST(cuda_session, says_what_went_wrong_on_the_device) {
+  using V = test::tiny_wide_heads;
+  const test::random_checkpoint checkpoint(V::spec);
+  cuda_on_host on;
+  const auto w = checkpoint.load<V>(on);
+  auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 7});
+  const auto ids = some_ids(3, V::vocab);
+  ASSERT_TRUE(s.run(ids));
+  on.device().in().machine.launch("broken", [] { if (threadIdx.x != 0) __syncwarp(); }, 1, 32, 0);
+  const auto failed = s.run(ids);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message,
+            "CUDA on the host: broken: every thread waits for another: a barrier or a collective that not all reach");
+  EXPECT_FALSE(s.run_all({ids}, [](std::size_t, auto) {}));
+}
+
+}  // namespace
