@@ -6,7 +6,7 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/g4" DESTINATION "${CMAKE_INSTAL
         FILES_MATCHING PATTERN "*.h" PATTERN "*.inl")
 if(G4_KERNELS)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/kernels" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/g4-kernels"
-          FILES_MATCHING PATTERN "*.h")
+          FILES_MATCHING PATTERN "*.h" PATTERN "cuda" EXCLUDE)
   get_target_property(g4_highway_is_imported hwy::hwy IMPORTED)
   if(NOT g4_highway_is_imported)                        # fetched: it goes along as g4::hwy
     list(APPEND g4_libraries hwy)

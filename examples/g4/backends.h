@@ -6,6 +6,9 @@
 #include "g4/backend/cpu.h"
 #include "g4/backend/reference.h"
 #include "g4/core/result.h"
+#ifdef G4_PROGRAM_CUDA
+#include "g4/backend/cuda.h"
+#endif
 
 namespace g4 {
 class any_drafter;
@@ -21,9 +24,17 @@ namespace program {
 struct backends {
   std::unique_ptr<g4::backend::cpu> cpu;
   std::unique_ptr<g4::backend::reference<float>> reference;
+#ifdef G4_PROGRAM_CUDA
+  std::unique_ptr<g4::backend::cuda> cuda;
+#endif
 };
 
-// Defined in variants.cc and variants_reference.cc.
+// Defined in variants.cc, variants_reference.cc and variants_cuda.cc.
+#ifdef G4_PROGRAM_CUDA
+[[nodiscard]] g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from,
+                                                                       g4::backend::cuda& on,
+                                                                       const g4::open_options& options);
+#endif
 [[nodiscard]] g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from, g4::backend::cpu& on,
                                                                        const g4::open_options& options);
 [[nodiscard]] g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from,

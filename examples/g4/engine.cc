@@ -41,6 +41,16 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   if (s.backend == "reference") {
     e.on->reference = std::make_unique<g4::backend::reference<float>>();
     opened = open_compiled(*from, *e.on->reference, options);
+  } else if (s.backend == "cuda") {
+#ifdef G4_PROGRAM_CUDA
+    auto gpu = g4::backend::cuda::open();
+    if (!gpu) return g4::fail("--backend cuda: ", gpu.error().message);
+    e.on->cuda = std::make_unique<g4::backend::cuda>(std::move(*gpu));
+    opened = open_compiled(*from, *e.on->cuda, options);
+#else
+    return g4::fail("--backend cuda: this program was built without it; the build's option is -DG4_CUDA=ON, and it needs "
+                    "CUDA's toolkit");
+#endif
   } else {
     const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);

@@ -29,7 +29,7 @@ G4_DEVICE float cached_number(const gc::text_rows& of, const std::byte* base, si
 /// mixed so far by the greatest score it has seen; at the end the warps' parts are added in order.
 ///
 /// shared   q [d], mixed [4][d], weights [4][32], greatest [4], sums [4]
-G4_KERNEL void __launch_bounds__(attend_warps * warp_size) attend_head(gc::attend c) {
+G4_KERNEL void __launch_bounds__(attend_warps* warp_size) attend_head(gc::attend c) {
   const size_t t = blockIdx.y, h = blockIdx.x, d = c.of.cache.head_size;
   if (c.of.rows[t].text != c.of.text) return;
   const unsigned warp = warp_index(), lane = lane_index();
@@ -42,7 +42,8 @@ G4_KERNEL void __launch_bounds__(attend_warps * warp_size) attend_head(gc::atten
   float* const greatest = mixed + attend_warps * (d + warp_size);
   float* const sums = greatest + attend_warps;
 
-  for (size_t i = threadIdx.x; i < d; i += attend_warps * warp_size) q[i] = c.call.query[(t * c.call.heads + h) * d + i];
+  for (size_t i = threadIdx.x; i < d; i += attend_warps * warp_size)
+    q[i] = c.call.query[(t * c.call.heads + h) * d + i];
   for (size_t i = lane; i < d; i += warp_size) my_mixed[i] = 0;
   __syncthreads();
 

@@ -24,7 +24,8 @@ device::~device() {
 
 result<device> device::open(const gpu_options& options) {
   int count = 0;
-  if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess) return refused("no GPU can be used", status);
+  if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess)
+    return refused("no GPU can be used", status);
   if (options.device < 0 || options.device >= count) {
     return fail("CUDA: there is no device ", options.device, "; this machine has ", count);
   }

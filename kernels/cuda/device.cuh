@@ -17,7 +17,7 @@
 #define G4_KERNEL __global__
 #define G4_DEVICE __device__ __forceinline__
 #define G4_UNROLL _Pragma("unroll")
-#define G4_SHARED(type, name)                                             \
+#define G4_SHARED(type, name)                                        \
   extern __shared__ __align__(128) unsigned char g4_shared_memory[]; \
   type* const name = reinterpret_cast<type*>(g4_shared_memory)
 

@@ -23,7 +23,8 @@ struct g4::cuda::device::inside {
   }
 
   template <class Call>
-  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared, const Call& call) {
+  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
+              const Call& call) {
     if (!failed.empty()) return;
     constexpr std::size_t always_allowed = std::size_t{48} << 10;
     if (shared > always_allowed) {
@@ -48,7 +49,8 @@ struct g4::cuda_on_host::device::inside {
   std::shared_ptr<cuda_machine::far_memory> memory = std::make_shared<cuda_machine::far_memory>();
 
   template <class Call>
-  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared, const Call& call) {
+  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
+              const Call& call) {
     const cuda_machine::opened memory_open(*memory);
     machine.launch(name, kernel, grid, threads, shared, call);
   }

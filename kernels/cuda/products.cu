@@ -17,7 +17,7 @@ constexpr unsigned product_tokens = 8;
 /// One warp a row of the weight and up to 8 tokens: each number is unpacked once for all of them. A row of y has the same
 /// bits however many tokens there are: a token's sum is the lanes', 32 columns apart, added as a tree.
 template <storage Type>
-G4_KERNEL void __launch_bounds__(product_warps * warp_size) product_rows(gc::product c) {
+G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_rows(gc::product c) {
   const size_t row = size_t{blockIdx.x} * product_warps + warp_index(), first = size_t{blockIdx.y} * product_tokens;
   if (row >= c.w.rows) return;
   const byte* const w = row_of(c.w, row);

@@ -145,10 +145,10 @@ G4_KERNEL void each_row(Call c) {
   if (t < c.rows) one_row(c, t);
 }
 
-#define G4_RUN(call)                                                                         \
-  void device::run(const gc::call& c) {                                                      \
-    const auto blocks = static_cast<unsigned>((c.rows + row_warps - 1) / row_warps);         \
-    in_->launch(#call, &each_row<gc::call>, blocks, row_warps * warp_size, 0, c);            \
+#define G4_RUN(call)                                                                 \
+  void device::run(const gc::call& c) {                                              \
+    const auto blocks = static_cast<unsigned>((c.rows + row_warps - 1) / row_warps); \
+    in_->launch(#call, &each_row<gc::call>, blocks, row_warps* warp_size, 0, c);     \
   }
 G4_GPU_CALLS_OF_ROWS(G4_RUN)
 

@@ -63,9 +63,7 @@ struct stored<storage::f16> {
 template <>
 struct stored<storage::bf16> {
   static constexpr unsigned numbers = 1, bytes = 2;
-  G4_DEVICE static float at(const byte* b, unsigned) {
-    return float_from_bf16(static_cast<std::uint16_t>(bits16(b)));
-  }
+  G4_DEVICE static float at(const byte* b, unsigned) { return float_from_bf16(static_cast<std::uint16_t>(bits16(b))); }
 };
 template <>
 struct stored<storage::q4_0> {
@@ -75,7 +73,9 @@ struct stored<storage::q4_0> {
 template <>
 struct stored<storage::q4_1> {
   static constexpr unsigned numbers = 32, bytes = 20;
-  G4_DEVICE static float at(const byte* b, unsigned j) { return half_at(b) * level(nibble(b + 4, j), 0) + half_at(b + 2); }
+  G4_DEVICE static float at(const byte* b, unsigned j) {
+    return half_at(b) * level(nibble(b + 4, j), 0) + half_at(b + 2);
+  }
 };
 template <>
 struct stored<storage::q5_0> {

@@ -162,6 +162,21 @@ TEST(generate, refusals) {
   expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/README.md", "x"}), "README.md");
 }
 
+TEST(generate, on_a_gpu_or_a_sentence_why_not) {
+  const auto with = [](const char* backend) {
+    return run({"generate", "-m", model(), "--backend", backend, "--mode", "exact", "--temperature", "0", "--max-tokens",
+                "12", "the cat"});
+  };
+  const ended e = with("cuda");
+  if (e.status == 0) {
+    EXPECT_EQ(e.out, with("cpu").out);
+  } else {
+    EXPECT_EQ(e.out, "");
+    EXPECT_NE(e.err.find("--backend cuda: "), std::string::npos) << e.err;
+    EXPECT_EQ(std::count(e.err.begin(), e.err.end(), '\n'), 1) << e.err;
+  }
+}
+
 TEST(generate, wrong_usage) {
   expect_wrong_usage(run({}), "subcommand");
   expect_wrong_usage(run({"sing"}), "");

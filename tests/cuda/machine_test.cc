@@ -23,7 +23,8 @@ TEST(machine, runs_every_thread_of_every_block_once_in_any_order) {
   for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
     machine on({seed});
     std::vector<unsigned> order;
-    on.launch("k", [&] { order.push_back((blockIdx.y * 3 + blockIdx.x) * 64 + threadIdx.x); }, {3, 2}, 64, 0);
+    on.launch(
+        "k", [&] { order.push_back((blockIdx.y * 3 + blockIdx.x) * 64 + threadIdx.x); }, {3, 2}, 64, 0);
     EXPECT_EQ(on.failure(), "");
     auto sorted = order;
     std::sort(sorted.begin(), sorted.end());
@@ -38,7 +39,8 @@ TEST(machine, runs_every_thread_of_every_block_once_in_any_order) {
 TEST(machine, sees_a_block_of_three_dimensions_as_cuda_does) {
   machine on({7});
   std::vector<int> seen(4 * 2 * 4);
-  on.launch("k", [&] { ++seen[threadIdx.x + 4 * (threadIdx.y + 2 * threadIdx.z)]; }, 1, {4, 2, 4}, 0);
+  on.launch(
+      "k", [&] { ++seen[threadIdx.x + 4 * (threadIdx.y + 2 * threadIdx.z)]; }, 1, {4, 2, 4}, 0);
   EXPECT_EQ(seen, std::vector<int>(32, 1));
 }
 
@@ -46,12 +48,15 @@ TEST(machine, sees_a_block_of_three_dimensions_as_cuda_does) {
 std::vector<float> neighbours(machine& on) {
   constexpr unsigned n = 96;
   std::vector<float> out(n);
-  on.launch("neighbours", [&] {
-    G4_SHARED(float, room);
-    room[threadIdx.x] = static_cast<float>(threadIdx.x);
-    __syncthreads();
-    out[threadIdx.x] = room[threadIdx.x == 0 ? n - 1 : threadIdx.x - 1];
-  }, 1, n, n * sizeof(float));
+  on.launch(
+      "neighbours",
+      [&] {
+        G4_SHARED(float, room);
+        room[threadIdx.x] = static_cast<float>(threadIdx.x);
+        __syncthreads();
+        out[threadIdx.x] = room[threadIdx.x == 0 ? n - 1 : threadIdx.x - 1];
+      },
+      1, n, n * sizeof(float));
   return out;
 }
 
@@ -72,12 +77,15 @@ TEST(machine, a_read_before_the_barrier_that_is_right_in_order_is_wrong_with_see
   for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
     machine on({seed, ordering::block_barrier});
     float got = 0;
-    on.launch("k", [&] {
-      G4_SHARED(float, room);
-      if (threadIdx.x == 0) *room = 1;
-      __syncthreads();
-      if (threadIdx.x == 63) got = *room;
-    }, 1, 64, sizeof(float));
+    on.launch(
+        "k",
+        [&] {
+          G4_SHARED(float, room);
+          if (threadIdx.x == 0) *room = 1;
+          __syncthreads();
+          if (threadIdx.x == 63) got = *room;
+        },
+        1, 64, sizeof(float));
     if (seed == 0) {
       EXPECT_EQ(got, 1.0f);
     }
@@ -90,13 +98,17 @@ TEST(machine, sums_a_warp_as_the_instructions_do) {
   for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
     machine on({seed});
     std::vector<float> first(64), second(64), most(64);
-    on.launch("k", [&] {
-      float values[2] = {1.0f / static_cast<float>(1 + threadIdx.x), static_cast<float>(lane_index())};
-      g4::cuda_on_host::warp_sums<2>::run(values);
-      first[threadIdx.x] = values[0];
-      second[threadIdx.x] = values[1];
-      most[threadIdx.x] = g4::cuda_on_host::warp_max::run(threadIdx.x % 5 == 1 ? NAN : static_cast<float>(threadIdx.x % 7));
-    }, 1, 64, 0);
+    on.launch(
+        "k",
+        [&] {
+          float values[2] = {1.0f / static_cast<float>(1 + threadIdx.x), static_cast<float>(lane_index())};
+          g4::cuda_on_host::warp_sums<2>::run(values);
+          first[threadIdx.x] = values[0];
+          second[threadIdx.x] = values[1];
+          most[threadIdx.x] =
+              g4::cuda_on_host::warp_max::run(threadIdx.x % 5 == 1 ? NAN : static_cast<float>(threadIdx.x % 7));
+        },
+        1, 64, 0);
     // The tree of five shuffles, lane by lane.
     for (unsigned warp = 0; warp < 2; ++warp) {
       std::vector<float> x(32);
@@ -118,14 +130,18 @@ TEST(machine, sums_a_warp_as_the_instructions_do) {
 TEST(machine, says_where_a_barrier_is_not_reached_by_all_and_stops) {
   for (const std::uint64_t seed : {0, 3}) {
     machine on({seed});
-    on.launch("lonely", [] {
-      if (warp_index() == 0) return;
-      g4::cuda_on_host::warp_sum(lane_index() == 5 ? 0.0f : 1.0f);
-      if (lane_index() != 7) __syncwarp();
-    }, 1, 64, 0);
+    on.launch(
+        "lonely",
+        [] {
+          if (warp_index() == 0) return;
+          g4::cuda_on_host::warp_sum(lane_index() == 5 ? 0.0f : 1.0f);
+          if (lane_index() != 7) __syncwarp();
+        },
+        1, 64, 0);
     EXPECT_EQ(on.failure(), "lonely: every thread waits for another: a barrier or a collective that not all reach");
     bool ran = false;
-    on.launch("next", [&] { ran = true; }, 1, 32, 0);
+    on.launch(
+        "next", [&] { ran = true; }, 1, 32, 0);
     EXPECT_FALSE(ran);
   }
 }
@@ -134,11 +150,14 @@ TEST(machine, a_thread_that_has_ended_is_not_waited_for_at_a_barrier) {
   for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
     machine on({seed});
     int behind = 0;
-    on.launch("k", [&] {
-      if (threadIdx.x % 3 == 0) return;
-      __syncthreads();
-      ++behind;
-    }, 1, 96, 0);
+    on.launch(
+        "k",
+        [&] {
+          if (threadIdx.x % 3 == 0) return;
+          __syncthreads();
+          ++behind;
+        },
+        1, 96, 0);
     EXPECT_EQ(on.failure(), "");
     EXPECT_EQ(behind, 64);
   }
@@ -146,24 +165,29 @@ TEST(machine, a_thread_that_has_ended_is_not_waited_for_at_a_barrier) {
 
 TEST(machine, refuses_part_of_a_warp) {
   machine on;
-  on.launch("k", [] {}, 1, 40, 0);
+  on.launch(
+      "k", [] {}, 1, 40, 0);
   EXPECT_EQ(on.failure(), "k: a block of 40 threads, which is no whole number of warps");
 }
 
 TEST(machine, gives_every_block_shared_memory_that_no_sum_survives) {
   machine on({1});
   int fresh = 0;
-  on.launch("k", [&] {
-    G4_SHARED(float, room);
-    fresh += std::isnan(room[threadIdx.x]);
-    room[threadIdx.x] = 1;
-  }, 5, 32, 32 * sizeof(float));
+  on.launch(
+      "k",
+      [&] {
+        G4_SHARED(float, room);
+        fresh += std::isnan(room[threadIdx.x]);
+        room[threadIdx.x] = 1;
+      },
+      5, 32, 32 * sizeof(float));
   EXPECT_EQ(fresh, 5 * 32);
 }
 
 TEST(machine, needs_no_switch_where_no_thread_waits) {
   machine on({4});
-  on.launch("k", [] {}, 10, 256, 0);
+  on.launch(
+      "k", [] {}, 10, 256, 0);
   EXPECT_EQ(on.done().threads, 2560u);
   EXPECT_EQ(on.done().switches, 10u);  // each block's way home
 }

@@ -14,8 +14,12 @@
 #include <vector>
 
 #include "g4/backend/composed.h"
-#include "g4/backend/cuda_on_host.h"
 #include "g4/backend/reference.h"
+#ifdef G4_TEST_ON_GPU
+#include "g4/backend/cuda.h"
+#else
+#include "g4/backend/cuda_on_host.h"
+#endif
 
 namespace g4::test {
 
@@ -52,7 +56,8 @@ class bench {
     return matrix_view{put(bytes), rows, columns, type};
   }
   weight_view floats(std::size_t rows, std::size_t columns, unsigned seed) {
-    return matrix_view{reinterpret_cast<const std::byte*>(put(numbers(rows * columns, seed))), rows, columns, storage::f32};
+    return matrix_view{reinterpret_cast<const std::byte*>(put(numbers(rows * columns, seed))), rows, columns,
+                       storage::f32};
   }
   /// Notes what lies at p [n].
   template <class T>
@@ -91,6 +96,26 @@ bool near(const Got& got, const Want& want, double relative, bool complain) {
   return good;
 }
 
+#ifdef G4_TEST_ON_GPU
+
+/// Runs `scenario(bench)` on the definitions, and twice on the GPU; skips where there is none.
+template <class Scenario>
+void expect_the_same(Scenario&& scenario, double relative = 1e-5) {
+  auto kernels = backend::cuda::open({.check_each = true});
+  if (!kernels) GTEST_SKIP() << kernels.error().message;
+  backend::reference<float> defined;
+  bench want(defined), got(*kernels), again(*kernels);
+  scenario(want);
+  scenario(got);
+  scenario(again);
+  const auto sound = kernels->failure();
+  ASSERT_TRUE(sound) << sound.error().message;
+  EXPECT_TRUE(near(got.shown, want.shown, relative, true));
+  EXPECT_TRUE(near(again.shown, got.shown, 0, true));
+}
+
+#else
+
 /// Runs `scenario(bench)` on the definitions, and on the kernels with every seed.
 template <class Scenario>
 void expect_the_same(Scenario&& scenario, double relative = 1e-5) {
@@ -111,5 +136,7 @@ void expect_the_same(Scenario&& scenario, double relative = 1e-5) {
     ASSERT_TRUE(near(got.shown, in_order, 0, true)) << "seed " << seed;
   }
 }
+
+#endif
 
 }  // namespace g4::test

@@ -31,8 +31,9 @@ void attend(Bench& b, storage type, float cap) {
 
   // The last row of the first text sees all of it, one a few, one a single key; of the second, what was stored.
   const std::size_t queries[] = {149, 149, 3, 0, 151, 159};
-  const key_range ranges[] = {{position{0}, position{150}}, {position{100}, position{134}}, {position{1}, position{4}},
-                              {position{0}, position{1}},   {position{148}, position{150}}, {position{148}, position{158}}};
+  const key_range ranges[] = {{position{0}, position{150}},   {position{100}, position{134}},
+                              {position{1}, position{4}},     {position{0}, position{1}},
+                              {position{148}, position{150}}, {position{148}, position{158}}};
   std::vector<pass_row> asking;
   for (const std::size_t t : queries) asking.push_back(rows[t]);
   row_attention<float> call{of_texts, 0, b.put(asking), {}, 2};

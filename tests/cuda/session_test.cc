@@ -44,9 +44,7 @@ void expect_as_defined(session_options options) {
   EXPECT_GT(test::largest_difference(got[3], want[4]), 2e-2f);
 }
 
-TEST(cuda_session, shared_keys_and_per_layer_inputs) {
-  expect_as_defined<test::tiny_e2b>({.context = 40, .batch = 7});
-}
+TEST(cuda_session, shared_keys_and_per_layer_inputs) { expect_as_defined<test::tiny_e2b>({.context = 40, .batch = 7}); }
 
 TEST(cuda_session, a_cache_in_blocks) {
   session_options options{.context = 40, .batch = 7};
@@ -62,7 +60,12 @@ TEST(cuda_session, says_what_went_wrong_on_the_device) {
   auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 7});
   const auto ids = some_ids(3, V::vocab);
   ASSERT_TRUE(s.run(ids));
-  on.device().in().machine.launch("broken", [] { if (threadIdx.x != 0) __syncwarp(); }, 1, 32, 0);
+  on.device().in().machine.launch(
+      "broken",
+      [] {
+        if (threadIdx.x != 0) __syncwarp();
+      },
+      1, 32, 0);
   const auto failed = s.run(ids);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message,

@@ -262,8 +262,8 @@ class gpu {
     float* const least = score + 2 * scored;
     each_row(gpu_calls::best_clusters{1, call.scores, call.clusters, call.chosen, call.choice});
     if (call.logits != nullptr) fill(call.logits, call.vocab, -std::numeric_limits<float>::infinity());
-    each_row(gpu_calls::cluster_scores{scored, gpu_calls::stored(table), call.h, call.ordering, call.choice, per_cluster,
-                                       score, ids, call.logits});
+    each_row(gpu_calls::cluster_scores{scored, gpu_calls::stored(table), call.h, call.ordering, call.choice,
+                                       per_cluster, score, ids, call.logits});
     on_.run(gpu_calls::best{score, scored, ids, call.best, least});
     if (call.logits != nullptr) numbers(gpu_calls::unscored{call.vocab, call.logits, least});
   }

@@ -139,14 +139,15 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
 
 // Every call, for whoever declares or defines something for each.
 #define G4_GPU_CALLS_OF_NUMBERS(X)                                                                                    \
-  X(fill) X(scale) X(scale_by) X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh)     \
-  X(soft_cap) X(gelu_gate) X(embed) X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope)       \
-  X(rope_2d) X(store) X(altup_predict) X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise)         \
-  X(mean_groups) X(keep_within) X(silu) X(relu) X(glu) X(unfold) X(convolve_back)
-#define G4_GPU_CALLS_OF_ROWS(X)                                                                                       \
-  X(rms_norm) X(add_norm) X(layer_norm) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters)              \
-  X(cluster_scores) X(expert_product)
-#define G4_GPU_CALLS(X)                                                                                               \
-  G4_GPU_CALLS_OF_NUMBERS(X) G4_GPU_CALLS_OF_ROWS(X) X(product) X(attend) X(attend_near) X(best)
+  X(fill)                                                                                                             \
+  X(scale) X(scale_by) X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap) \
+      X(gelu_gate) X(embed) X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope) X(rope_2d)    \
+          X(store) X(altup_predict) X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise)            \
+              X(mean_groups) X(keep_within) X(silu) X(relu) X(glu) X(unfold) X(convolve_back)
+#define G4_GPU_CALLS_OF_ROWS(X)                                                                                \
+  X(rms_norm)                                                                                                  \
+  X(add_norm) X(layer_norm) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters) X(cluster_scores) \
+      X(expert_product)
+#define G4_GPU_CALLS(X) G4_GPU_CALLS_OF_NUMBERS(X) G4_GPU_CALLS_OF_ROWS(X) X(product) X(attend) X(attend_near) X(best)
 
 }  // namespace g4::gpu_calls

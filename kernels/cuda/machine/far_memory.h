@@ -21,7 +21,8 @@ class far_memory : public std::enable_shared_from_this<far_memory> {
   /// Null where there is no memory. It is given back with the last pointer.
   [[nodiscard]] std::shared_ptr<std::byte> take(std::size_t bytes) {
     const std::size_t whole = (bytes + page - 1) / page * page;
-    void* const p = mmap(nullptr, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const p =
+        mmap(nullptr, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return nullptr;
     auto* const first = static_cast<std::byte*>(p);
     std::memset(first, 0xff, whole);
@@ -43,7 +44,8 @@ class far_memory : public std::enable_shared_from_this<far_memory> {
   static constexpr std::size_t page = 4096;
 
   void release(std::byte* first) {
-    const auto found = std::find_if(blocks_.begin(), blocks_.end(), [first](const auto& b) { return b.first == first; });
+    const auto found =
+        std::find_if(blocks_.begin(), blocks_.end(), [first](const auto& b) { return b.first == first; });
     munmap(found->first, found->second + page);
     blocks_.erase(found);
   }

@@ -26,7 +26,8 @@ void block::make_ready(const std::vector<unsigned>& some) {
   const std::size_t first = ready_.size();
   ready_.insert(ready_.end(), some.begin(), some.end());
   if (how_.seed == 0) return;
-  for (std::size_t i = ready_.size(); i > first + 1; --i) std::swap(ready_[i - 1], ready_[first + draw() % (i - first)]);
+  for (std::size_t i = ready_.size(); i > first + 1; --i)
+    std::swap(ready_[i - 1], ready_[first + draw() % (i - first)]);
 }
 
 std::ptrdiff_t block::next() {
@@ -213,7 +214,7 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
     const std::size_t at = order.empty() ? i : order[i];
     block_.index = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
                     static_cast<unsigned>(at / grid.x / grid.y)};
-    void* const room = shared == 0 ? nullptr : ::operator new(shared, std::align_val_t{line}, std::nothrow);
+    void* const room = shared == 0 ? nullptr : ::operator new (shared, std::align_val_t{line}, std::nothrow);
     if (shared != 0) {
       if (room == nullptr) {
         failure_ = std::string(name) + ": there is no memory for " + std::to_string(shared) + " bytes of shared memory";
@@ -223,7 +224,7 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
     }
     block_.shared = static_cast<std::byte*>(room);
     const std::string why = block_.run(body, arguments);
-    if (room != nullptr) ::operator delete(room, std::align_val_t{line});
+    if (room != nullptr) ::operator delete (room, std::align_val_t{line});
     if (!why.empty()) {
       failure_ = std::string(name) + ": " + why;
       return;

@@ -33,8 +33,8 @@ struct extents {
 enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, both_barriers };
 
 struct settings {
-  std::uint64_t seed = 0;                ///< 0: threads and blocks in order; else drawn
-  ordering forgotten = ordering::none;   ///< for tests of the machine and of what tests catch
+  std::uint64_t seed = 0;               ///< 0: threads and blocks in order; else drawn
+  ordering forgotten = ordering::none;  ///< for tests of the machine and of what tests catch
 };
 
 /// What was done, for tests and for whoever wants it faster.
@@ -148,9 +148,11 @@ class machine {
 
   /// kernel<<<grid, threads, shared>>>(arguments…)
   template <class Kernel, class... A>
-  void launch(const char* name, Kernel kernel, extents grid, extents threads, std::size_t shared, const A&... arguments) {
+  void launch(const char* name, Kernel kernel, extents grid, extents threads, std::size_t shared,
+              const A&... arguments) {
     auto body = [&] { kernel(arguments...); };
-    run(name, grid, threads, shared, [](void* p) { (*static_cast<decltype(body)*>(p))(); }, &body);
+    run(
+        name, grid, threads, shared, [](void* p) { (*static_cast<decltype(body)*>(p))(); }, &body);
   }
 
  private:

@@ -28,7 +28,8 @@ std::byte* stack_shelf::take() {
     free_.pop_back();
     return bottom;
   }
-  void* const p = mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const p =
+      mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return nullptr;
   mprotect(p, page, PROT_NONE);
   all_.push_back(static_cast<std::byte*>(p) + page);
