@@ -166,7 +166,7 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     run_check(all, folder.name(), backend, [&](report& out) -> result<void> {
       for (const engine& how : unit.engines) {
         if (how.backend != backend) continue;
-        const bool fast = args.options.fast && (backend == "cpu" || backend == "inline");
+        const bool fast = args.options.fast && (backend == "cpu" || backend == "inline" || backend == "cuda_on_host");
         return check_on(what, folder, {*unit.spec, how, fast}, args.options, out);
       }
       return fail("this program was not made for the backend ", backend);

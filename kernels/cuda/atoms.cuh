@@ -2,8 +2,15 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 
+#include "g4/core/small_float.h"
 #include "kernels/cuda/device.cuh"
+
+#if defined(__CUDACC__)
+#include <cuda_fp16.h>
+#endif
 
 namespace g4::G4_SPACE {
 
@@ -63,6 +70,157 @@ struct warp_max {
       for (unsigned l = 1; l < warp_size; ++l) most = std::fmax(most, of(l));
       return most;
     });
+#endif
+  }
+};
+
+// ---- Half floats, two in a word: the first in the lower half ---------------------------------------------------------
+
+G4_DEVICE unsigned half_bits(float x) {
+#if defined(__CUDACC__)
+  return __half_as_ushort(__float2half_rn(x));
+#else
+  return f16_from_float(x);
+#endif
+}
+G4_DEVICE float float_of_half(unsigned bits) {
+#if defined(__CUDACC__)
+  return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
+#else
+  return float_from_f16(static_cast<std::uint16_t>(bits));
+#endif
+}
+/// a − b, half by half, each rounded.
+G4_DEVICE unsigned half2_minus(unsigned a, unsigned b) {
+#if defined(__CUDACC__)
+  unsigned d;
+  asm("sub.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+#else
+  const auto one = [](unsigned x, unsigned y) { return half_bits(float_of_half(x) - float_of_half(y)); };
+  return one(a & 0xffff, b & 0xffff) | one(a >> 16, b >> 16) << 16;
+#endif
+}
+
+// ---- Products of tiles -----------------------------------------------------------------------------------------------
+
+/// d [16, 8] += a [16, 16] · b [16, 8], a and b of half floats, sums in float32; the whole warp.
+///
+///     lane = 4·g + t
+///     a[0] (g; 2t, 2t+1)   a[1] (g+8; 2t, 2t+1)   a[2] (g; 2t+8, 2t+9)   a[3] (g+8; 2t+8, 2t+9)     (row; columns)
+///     b[0] (2t, 2t+1; g)   b[1] (2t+8, 2t+9; g)                                                    (rows; column)
+///     d[0], d[1] (g; 2t, 2t+1)   d[2], d[3] (g+8; 2t, 2t+1)
+///
+/// On the host a sum of 16 products is exact and rounded once as it is added to d; a tensor core may round more often.
+struct mma_16x8x16 {
+  G4_DEVICE static void run(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if defined(__CUDACC__)
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    struct operands {
+      float d[4];
+      unsigned a[4], b[2];
+    } mine;
+    struct result {
+      float d[4];
+    };
+    std::memcpy(mine.d, d, sizeof mine.d);
+    std::memcpy(mine.a, a, sizeof mine.a);
+    std::memcpy(mine.b, b, sizeof mine.b);
+    const auto all = cuda_machine::now->together<result>(mine, [](const operands* of, result* to) {
+      float left[16][16], right[16][8];
+      for (unsigned l = 0; l < warp_size; ++l) {
+        const unsigned g = l / 4, t = l % 4;
+        for (unsigned i = 0; i < 4; ++i) {
+          float* const two = &left[g + 8 * (i % 2)][2 * t + 8 * (i / 2)];
+          two[0] = float_of_half(of[l].a[i] & 0xffff);
+          two[1] = float_of_half(of[l].a[i] >> 16);
+        }
+        for (unsigned i = 0; i < 2; ++i) {
+          right[2 * t + 8 * i][g] = float_of_half(of[l].b[i] & 0xffff);
+          right[2 * t + 8 * i + 1][g] = float_of_half(of[l].b[i] >> 16);
+        }
+      }
+      for (unsigned l = 0; l < warp_size; ++l) {
+        for (unsigned i = 0; i < 4; ++i) {
+          const unsigned row = l / 4 + 8 * (i / 2), column = 2 * (l % 4) + i % 2;
+          double sum = 0;
+          for (unsigned k = 0; k < 16; ++k) {
+            sum += static_cast<double>(left[row][k]) * static_cast<double>(right[k][column]);
+          }
+          to[l].d[i] = static_cast<float>(static_cast<double>(of[l].d[i]) + sum);
+        }
+      }
+    });
+    std::memcpy(d, all.d, sizeof all.d);
+#endif
+  }
+};
+
+// ---- Copies that land later ------------------------------------------------------------------------------------------
+
+/// A barrier in shared memory, for the copies of one warp: begun once, then in phases of a copy and a wait.
+///
+/// From compute capability 9.0 on a copy is one instruction that the memory system finishes by itself. Before, the warp
+/// copies there and then, and the wait is the warp's.
+struct landing {
+#if defined(__CUDACC__)
+  unsigned long long word;
+#else
+  cuda_machine::mbarrier word;
+#endif
+
+  /// All lanes, once.
+  G4_DEVICE void begin() {
+#if !defined(__CUDACC__)
+    if (lane_index() == 0) word = {};
+    __syncwarp();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    if (lane_index() == 0) {
+      asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(&word))));
+      asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    }
+    __syncwarp();
+#endif
+  }
+  /// All lanes: copies `bytes` to shared memory. Both ends are aligned to 16, and so are the bytes.
+  G4_DEVICE void copy(void* to, const void* from, unsigned bytes) {
+#if !defined(__CUDACC__)
+    if (lane_index() == 0) cuda_machine::now->copy_later(word, to, from, bytes);
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    if (lane_index() == 0) {
+      const unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(&word));
+      asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(at), "r"(bytes) : "memory");
+      asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                       static_cast<unsigned>(__cvta_generic_to_shared(to))),
+                   "l"(from), "r"(bytes), "r"(at)
+                   : "memory");
+    }
+#else
+    for (unsigned i = lane_index() * 16; i < bytes; i += warp_size * 16) {
+      *reinterpret_cast<uint4*>(static_cast<char*>(to) + i) =
+          *reinterpret_cast<const uint4*>(static_cast<const char*>(from) + i);
+    }
+#endif
+  }
+  /// All lanes: waits for the end of the phase of this parity, 0 being the first's.
+  G4_DEVICE void wait(unsigned parity) {
+#if !defined(__CUDACC__)
+    cuda_machine::now->wait_for_landing(word, parity);
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    const unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(&word));
+    asm volatile(
+        "{\n\t.reg .pred done;\n"
+        "again:\n\tmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t@done bra over;\n\tbra again;\n"
+        "over:\n\t}" ::"r"(at),
+        "r"(parity)
+        : "memory");
+#else
+    (void)parity;
+    __syncwarp();
 #endif
   }
 };

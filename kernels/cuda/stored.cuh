@@ -68,7 +68,8 @@ struct stored<storage::bf16> {
 template <>
 struct stored<storage::q4_0> {
   static constexpr unsigned numbers = 32, bytes = 18;
-  G4_DEVICE static float at(const byte* b, unsigned j) { return half_at(b) * level(nibble(b + 2, j), 8); }
+  G4_DEVICE static float at(const byte* b, unsigned j) { return half_at(b) * level(level_at(b, j), 8); }
+  G4_DEVICE static unsigned level_at(const byte* b, unsigned j) { return nibble(b + 2, j); }
 };
 template <>
 struct stored<storage::q4_1> {
@@ -96,22 +97,30 @@ struct stored<storage::q5_1> {
 template <>
 struct stored<storage::q8_0> {
   static constexpr unsigned numbers = 32, bytes = 34;
-  G4_DEVICE static float at(const byte* b, unsigned j) { return half_at(b) * signed_at(b + 2 + j); }
+  G4_DEVICE static float at(const byte* b, unsigned j) { return half_at(b) * level(level_at(b, j), 128); }
+  G4_DEVICE static unsigned level_at(const byte* b, unsigned j) { return b[2 + j] ^ 128u; }
 };
 
-/// Scale and minimum of sub-block j of Q4_K and Q5_K, whose packing `ops/dequantise.h` describes; q is the level.
-G4_DEVICE float k_number(const byte* b, unsigned j, unsigned q) {
+struct k_scale {
+  unsigned scale, minimum;
+};
+/// Scale and minimum of sub-block j of Q4_K and Q5_K, whose packing `ops/dequantise.h` describes.
+G4_DEVICE k_scale k_scale_at(const byte* b, unsigned j) {
   const byte* const s = b + 4;
-  const unsigned scale = j < 4 ? s[j] & 63u : (s[j + 4] & 15u) | (s[j - 4] >> 6 << 4);
-  const unsigned minimum = j < 4 ? s[j + 4] & 63u : static_cast<unsigned>(s[j + 4] >> 4) | (s[j] >> 6 << 4);
-  return half_at(b) * level(scale, 0) * level(q, 0) - half_at(b + 2) * level(minimum, 0);
+  if (j < 4) return {s[j] & 63u, s[j + 4] & 63u};
+  return {(s[j + 4] & 15u) | (s[j - 4] >> 6 << 4), static_cast<unsigned>(s[j + 4] >> 4) | (s[j] >> 6 << 4)};
+}
+G4_DEVICE float k_number(const byte* b, unsigned j, unsigned q) {
+  const k_scale of = k_scale_at(b, j);
+  return half_at(b) * level(of.scale, 0) * level(q, 0) - half_at(b + 2) * level(of.minimum, 0);
 }
 template <>
 struct stored<storage::q4_k> {
   static constexpr unsigned numbers = 256, bytes = 144;
-  G4_DEVICE static float at(const byte* b, unsigned j) {
+  G4_DEVICE static float at(const byte* b, unsigned j) { return k_number(b, j / 32, level_at(b, j)); }
+  G4_DEVICE static unsigned level_at(const byte* b, unsigned j) {
     const unsigned sub = j / 32;
-    return k_number(b, sub, b[16 + 32 * (sub / 2) + j % 32] >> (4 * (sub % 2)) & 15u);
+    return b[16 + 32 * (sub / 2) + j % 32] >> (4 * (sub % 2)) & 15u;
   }
 };
 template <>
@@ -127,10 +136,12 @@ template <>
 struct stored<storage::q6_k> {
   static constexpr unsigned numbers = 256, bytes = 210;
   G4_DEVICE static float at(const byte* b, unsigned j) {
+    return half_at(b + 208) * signed_at(b + 192 + j / 16) * level(level_at(b, j), 32);
+  }
+  G4_DEVICE static unsigned level_at(const byte* b, unsigned j) {
     const unsigned half = j / 128, part = j / 32 % 4, l = j % 32;
     const unsigned lower = b[64 * half + 32 * (part % 2) + l] >> (4 * (part / 2)) & 15u;
-    const unsigned upper = b[128 + 32 * half + l] >> (2 * part) & 3u;
-    return half_at(b + 208) * signed_at(b + 192 + j / 16) * level(lower | upper << 4, 32);
+    return lower | (b[128 + 32 * half + l] >> (2 * part) & 3u) << 4;
   }
 };
 template <>

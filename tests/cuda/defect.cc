@@ -22,6 +22,7 @@ void run(const std::string& scenario, test::bench<B>& b) {
     b.on.matmul(b.floats(11, 37, 1), b.put(test::numbers(5 * 37, 2)), 5, y);
     return b.see("product", y, 5 * 11);
   }
+  if (scenario == "panels") return test::panels(b);
   std::fprintf(stderr, "there is no scenario %s\n", scenario.c_str());
 }
 
@@ -35,7 +36,7 @@ int main(int argc, char** argv) {
   if (want.shown.empty()) return 2;
   std::size_t told = 0;
   for (std::uint64_t seed = 0; seed <= test::seeds; ++seed) {
-    backend::cuda_on_host kernels({.seed = seed});
+    backend::cuda_on_host kernels({.mode = backend::numeric::fast, .seed = seed});
     test::bench<backend::cuda_on_host> got(kernels);
     run(scenario, got);
     const bool wrong = !kernels.failure() || !test::near(got.shown, want.shown, 1e-5, false);

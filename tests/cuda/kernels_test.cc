@@ -1,10 +1,15 @@
 // Every kernel against its definition, at odd sizes, with twenty orders of threads and blocks.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "g4/io/safetensors.h"
@@ -157,51 +162,62 @@ TEST(kernels, of_clusters) {
 
 // ---- Stored weights --------------------------------------------------------------------------------------------------
 
+/// Random blocks of a storage, from the file of the definitions' own test.
+struct random_blocks {
+  std::size_t rows = 0, columns = 0;
+  std::vector<std::byte> bytes;
+  std::vector<std::size_t> finite;  ///< rows without infinite scales
+
+  explicit random_blocks(storage type) {
+    const auto file = io::open_safetensors(G4_SOURCE_DIR "/tests/io/data/blocks.safetensors");
+    const std::string name(facts_of(type).name);
+    const auto* const blocks = file->find(name + ".blocks");
+    rows = blocks->dims[0], columns = file->find(name + ".values")->dims[1];
+    bytes.assign(blocks->bytes.begin(), blocks->bytes.end());
+    std::vector<float> numbers(columns);
+    for (std::size_t r = 0; r < rows; ++r) {
+      dequantise(type, bytes.data() + r * stride(), columns, numbers.data());
+      if (std::all_of(numbers.begin(), numbers.end(), [](float x) { return std::abs(x) < 1e4f; })) finite.push_back(r);
+    }
+  }
+  [[nodiscard]] std::size_t stride() const { return bytes.size() / rows; }
+  /// A matrix [tall, wide · columns] of the finite rows, in some order.
+  [[nodiscard]] std::vector<std::byte> matrix(std::size_t tall, std::size_t wide) const {
+    std::vector<std::byte> made;
+    for (std::size_t i = 0; i < tall * wide; ++i) {
+      const auto* const row = bytes.data() + finite[i * 7 % finite.size()] * stride();
+      made.insert(made.end(), row, row + stride());
+    }
+    return made;
+  }
+};
+
 class stored : public testing::TestWithParam<storage> {};
 
 TEST_P(stored, numbers_are_unpacked_to_the_definitions_bits_and_multiplied) {
-  const auto file = io::open_safetensors(G4_SOURCE_DIR "/tests/io/data/blocks.safetensors");
-  ASSERT_TRUE(file);
+  const random_blocks some(GetParam());
   const std::string name(facts_of(GetParam()).name);
-  const auto* const blocks = file->find(name + ".blocks");
-  const std::size_t rows = blocks->dims[0], columns = file->find(name + ".values")->dims[1];
-  const std::vector<std::byte> bytes(blocks->bytes.begin(), blocks->bytes.end());
-
-  std::vector<float> want(rows * columns);
-  dequantise(GetParam(), bytes.data(), rows * columns, want.data());
+  ASSERT_FALSE(some.finite.empty());
+  const std::size_t rows = some.rows, columns = some.columns;
   expect_the_same(
-      [&](auto& bench) {
+      [&](auto& b) {
         std::vector<token_id> ids(rows);
         for (std::size_t r = 0; r < rows; ++r) ids[r] = static_cast<token_id>(rows - 1 - r);
-        float* const y = bench.template room<>(rows * columns);
-        bench.on.embed(bench.weight(bytes, rows, columns, GetParam()), bench.put(ids), rows, 1.0f, y);
-        bench.see(name + " unpacked", y, rows * columns);
+        float* const y = b.template room<>(rows * columns);
+        b.on.embed(b.weight(some.bytes, rows, columns, GetParam()), b.put(ids), rows, 1.0f, y);
+        b.see(name + " unpacked", y, rows * columns);
       },
       0);
-
-  // Random blocks may hold infinite scales; products are of those rows that have none.
-  std::vector<std::byte> finite;
-  std::size_t kept = 0;
-  for (std::size_t r = 0; r < rows; ++r) {
-    const float* const row = want.data() + r * columns;
-    if (!std::all_of(row, row + columns, [](float x) { return std::abs(x) < 1e20f; })) continue;
-    const std::size_t stride = bytes.size() / rows;
-    finite.insert(finite.end(), bytes.begin() + static_cast<std::ptrdiff_t>(r * stride),
-                  bytes.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride));
-    ++kept;
-  }
-  ASSERT_GT(kept, 0u);
-  expect_the_same([&](auto& bench) {
-    const weight_view w = bench.weight(finite, kept, columns, GetParam());
-    float* const out = bench.template room<>(17 * kept);
+  expect_the_same([&](auto& b) {
+    const weight_view w = b.weight(some.matrix(11, 1), 11, columns, GetParam());
+    float* const out = b.template room<>(17 * 11);
     for (const std::size_t tokens : {1u, 3u, 8u, 17u}) {
-      bench.on.matmul(w, bench.put(numbers(tokens * columns, 2)), tokens, out);
-      bench.see(name + " product", out, tokens * kept);
+      b.on.matmul(w, b.put(numbers(tokens * columns, 2)), tokens, out);
+      b.see(name + " product", out, tokens * 11);
     }
-    float* const mixed = bench.put(numbers(2 * columns, 3));
-    bench.on.mix_embedded(w, bench.put(std::vector<token_id>{0, static_cast<token_id>(kept - 1)}), 2, 0.5f, 0.7f,
-                          bench.template room<>(columns), mixed);
-    bench.see(name + " mix_embedded", mixed, 2 * columns);
+    float* const mixed = b.put(numbers(2 * columns, 3));
+    b.on.mix_embedded(w, b.put(std::vector<token_id>{0, 10}), 2, 0.5f, 0.7f, b.template room<>(columns), mixed);
+    b.see(name + " mix_embedded", mixed, 2 * columns);
   });
 }
 
@@ -210,6 +226,71 @@ INSTANTIATE_TEST_SUITE_P(storages, stored,
                                          storage::q5_0, storage::q5_1, storage::q8_0, storage::q4_k, storage::q5_k,
                                          storage::q6_k, storage::q2_k, storage::q3_k, storage::iq4_nl, storage::iq4_xs,
                                          storage::mxfp4),
+                         [](const auto& made) { return std::string(facts_of(made.param).name); });
+
+/// In `fast` products are of half floats. Activations that are half floats already, and weights that are exact in panels, give
+/// what the definition gives but for the rounding of sums.
+class in_panels : public testing::TestWithParam<storage> {};
+
+TEST_P(in_panels, products_are_as_defined_where_nothing_is_rounded) {
+  const random_blocks some(GetParam());
+  const bool plain = facts_of(GetParam()).block_elements == 1;
+  // Two chunks of activations and half a stage; and for plain floats and blocks of 32 a width that fills no stage.
+  const std::size_t wide = 2304 / some.columns + 1, tall = 19;
+  std::vector<std::pair<std::size_t, std::vector<std::byte>>> weights{{wide * some.columns, some.matrix(tall, wide)}};
+  if (some.columns % 256 != 0 || facts_of(GetParam()).block_elements <= 32) {
+    const std::size_t one = row_bytes(GetParam(), 32);
+    std::vector<std::byte> narrow;
+    for (std::size_t r = 0; r < tall; ++r) {
+      const auto* const row = some.bytes.data() + some.finite[r % some.finite.size()] * some.stride();
+      narrow.insert(narrow.end(), row, row + one);
+    }
+    weights.emplace_back(32, narrow);
+  }
+  for (auto& [columns, bytes] : weights) {
+    if (plain) {  // numbers that a half float holds
+      std::vector<float> numbers(tall * columns);
+      for (std::size_t i = 0; i < numbers.size(); ++i)
+        numbers[i] = static_cast<float>(static_cast<int>(i * 37 % 65) - 32) / 8;
+      bytes.clear();
+      for (const float x : numbers) {
+        std::byte at[4];
+        const std::uint16_t half = GetParam() == storage::f16 ? f16_from_float(x) : bf16_from_float(x);
+        if (GetParam() == storage::f32) std::memcpy(at, &x, 4);
+        if (GetParam() != storage::f32) std::memcpy(at, &half, 2);
+        bytes.insert(bytes.end(), at, at + row_bytes(GetParam(), 1));
+      }
+    }
+    for (const std::size_t tokens : {3u, 11u}) {
+      std::vector<float> x(tokens * columns);
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = static_cast<float>(static_cast<int>(i * 29 % 61) - 30) * 0x1p-3f;
+      expect_the_same(
+          [&](auto& b) {
+            const weight_view w = b.prepared(bytes, tall, columns, GetParam());
+            EXPECT_EQ(w.prepared != nullptr,
+                      (requires { typename std::remove_cvref_t<decltype(b.on)>::weight_store; }));
+            float* const y = b.template room<>(tokens * tall);
+            b.on.matmul(w, b.put(x), tokens, y);
+            b.see("product", y, tokens * tall);
+            if (tokens != 3) return;
+            std::vector<float> odd = x;  // beyond what a half float holds
+            for (float& one : odd) one *= 0x1p40f;
+            b.on.matmul(w, b.put(odd), tokens, y);
+            b.see("product of large numbers", y, tokens * tall);
+            odd = x;
+            odd[columns + 3] = std::numeric_limits<float>::quiet_NaN();
+            b.on.matmul(w, b.put(odd), tokens, y);
+            b.see("product of what is no number", y, tokens * tall);
+          },
+          1e-5, backend::numeric::fast);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(storages, in_panels,
+                         testing::Values(storage::f32, storage::f16, storage::bf16, storage::q4_0, storage::q8_0,
+                                         storage::q4_k, storage::q6_k),
                          [](const auto& made) { return std::string(facts_of(made.param).name); });
 
 #ifndef G4_TEST_ON_GPU

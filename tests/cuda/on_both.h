@@ -59,6 +59,14 @@ class bench {
     return matrix_view{reinterpret_cast<const std::byte*>(put(numbers(rows * columns, seed))), rows, columns,
                        storage::f32};
   }
+  /// As a model's weights are loaded: by the backend's own `prepare`, where it has one.
+  weight_view prepared(const std::vector<std::byte>& bytes, std::size_t rows, std::size_t columns, storage type) {
+    if constexpr (requires { typename B::weight_store; }) {
+      return *on.prepare(matrix_view{bytes.data(), rows, columns, type}, store_);
+    } else {
+      return weight(bytes, rows, columns, type);
+    }
+  }
   /// Notes what lies at p [n].
   template <class T>
   void see(std::string what, const T* p, std::size_t n) {
@@ -71,7 +79,18 @@ class bench {
   std::vector<std::pair<std::string, std::vector<double>>> shown;
 
  private:
+  struct no_store {};
+  template <class C>
+  struct store_of {
+    using type = no_store;
+  };
+  template <class C>
+  requires requires { typename C::weight_store; }
+  struct store_of<C> {
+    using type = typename C::weight_store;
+  };
   std::vector<typename B::owned_memory> blocks_;
+  typename store_of<B>::type store_;
 };
 
 /// Whether all that `got` shows is what `want` shows, each number but for `relative` of the array's greatest.
@@ -100,8 +119,8 @@ bool near(const Got& got, const Want& want, double relative, bool complain) {
 
 /// Runs `scenario(bench)` on the definitions, and twice on the GPU; skips where there is none.
 template <class Scenario>
-void expect_the_same(Scenario&& scenario, double relative = 1e-5) {
-  auto kernels = backend::cuda::open({.check_each = true});
+void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact) {
+  auto kernels = backend::cuda::open({.mode = mode, .check_each = true});
   if (!kernels) GTEST_SKIP() << kernels.error().message;
   backend::reference<float> defined;
   bench want(defined), got(*kernels), again(*kernels);
@@ -118,13 +137,13 @@ void expect_the_same(Scenario&& scenario, double relative = 1e-5) {
 
 /// Runs `scenario(bench)` on the definitions, and on the kernels with every seed.
 template <class Scenario>
-void expect_the_same(Scenario&& scenario, double relative = 1e-5) {
+void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact) {
   backend::reference<float> defined;
   bench want(defined);
   scenario(want);
   std::vector<std::pair<std::string, std::vector<double>>> in_order;
   for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
-    backend::cuda_on_host kernels({.seed = seed});
+    backend::cuda_on_host kernels({.mode = mode, .seed = seed});
     bench got(kernels);
     scenario(got);
     const auto sound = kernels.failure();

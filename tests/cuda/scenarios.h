@@ -5,8 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
+#include "g4/core/small_float.h"
 #include "tests/cuda/on_both.h"
 
 namespace g4::test {
@@ -64,6 +66,24 @@ void attend_near(Bench& b, std::size_t past) {
   call.softened = true;
   b.see("attend_near", out, n);
   b.on.attend_near(call), b.see("attend_near, softened", out, n);
+}
+
+/// A product of half floats, where nothing needs to be rounded: two chunks of activations, more stages than ring.
+template <class Bench>
+void panels(Bench& b) {
+  constexpr std::size_t rows = 100, columns = 2304, T = 3;
+  std::vector<std::byte> w(rows * row_bytes(storage::q8_0, columns));
+  for (std::size_t i = 0; i < w.size(); i += 34) {
+    const std::uint16_t scale = f16_from_float(static_cast<float>(1 + i / 34 % 7) / 8);
+    std::memcpy(w.data() + i, &scale, 2);
+    for (std::size_t j = 0; j < 32; ++j) w[i + 2 + j] = static_cast<std::byte>((i + j) * 37 % 251);
+  }
+  std::vector<float> x(T * columns);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 29 % 61) - 30) / 8;
+  const weight_view weight = b.prepared(w, rows, columns, storage::q8_0);
+  float* const y = b.template room<>(T * rows);
+  b.on.matmul(weight, b.put(x), T, y);
+  b.see("panels", y, T * rows);
 }
 
 template <class Bench>

@@ -30,14 +30,14 @@ std::vector<std::vector<float>> everything(B& on, const test::random_checkpoint&
 }
 
 template <class V>
-void expect_as_defined(session_options options) {
+void expect_as_defined(session_options options, backend::numeric mode = backend::numeric::exact, float far = 2e-3f) {
   const test::random_checkpoint checkpoint(V::spec);
   backend::reference<float> defined;
-  cuda_on_host in_order, drawn({.seed = 5});
+  cuda_on_host in_order({.mode = mode}), drawn({.mode = mode, .seed = 5});
   const auto want = everything<V>(defined, checkpoint, options);
   const auto got = everything<V>(in_order, checkpoint, options);
   ASSERT_EQ(got.size(), want.size());
-  for (std::size_t t = 0; t < want.size(); ++t) EXPECT_LT(test::largest_difference(got[t], want[t]), 2e-3f) << t;
+  for (std::size_t t = 0; t < want.size(); ++t) EXPECT_LT(test::largest_difference(got[t], want[t]), far) << t;
   EXPECT_EQ((everything<V>(drawn, checkpoint, options)), got);
   // Not to the bit, as if the same code had run twice; and far nearer than another row of the text is.
   EXPECT_NE(got, want);
@@ -50,6 +50,22 @@ TEST(cuda_session, a_cache_in_blocks) {
   session_options options{.context = 40, .batch = 7};
   options.cache.local = options.cache.global = storage::q8_0;
   expect_as_defined<test::tiny_wide_heads>(options);
+}
+
+// Widths that panels hold.
+// clang-format off
+struct tiny_halves : transformer<
+    shape{.layers = 4, .width = 64, .vocab = 97},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 4, .key_value = 2}, qk_norm, unscaled>,
+    repeat<times<1, local<head{16}, window{8}, rope{.theta = 1e4f}>>, times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+    feed::gated<gelu_tanh, hidden{96}>,
+    logits::soft_cap{30}> {};
+// clang-format on
+
+TEST(cuda_session, half_floats) {
+  expect_as_defined<tiny_halves>({.context = 40, .batch = 7}, backend::numeric::fast, 2e-2f);
 }
 
 TEST(cuda_session, says_what_went_wrong_on_the_device) {

@@ -54,7 +54,7 @@ class cuda : public gpu<g4::cuda::device> {
   [[nodiscard]] static result<cuda> open(const gpu_options& choice = {}) {
     auto device = g4::cuda::device::open(choice);
     if (!device) return unexpected(std::move(device.error()));
-    return cuda(std::move(*device));
+    return cuda(std::move(*device), choice.mode);
   }
 };
 

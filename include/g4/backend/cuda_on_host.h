@@ -48,7 +48,7 @@ namespace g4::backend {
 class cuda_on_host : public gpu<g4::cuda_on_host::device> {
  public:
   using gpu<g4::cuda_on_host::device>::gpu;
-  explicit cuda_on_host(const gpu_options& choice = {}) : gpu(*g4::cuda_on_host::device::open(choice)) {}
+  explicit cuda_on_host(const gpu_options& choice = {}) : gpu(*g4::cuda_on_host::device::open(choice), choice.mode) {}
 };
 
 static_assert(Backend<cuda_on_host> && TowerBackend<cuda_on_host>);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -15,20 +16,30 @@
 #include "g4/backend/gpu_device.h"
 #include "g4/core/result.h"
 #include "g4/tensor/let_go.h"
+#include "g4/tensor/prepared.h"
 
 namespace g4::backend {
+
+/// A weight in panels, in the device's memory.
+struct gpu_panels final : prepared_weight {
+  static constexpr weight_layout own_layout{"gpu panels"};
+  explicit gpu_panels(const std::byte* at) : prepared_weight(own_layout), panels(at) {}
+  const std::byte* panels;
+};
 
 /// Weights beside each other in a few blocks of the device's memory.
 struct gpu_weights {
   static constexpr std::size_t block = std::size_t{1} << 22;
   std::vector<gpu_memory> blocks;
   std::size_t used = 0;  ///< of the last block
+  std::deque<gpu_panels> in_panels;
 };
 
 /// A model's operations on a `Device` (`cuda::device`): memory, ways across, and `run` for every call of `gpu_calls.h`.
 ///
-/// The host reads and writes no number between `put` and `host`, so nothing waits for the device in between. All is
-/// computed in float32, weights as they are stored. One object serves one thread at a time; results are the same bits in
+/// The host reads and writes no number between `put` and `host`, so nothing waits for the device in between. In `exact`
+/// all is computed in float32, weights as they are stored. In `fast` products multiply half floats and add in float32,
+/// where the weight's storage has a form in panels; the file's order is kept beside it. One object serves one thread at a time; results are the same bits in
 /// every run, and for a row however many rows there are.
 template <class Device>
 class gpu {
@@ -39,7 +50,9 @@ class gpu {
   using weight_store = gpu_weights;
   static constexpr bool prepares_tables = true;  ///< nothing can be read from the file's own pages
 
-  explicit gpu(Device device) : on_(std::move(device)) {}
+  explicit gpu(Device device, numeric mode = numeric::exact) : on_(std::move(device)), mode_(mode) {}
+
+  [[nodiscard]] numeric mode() const { return mode_; }
 
   [[nodiscard]] Device& device() { return on_; }
   /// What went wrong since the backend was opened, first; it waits for all that was asked for.
@@ -68,22 +81,22 @@ class gpu {
     if (n != 0 && x != y) on_.copy(x, n * sizeof(T), y);
   }
 
-  /// The same bytes on the device; the file's may go.
+  /// The same bytes on the device, and in panels where the mode wants them; the file's may go.
   [[nodiscard]] result<weight_view> prepare(const matrix_view& w, gpu_weights& store, let_go told = {},
                                             weight_use = weight_use::layer) {
     const std::size_t bytes = w.rows * w.stride();
-    if (store.blocks.empty() || store.used > store.blocks.back().size() ||
-        bytes > store.blocks.back().size() - store.used) {
-      auto taken = take(std::max(bytes, gpu_weights::block));
-      if (!taken) return unexpected(std::move(taken.error()));
-      store.blocks.push_back(std::move(*taken));
-      store.used = 0;
-    }
-    std::byte* const to = store.blocks.back().data() + store.used;
-    store.used += (bytes + 63) / 64 * 64;
-    put(w.data, bytes, to);
+    auto to = place(store, bytes);
+    if (!to) return unexpected(std::move(to.error()));
+    put(w.data, bytes, *to);
     told({w.data, bytes});
-    return weight_view{matrix_view{to, w.rows, w.columns, w.type}};
+    weight_view made{matrix_view{*to, w.rows, w.columns, w.type}};
+    if (const std::size_t in_panels = mode_ == numeric::exact ? 0 : gpu_calls::panel_bytes(w); in_panels != 0) {
+      auto panels = place(store, in_panels);
+      if (!panels) return unexpected(std::move(panels.error()));
+      on_.run(gpu_calls::to_panels{gpu_calls::stored(made), *panels});
+      made.prepared = &store.in_panels.emplace_back(*panels);
+    }
+    return made;
   }
 
   // ---- Rows ----------------------------------------------------------------------------------------------------------
@@ -133,10 +146,14 @@ class gpu {
 
   // ---- Products and norms --------------------------------------------------------------------------------------------
 
-  void matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
+  void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
+    const gpu_panels* const of = prepared_as<gpu_panels>(w);
+    if (of == nullptr) return exact_matmul(w, x, tokens, y);
+    if (tokens != 0) on_.run(gpu_calls::panel_product{of->panels, w.type, w.rows, w.columns, x, tokens, y});
+  }
+  void exact_matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
     if (tokens != 0) on_.run(gpu_calls::product{gpu_calls::stored(w), x, tokens, y});
   }
-  void exact_matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) { matmul(w, x, tokens, y); }
   void rms_norm(const float* x, const float* scale, std::size_t tokens, std::size_t width, float eps, float* y) {
     each_row(gpu_calls::rms_norm{tokens, x, scale, width, eps, y});
   }
@@ -269,6 +286,20 @@ class gpu {
   }
 
  private:
+  /// Room for a weight, aligned to 64.
+  [[nodiscard]] result<std::byte*> place(gpu_weights& store, std::size_t bytes) {
+    if (store.blocks.empty() || store.used > store.blocks.back().size() ||
+        bytes > store.blocks.back().size() - store.used) {
+      auto taken = take(std::max(bytes, gpu_weights::block));
+      if (!taken) return unexpected(std::move(taken.error()));
+      store.blocks.push_back(std::move(*taken));
+      store.used = 0;
+    }
+    std::byte* const at = store.blocks.back().data() + store.used;
+    store.used += (bytes + 63) / 64 * 64;
+    return at;
+  }
+
   template <class Call>
   void numbers(const Call& call) {
     if (call.count != 0) on_.run(call);
@@ -298,6 +329,7 @@ class gpu {
   }
 
   Device on_;
+  numeric mode_;
   gpu_memory expert_room_, cluster_room_;
   std::vector<gpu_calls::stored_matrix> experts_;
   error failed_;

@@ -24,7 +24,7 @@ struct stored_matrix {
   std::size_t stride = 0;  ///< bytes from one row to the next
   storage type = storage::f32;
 };
-[[nodiscard]] constexpr stored_matrix stored(const matrix_view& w) {
+[[nodiscard]] inline stored_matrix stored(const matrix_view& w) {
   return {w.data, w.rows, w.columns, w.stride(), w.type};
 }
 
@@ -130,6 +130,9 @@ struct expert_product {
 
 /// y [T, w.rows] = x [T, w.columns] · wᵀ
 struct product { stored_matrix w; const float* x; std::size_t tokens; float* y; };
+/// The same with a weight in panels, of half floats with sums in float32; and how a weight gets there.
+struct panel_product { const std::byte* panels; storage type; std::size_t rows, columns; const float* x; std::size_t tokens; float* y; };
+struct to_panels { stored_matrix w; std::byte* panels; };
 struct attend { text_rows of; attention_call<float> call; };
 struct attend_near { ops::near_attention<float> call; };
 /// The greatest of x [n]: its index where `ids` is null, else ids[index], the smallest of equals. `least` gets the smallest.
@@ -138,16 +141,34 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
 // clang-format on
 
 // Every call, for whoever declares or defines something for each.
-#define G4_GPU_CALLS_OF_NUMBERS(X)                                                                                    \
-  X(fill)                                                                                                             \
-  X(scale) X(scale_by) X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap) \
-      X(gelu_gate) X(embed) X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope) X(rope_2d)    \
-          X(store) X(altup_predict) X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise)            \
+#define G4_GPU_CALLS_OF_NUMBERS(X)                                                                                 \
+  X(fill)                                                                                                          \
+  X(scale)                                                                                                         \
+  X(scale_by) X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap)       \
+      X(gelu_gate) X(embed) X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope) X(rope_2d) \
+          X(store) X(altup_predict) X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise)         \
               X(mean_groups) X(keep_within) X(silu) X(relu) X(glu) X(unfold) X(convolve_back)
-#define G4_GPU_CALLS_OF_ROWS(X)                                                                                \
-  X(rms_norm)                                                                                                  \
-  X(add_norm) X(layer_norm) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters) X(cluster_scores) \
-      X(expert_product)
-#define G4_GPU_CALLS(X) G4_GPU_CALLS_OF_NUMBERS(X) G4_GPU_CALLS_OF_ROWS(X) X(product) X(attend) X(attend_near) X(best)
+#define G4_GPU_CALLS_OF_ROWS(X) \
+  X(rms_norm)                   \
+  X(add_norm)                   \
+  X(layer_norm) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters) X(cluster_scores) X(expert_product)
+#define G4_GPU_CALLS(X)      \
+  G4_GPU_CALLS_OF_NUMBERS(X) \
+  G4_GPU_CALLS_OF_ROWS(X) X(product) X(panel_product) X(to_panels) X(attend) X(attend_near) X(best)
+
+/// Bytes of a weight in panels of 16 rows (`kernels/cuda/panels.cuh`); 0 where it has no form there.
+[[nodiscard]] constexpr std::size_t panel_bytes(const matrix_view& w) {
+  struct step {
+    std::size_t columns, bytes;
+  };
+  const step of = w.type == storage::q4_0                                                       ? step{32, 288}
+                  : w.type == storage::q8_0                                                     ? step{32, 544}
+                  : w.type == storage::q4_k                                                     ? step{256, 2368}
+                  : w.type == storage::q6_k                                                     ? step{256, 4384}
+                  : w.type == storage::f32 || w.type == storage::f16 || w.type == storage::bf16 ? step{32, 1024}
+                                                                                                : step{1, 0};
+  if (w.columns % of.columns != 0) return 0;
+  return (w.rows + 15) / 16 * (w.columns / of.columns) * of.bytes;
+}
 
 }  // namespace g4::gpu_calls

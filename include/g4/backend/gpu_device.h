@@ -6,13 +6,15 @@
 #include <memory>
 #include <utility>
 
+#include "g4/backend/numeric.h"
 #include "g4/core/result.h"
 
 namespace g4 {
 
 /// What a host chooses when it opens a GPU.
 struct gpu_options {
-  int device = 0;           ///< which of the machine's GPUs
+  backend::numeric mode = backend::numeric::exact;  ///< exact or fast; fast8 is fast
+  int device = 0;                                   ///< which of the machine's GPUs
   bool check_each = false;  ///< wait after every kernel, so that a failure names the kernel it happened in
   std::uint64_t seed = 0;   ///< of `cuda_on_host` alone: in which order blocks and threads run; 0 is theirs
 };

@@ -31,11 +31,17 @@ void block::make_ready(const std::vector<unsigned>& some) {
 }
 
 std::ptrdiff_t block::next() {
-  if (head_ == ready_.size()) return -1;
-  // Any of those that are ready, mostly one of the first: some come far ahead of others.
+  while (head_ == ready_.size()) {  // nobody can go on before something lands
+    if (left_ == 0 || !land_one()) return -1;
+    make_ready(polling_);
+    polling_.clear();
+  }
+  // Some blocks go on with one of those that have been ready longest, so that all keep pace; others with one of those that
+  // are ready since last, so that a warp comes as far ahead of the rest as it can.
   if (how_.seed != 0) {
     const std::size_t waiting = ready_.size() - head_;
-    std::swap(ready_[head_], ready_[head_ + draw() % (draw() % 4 == 0 ? waiting : std::min<std::size_t>(waiting, 8))]);
+    const std::size_t away = draw() % (draw() % 4 == 0 ? waiting : std::min<std::size_t>(waiting, 8));
+    std::swap(ready_[head_], ready_[depth_first_ ? ready_.size() - 1 - away : head_ + away]);
   }
   const unsigned found = ready_[head_++];
   if (head_ > 4096 && head_ * 2 > ready_.size()) {
@@ -132,13 +138,49 @@ void block::meet(meeting& m, std::size_t needed) {
 }
 
 void block::block_barrier() {
-  if (how_.forgotten == ordering::block_barrier || how_.forgotten == ordering::both_barriers) return;
+  if (how_.forgotten == ordering::block_barrier) return;
   meet(whole_, left_);
 }
 
 void block::warp_barrier() {
-  if (how_.forgotten == ordering::warp_barrier || how_.forgotten == ordering::both_barriers) return;
+  if (how_.forgotten == ordering::warp_barrier) return;
   meet(warps_[current_ / warp_lanes], warp_lanes);
+}
+
+void block::copy_later(mbarrier& at, void* to, const void* from, std::uint32_t bytes) {
+  const auto place = reinterpret_cast<std::uintptr_t>(to);
+  if ((place | reinterpret_cast<std::uintptr_t>(from) | bytes) % 16 != 0)
+    stop("a bulk copy that is not aligned to 16 bytes");
+  const auto room = reinterpret_cast<std::uintptr_t>(shared);
+  if (place < room || place + bytes > room + shared_bytes) stop("a bulk copy that leads out of shared memory");
+  ++at.announced;
+  at.in_flight += bytes;
+  copies_.push_back({&at, to, from, bytes});
+  if (how_.seed != 0 && draw() % 2 == 0) static_cast<void>(land_one());
+}
+
+bool block::land_one() {
+  if (copies_.empty()) return false;
+  const std::size_t i = how_.seed != 0 ? draw() % copies_.size() : 0;
+  const copy c = copies_[i];
+  copies_.erase(copies_.begin() + static_cast<std::ptrdiff_t>(i));
+  std::memcpy(c.to, c.from, c.bytes);
+  c.at->in_flight -= c.bytes;
+  if (c.at->in_flight == 0 && c.at->announced == 1) {
+    c.at->announced = 0;
+    ++c.at->phase;
+  }
+  return true;
+}
+
+void block::wait_for_landing(const mbarrier& at, unsigned parity) {
+  if (how_.forgotten == ordering::landing) return;
+  while ((at.phase & 1) == parity) {
+    polling_.push_back(current_);
+    const std::ptrdiff_t to = next();
+    if (to < 0) stop("every thread waits: for a copy that nobody began, or a barrier that not all reach");
+    if (to != static_cast<std::ptrdiff_t>(current_)) leave_for(to, false);
+  }
 }
 
 void block::stop(std::string why) {
@@ -154,8 +196,11 @@ std::string block::run(void (*body)(void*), void* arguments) {
   for (meeting& m : warps_) m.waiting.clear();
   whole_.waiting.clear();
   boxes_.resize(warps_.size() * 2 * warp_boxes);
+  copies_.clear();
+  polling_.clear();
   ready_.clear();
   head_ = 0;
+  depth_first_ = how_.seed != 0 && draw() % 2 == 0;
   std::vector<unsigned> ids(n);
   for (std::size_t i = 0; i < n; ++i) ids[i] = static_cast<unsigned>(i);
   make_ready(ids);
@@ -185,6 +230,7 @@ std::string block::run(void (*body)(void*), void* arguments) {
   for (const fibre& f : all_) {
     if (f.stack != nullptr) shelf_.give_back(f.stack);  // of threads that were left where they were
   }
+  if (failure_.empty() && !copies_.empty()) failure_ = "a copy that nobody waited for";
   return failure_;
 }
 
@@ -223,6 +269,7 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
       std::memset(room, 0xff, shared);
     }
     block_.shared = static_cast<std::byte*>(room);
+    block_.shared_bytes = shared;
     const std::string why = block_.run(body, arguments);
     if (room != nullptr) ::operator delete (room, std::align_val_t{line});
     if (!why.empty()) {

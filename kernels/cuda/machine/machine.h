@@ -1,8 +1,9 @@
 /// A CUDA device on the CPU, to prove kernels on: blocks one after the other, the threads of a block as fibres.
 ///
-/// A thread runs until it must meet others: at a collective of its warp, at the block's barrier. Who runs next, and which
-/// block, is drawn by a seeded generator, so that an order which only happens to work fails for some seed. Shared memory
-/// is a block of the heap for each CUDA block (a sanitizer's guards lie round it), full of what no sum survives.
+/// A thread runs until it must wait: for a collective of its warp, at the block's barrier, for a copy. Who runs next, which
+/// block, and when a copy lands is drawn by a seeded generator, so that an order which only happens to work fails for
+/// some seed. Shared memory is a block of the heap for each CUDA block (a sanitizer's guards lie round it), full of what
+/// no sum survives.
 ///
 /// It finds wrong indices, layouts and barriers. It says nothing of speed, and does not look for what the memory model
 /// of a GPU allows beyond an order of threads.
@@ -30,7 +31,7 @@ struct extents {
 };
 
 /// What orders threads. A machine can be told to leave one out, as if the kernel's author had forgotten it.
-enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, both_barriers };
+enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, landing };
 
 struct settings {
   std::uint64_t seed = 0;               ///< 0: threads and blocks in order; else drawn
@@ -53,12 +54,20 @@ struct meeting {
   std::vector<unsigned> waiting;
 };
 
+/// A barrier in shared memory that copies land at: a phase ends when one thread has announced bytes and all have landed.
+struct mbarrier {
+  std::uint32_t phase = 0;
+  std::uint32_t announced = 0;  ///< by how many threads
+  std::uint32_t in_flight = 0;  ///< bytes
+};
+
 class block {
  public:
   static constexpr std::size_t box_bytes = 64;
 
   extents grid, threads, index, thread;  ///< as the running thread sees them
   std::byte* shared = nullptr;
+  std::size_t shared_bytes = 0;
 
   void set(const settings& how, std::uint64_t random) {
     how_ = how;
@@ -89,6 +98,31 @@ class block {
     });
   }
 
+  /// Every lane shows a value; one of them turns all into all results: `body(in, out)`, arrays of 32.
+  template <class Out, class In, class Body>
+  Out together(const In& mine, Body&& body) {
+    static_assert(sizeof(In) <= box_bytes && sizeof(Out) <= box_bytes);
+    std::byte* const shown = boxes_.data() + (current_ / warp_lanes * 2 + (all_[current_].round++ & 1)) * warp_boxes;
+    std::byte* const my_box = shown + lane() * box_bytes;
+    std::memcpy(my_box, &mine, sizeof(In));
+    if (meeting& m = warps_[current_ / warp_lanes]; m.waiting.size() + 1 == warp_lanes) {
+      In in[warp_lanes];
+      Out out[warp_lanes];
+      for (unsigned l = 0; l < warp_lanes; ++l) std::memcpy(&in[l], shown + l * box_bytes, sizeof(In));
+      body(in, out);
+      for (unsigned l = 0; l < warp_lanes; ++l) std::memcpy(shown + l * box_bytes, &out[l], sizeof(Out));
+    }
+    meet(warps_[current_ / warp_lanes], warp_lanes);
+    Out out;
+    std::memcpy(&out, my_box, sizeof(Out));
+    return out;
+  }
+
+  /// Announces bytes at `at` and copies them to shared memory, later: as late as somebody waits for them, or at once.
+  void copy_later(mbarrier& at, void* to, const void* from, std::uint32_t bytes);
+  /// Waits for the end of the phase of this parity.
+  void wait_for_landing(const mbarrier& at, unsigned parity);
+
   counts done;
 
  private:
@@ -110,6 +144,7 @@ class block {
   void meet(meeting& m, std::size_t needed);
   /// The thread that goes on, or −1 where none can.
   [[nodiscard]] std::ptrdiff_t next();
+  [[nodiscard]] bool land_one();
   void become(unsigned thread);
   /// To another thread, or home (−1). Does not come back where the running thread has ended.
   void leave_for(std::ptrdiff_t thread, bool ended);
@@ -123,8 +158,17 @@ class block {
   std::vector<meeting> warps_;
   meeting whole_;
   std::vector<std::byte> boxes_;
+  struct copy {
+    mbarrier* at;
+    void* to;
+    const void* from;
+    std::uint32_t bytes;
+  };
+  std::vector<copy> copies_;       // on their way
+  std::vector<unsigned> polling_;  // who waits for one
   std::vector<unsigned> ready_;
   std::size_t head_ = 0;
+  bool depth_first_ = false;
   unsigned current_ = 0;
   std::size_t left_ = 0;
   resume_point home_;

@@ -1,16 +1,10 @@
 /// What a host chooses when it makes a cpu backend.
 #pragma once
 
+#include "g4/backend/numeric.h"
 #include "g4/backend/pool.h"
 
 namespace g4::backend {
-
-/// How exactly a backend computes.
-enum class numeric {
-  exact,  ///< weights as stored, float32 activations and sums: ordinary float32 rounding against `reference<double>`
-  fast,   ///< weights in panels (`prepare`), activations rounded to 14 bits per block of 32 before each product
-  fast8,  ///< as `fast`, but of 16 tokens and more at once to 8 bits: a prompt is read faster, with another engine's error
-};
 
 /// When weights move into panels, the kernels' own order.
 enum class weights_move {

@@ -1,0 +1,186 @@
+// Weights in panels times rows: half floats multiplied, sums in float32.
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "g4/backend/gpu_calls.h"
+#include "kernels/cuda/inside.h"
+#include "kernels/cuda/panels.cuh"
+
+namespace g4::G4_SPACE {
+
+namespace gc = gpu_calls;
+using std::size_t;
+
+// ---- Into panels -----------------------------------------------------------------------------------------------------
+
+constexpr unsigned pack_warps = 4;
+
+/// One warp a step of a panel.
+template <storage Type>
+G4_KERNEL void pack_steps(gc::to_panels c) {
+  using form = panels<Type>;
+  const size_t steps = c.w.columns / form::columns, all = (c.w.rows + panel_rows - 1) / panel_rows * steps;
+  const size_t i = size_t{blockIdx.x} * pack_warps + warp_index();
+  if (i >= all) return;
+  const size_t first = i / steps * panel_rows;
+  const size_t skip = i % steps * (form::columns / stored<Type>::numbers) * stored<Type>::bytes;
+  form::pack(reinterpret_cast<byte*>(c.panels) + i * form::bytes,
+             [&](unsigned r) -> const byte* { return first + r < c.w.rows ? row_of(c.w, first + r) + skip : nullptr; });
+}
+
+// ---- Products --------------------------------------------------------------------------------------------------------
+
+constexpr unsigned product_warps = 8;
+constexpr unsigned product_tokens = 8;             // the columns of a tile: one cost for 1 to 8
+constexpr unsigned chunk_columns = 2048;           // of activations in shared memory at a time
+constexpr unsigned z_stride = chunk_columns + 16;  // so that the eight tokens' rows begin in different banks
+constexpr unsigned ring_slots = 2;
+
+/// Columns that a warp fetches at a time.
+template <storage Type>
+constexpr unsigned stage_columns = panels<Type>::bytes*(256 / panels<Type>::columns) > 5000 ? 128 : 256;
+template <storage Type>
+constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* panels<Type>::bytes;
+
+template <storage Type>
+struct product_room {
+  alignas(128) byte ring[product_warps][ring_slots][stage_bytes<Type>];
+  alignas(16) std::uint16_t z[product_tokens][z_stride];
+  float sums[product_tokens][chunk_columns / 32];
+  float unscale[product_tokens];
+  landing full[product_warps][ring_slots];
+};
+
+/// Columns [from, from + count) of a token as half floats times a power of two that brings the greatest to 2¹³ … 2¹⁴: no
+/// half float ends below what activations need, and none is above 65504. The whole warp; beyond the tokens, noughts.
+template <class Room>
+G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size_t from, unsigned count, bool there) {
+  const unsigned lane = lane_index();
+  float most = 0;
+  if (there) {
+    for (unsigned i = lane; i < count; i += warp_size) most = fmaxf(most, fabsf(x[from + i]));
+  }
+  most = warp_max::run(most);
+  unsigned exponent = 127;
+  if (most > 0 && most <= 3.4028235e38f) {
+    const unsigned of_most = std::bit_cast<unsigned>(most) >> 23;
+    exponent = of_most < 14 ? 253 : 127 + 127 + 13 - of_most;
+    if (exponent > 253) exponent = 253;
+  }
+  const float factor = std::bit_cast<float>(exponent << 23);
+  for (unsigned i = lane; i < count; i += warp_size) {
+    room.z[token][i] = static_cast<std::uint16_t>(there ? half_bits(x[from + i] * factor) : 0);
+  }
+  __syncwarp();
+  for (unsigned b = lane; b < count / 32; b += warp_size) {
+    float sum = 0;
+    for (unsigned i = 0; i < 32; ++i) sum += float_of_half(room.z[token][32 * b + i]);
+    room.sums[token][b] = sum;
+  }
+  if (lane == 0) room.unscale[token] = std::bit_cast<float>((254 - exponent) << 23);
+}
+
+/// One warp a panel and 8 tokens. Stages of the panel arrive in the warp's own ring of two, one being multiplied while the
+/// other is on its way; all warps share the activations, a chunk of columns at a time.
+template <storage Type>
+G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::panel_product c) {
+  using form = panels<Type>;
+  G4_SHARED(product_room<Type>, shared);
+  product_room<Type>& room = *shared;
+  const unsigned warp = warp_index(), lane = lane_index(), t = lane % 4;
+  const size_t panel = size_t{blockIdx.x} * product_warps + warp, first = size_t{blockIdx.y} * product_tokens;
+  const bool mine = panel * panel_rows < c.rows;
+  const auto* const steps = reinterpret_cast<const byte*>(c.panels) + panel * (c.columns / form::columns) * form::bytes;
+  const auto stages = static_cast<unsigned>((c.columns + stage_columns<Type> - 1) / stage_columns<Type>);
+
+  const auto columns_of = [&](unsigned stage) {
+    const size_t left = c.columns - size_t{stage} * stage_columns<Type>;
+    return static_cast<unsigned>(left < stage_columns<Type> ? left : stage_columns<Type>);
+  };
+  const auto fetch = [&](unsigned stage) {
+    room.full[warp][stage % ring_slots].copy(room.ring[warp][stage % ring_slots],
+                                             steps + size_t{stage} * stage_bytes<Type>,
+                                             columns_of(stage) / form::columns * form::bytes);
+  };
+  if (mine) {
+    for (unsigned slot = 0; slot < ring_slots; ++slot) room.full[warp][slot].begin();
+    for (unsigned stage = 0; stage < ring_slots && stage < stages; ++stage) fetch(stage);
+  }
+
+  float y[4] = {};
+  unsigned stage = 0;
+  for (size_t from = 0; from < c.columns; from += chunk_columns) {
+    const auto count = static_cast<unsigned>(c.columns - from < chunk_columns ? c.columns - from : chunk_columns);
+    __syncthreads();  // nobody reads the chunk before any more
+    take_activations(room, warp, c.x + (first + warp) * c.columns, from, count, first + warp < c.tokens);
+    __syncthreads();
+    if (!mine) continue;
+    float part[4] = {};
+    for (unsigned column = 0; column < count; ++stage) {
+      room.full[warp][stage % ring_slots].wait(stage / ring_slots & 1);
+      const unsigned end = column + columns_of(stage);
+      for (const byte* step = room.ring[warp][stage % ring_slots]; column < end;
+           column += form::columns, step += form::bytes) {
+        form::run(step, {room.z[lane / 4] + column, room.sums[2 * t] + column / 32, room.sums[2 * t + 1] + column / 32},
+                  part);
+      }
+      __syncwarp();  // every lane has read the slot
+      if (stage + ring_slots < stages) fetch(stage + ring_slots);
+    }
+    for (unsigned i = 0; i < 4; ++i) y[i] += part[i] * room.unscale[2 * t + i % 2];
+  }
+  if (!mine) return;
+  for (unsigned i = 0; i < 4; ++i) {
+    const size_t row = panel * panel_rows + lane / 4 + 8 * (i / 2), token = first + 2 * t + i % 2;
+    if (row < c.rows && token < c.tokens) c.y[token * c.rows + row] = y[i];
+  }
+}
+
+// ---- By storage ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+template <storage Type>
+void pack(device::inside& on, const gc::to_panels& c) {
+  const size_t all = (c.w.rows + panel_rows - 1) / panel_rows * (c.w.columns / panels<Type>::columns);
+  on.launch("to_panels", &pack_steps<Type>, static_cast<unsigned>((all + pack_warps - 1) / pack_warps),
+            pack_warps * warp_size, 0, c);
+}
+template <storage Type>
+void multiply(device::inside& on, const gc::panel_product& c) {
+  constexpr unsigned rows = panel_rows * product_warps;
+  const dim3 grid(static_cast<unsigned>((c.rows + rows - 1) / rows),
+                  static_cast<unsigned>((c.tokens + product_tokens - 1) / product_tokens));
+  on.launch("panel_product", &product_panels<Type>, grid, product_warps * warp_size, sizeof(product_room<Type>), c);
+}
+
+}  // namespace
+
+void device::run(const gc::to_panels& c) {
+  switch (c.w.type) {
+    case storage::f32: return pack<storage::f32>(*in_, c);
+    case storage::f16: return pack<storage::f16>(*in_, c);
+    case storage::bf16: return pack<storage::bf16>(*in_, c);
+    case storage::q4_0: return pack<storage::q4_0>(*in_, c);
+    case storage::q8_0: return pack<storage::q8_0>(*in_, c);
+    case storage::q4_k: return pack<storage::q4_k>(*in_, c);
+    case storage::q6_k: return pack<storage::q6_k>(*in_, c);
+    default: return;  // `gpu_calls::panel_bytes` is nought: nobody asks
+  }
+}
+
+void device::run(const gc::panel_product& c) {
+  switch (c.type) {
+    case storage::f32:
+    case storage::f16:
+    case storage::bf16: return multiply<storage::f16>(*in_, c);
+    case storage::q4_0: return multiply<storage::q4_0>(*in_, c);
+    case storage::q8_0: return multiply<storage::q8_0>(*in_, c);
+    case storage::q4_k: return multiply<storage::q4_k>(*in_, c);
+    case storage::q6_k: return multiply<storage::q6_k>(*in_, c);
+    default: return;
+  }
+}
+
+}  // namespace g4::G4_SPACE
