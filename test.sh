@@ -8,6 +8,8 @@
 #   tsan          the tests that use threads, under ThreadSanitizer
 #   fuzz          clang: every header alone, and a short run of each fuzz target over its corpus
 #   aarch64       the kernel tests, cross-built, under qemu
+#   cuda          nvcc, where CUDA's toolkit is: the GPU's kernels for sm_80 and sm_90a without spills, and, where a GPU is,
+#                 their tests on it
 # Logs lie in build/log. Exit status 0 only when nothing failed.
 set -euo pipefail
 unset CDPATH
@@ -15,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 case ${1:-} in -h | --help) sed -n '2,/^set /s/^# \{0,1\}//p' test.sh; exit 0 ;; esac
 . tools/setup.sh
 
-all_steps=(release conformance sanitize tsan fuzz aarch64)
+all_steps=(release conformance sanitize tsan fuzz aarch64 cuda)
 steps=("$@")
 [ $# -gt 0 ] || steps=("${all_steps[@]}")
 for step in "${steps[@]}"; do
@@ -81,6 +83,18 @@ step_aarch64() {
   quietly build/log/aarch64.txt tools/make_aarch64_root.sh build/aarch64-root || { fail_step "set-up for aarch64"; return; }
   configure aarch64 -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build aarch64 test_kernels || { fail_step "build aarch64"; return; }
   run_ctest aarch64 -L kernels
+}
+
+step_cuda() {
+  if ! PATH=$PATH:/usr/local/cuda/bin command -v nvcc >/dev/null; then
+    say "CUDA's toolkit is not here: nvcc is left out."
+    count 0 0 1
+    return
+  fi
+  # Kernels of the CPU have no part in it.
+  configure cuda -DG4_KERNELS=OFF -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build cuda g4_cuda test_cuda_on_gpu ||
+    { fail_step "build cuda"; return; }
+  run_ctest cuda -R '^gpu\.'
 }
 
 lock_checkout

@@ -110,7 +110,7 @@ g4::result<int> bench(const settings& s) {
   status.clear();
 
   const std::size_t threads = e->threads ? e->threads->workers() : 1;
-  const std::string mode = s.backend == "cpu" ? s.mode : "exact";
+  const std::string mode = s.backend == "reference" ? "exact" : s.mode;
   output out;
   if (s.json) {
     json list = json::array();

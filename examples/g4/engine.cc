@@ -38,12 +38,15 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
                       }};
   g4::result<std::unique_ptr<g4::any_model>> opened;
   e.on = std::make_unique<backends>();
+  const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
+                    : s.mode == "fast8" ? g4::backend::numeric::fast8
+                                        : g4::backend::numeric::fast;
   if (s.backend == "reference") {
     e.on->reference = std::make_unique<g4::backend::reference<float>>();
     opened = open_compiled(*from, *e.on->reference, options);
   } else if (s.backend == "cuda") {
 #ifdef G4_PROGRAM_CUDA
-    auto gpu = g4::backend::cuda::open();
+    auto gpu = g4::backend::cuda::open({.mode = mode});
     if (!gpu) return g4::fail("--backend cuda: ", gpu.error().message);
     e.on->cuda = std::make_unique<g4::backend::cuda>(std::move(*gpu));
     opened = open_compiled(*from, *e.on->cuda, options);
@@ -54,9 +57,6 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   } else {
     const std::size_t threads = threads_of(s);
     if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
-    const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
-                      : s.mode == "fast8" ? g4::backend::numeric::fast8
-                                          : g4::backend::numeric::fast;
     const auto move = settled ? g4::backend::weights_move::at_load : g4::backend::weights_move::in_use;
     e.on->cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), move});
     opened = open_compiled(*from, *e.on->cpu, options);

@@ -23,7 +23,7 @@ json json_of(const settings& s, const engine& e, const g4::sample::sampler_optio
   j["model"] = e.path;
   j["variant"] = e.model->variant();
   j["backend"] = s.backend;
-  j["mode"] = s.backend == "cpu" ? s.mode : "exact";
+  j["mode"] = s.backend == "reference" ? "exact" : s.mode;
   j["prompt"] = prompt;
   j["text"] = text;
   j["tokens"] = done.tokens;

@@ -53,7 +53,7 @@ void add_running(command_line& c, settings& s) {
           "fast: weights in panels, activations rounded to 14 bits; fast8: a prompt's to 8; exact: float32 throughout "
           "(default fast)",
           among(s.mode, {"fast", "fast8", "exact"}));
-  c.value("--backend", "NAME", "cpu, cuda (a GPU, float32), or reference: the definitions, slow",
+  c.value("--backend", "NAME", "cpu, cuda (a GPU), or reference: the definitions, slow",
           among(s.backend, {"cpu", "cuda", "reference"}));
   add_threads(c, s);
   c.value("--batch", "N", "Most tokens run at once; less needs less memory (default 256)", into(s.batch, 1, most));

@@ -94,7 +94,7 @@ g4::result<int> perplexity(const settings& s) {
     j["model"] = e->path;
     j["variant"] = e->model->variant();
     j["backend"] = s.backend;
-    j["mode"] = s.backend == "cpu" ? s.mode : "exact";
+    j["mode"] = s.backend == "reference" ? "exact" : s.mode;
     j["context"] = context;
     j["tokens"] = counted;
     j["mean_nll"] = mean;
