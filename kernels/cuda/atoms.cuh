@@ -21,9 +21,9 @@ G4_DEVICE unsigned warp_index() { return threadIdx.x / warp_size; }
 
 /// values[n] = Σ over the warp's lanes, in all of them, as a tree: lanes 16 apart first, then 8, 4, 2, 1. All 32 lanes
 /// take part. Several numbers at a time cost the host one meeting.
-template <int N>
+template <int N, class Number = float>
 struct warp_sums {
-  G4_DEVICE static void run(float (&values)[N]) {
+  G4_DEVICE static void run(Number (&values)[N]) {
 #if defined(__CUDACC__)
     for (int n = 0; n < N; ++n) {
       for (unsigned away = warp_size / 2; away != 0; away /= 2) {
@@ -32,7 +32,7 @@ struct warp_sums {
     }
 #else
     struct shown {
-      float values[N];
+      Number values[N];
     } mine;
     for (int n = 0; n < N; ++n) mine.values[n] = values[n];
     cuda_machine::now->exchange(mine, [&](auto of) {
@@ -50,9 +50,10 @@ struct warp_sums {
 };
 
 /// Σ over the warp's lanes, in all of them.
-G4_DEVICE float warp_sum(float value) {
-  float values[1] = {value};
-  warp_sums<1>::run(values);
+template <class Number>
+G4_DEVICE Number warp_sum(Number value) {
+  Number values[1] = {value};
+  warp_sums<1, Number>::run(values);
   return values[0];
 }
 

@@ -127,7 +127,7 @@ G4_KERNEL void attend_neighbours(gc::attend_near c) {
     const float* const k = a.key + s * width + h * d;
     float product = 0, far = 0;
     for (size_t i = 0; i < d; ++i) product += q[i] * (k[i] * a.key_scale);
-    if (const size_t j = a.past + s - t; j < a.distances) {
+    if (const size_t j = a.self + s - t; j < a.distances) {
       const float* const r = a.distance + j * width + h * d;
       for (size_t i = 0; i < d; ++i) far += q[i] * r[i];
     }

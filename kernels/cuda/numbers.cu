@@ -172,11 +172,51 @@ G4_DEVICE void one(const gc::glu& c, size_t i) {
 }
 G4_DEVICE void one(const gc::unfold& c, size_t i) {
   const ops::squares& s = c.plane;
-  const size_t pad = s.side / 2, b = i % s.side, a = i / s.side % s.side, channel = i / s.side / s.side % s.channels;
+  const size_t left = s.side / 2, b = i % s.side, a = i / s.side % s.side, channel = i / s.side / s.side % s.channels;
   const size_t square = i / s.numbers(), row = (c.first + square / s.columns()) * s.stride + a;
   const size_t column = square % s.columns() * s.stride + b;  // both of the plane with its margin
-  const bool inside = row >= pad && row - pad < s.height && column >= pad && column - pad < s.width;
-  c.y[i] = inside ? c.x[((row - pad) * s.width + column - pad) * s.channels + channel] : 0.0f;
+  const bool inside = row >= s.top && row - s.top < s.height && column >= left && column - left < s.width;
+  c.y[i] = inside ? c.x[((row - s.top) * s.width + column - left) * s.channels + channel] : 0.0f;
+}
+G4_DEVICE void one(const gc::unfold_plane& c, size_t i) {
+  const ops::plane& p = c.plane;
+  const size_t channel = i % p.channels, b = i / p.channels % p.side, a = i / p.channels / p.side % p.side;
+  const size_t square = i / p.numbers(), row = c.first + square / p.columns(), column = square % p.columns();
+  const ops::plane::inside down = p.rows_inside(row), across = p.columns_inside(column);
+  const bool inside = a >= down.first && a < down.last && b >= across.first && b < across.last;
+  const size_t at = (row * p.stride + a - p.top()) * p.width + column * p.stride + b - p.left();
+  c.y[i] = inside ? c.x[at * p.channels + channel] : 0.0f;
+}
+G4_DEVICE void one(const gc::depthwise& c, size_t i) {
+  const ops::plane& p = c.plane;
+  const size_t channel = i % p.channels, column = i / p.channels % p.columns(), row = i / p.channels / p.columns();
+  const ops::plane::inside down = p.rows_inside(row), across = p.columns_inside(column);
+  float sum = 0;
+  for (size_t a = down.first; a < down.last; ++a) {
+    for (size_t b = across.first; b < across.last; ++b) {
+      const size_t at = (row * p.stride + a - p.top()) * p.width + column * p.stride + b - p.left();
+      sum += c.kernel[(a * p.side + b) * p.channels + channel] * c.x[at * p.channels + channel];
+    }
+  }
+  c.y[i] = sum;
+}
+G4_DEVICE void one(const gc::lay_beside& c, size_t i) {
+  const size_t t = i / c.width, column = i % c.width;
+  c.y[t * c.stride + column] = c.x[static_cast<size_t>(c.of[t]) * c.width + column];
+}
+G4_DEVICE void one(const gc::running_mean& c, size_t) {
+  double sum = 0, count = 0;
+  for (size_t t = 0; t < c.rows; ++t) {
+    sum += c.of[t];
+    count += static_cast<double>(c.width);
+    c.of[t] = sum / count;
+  }
+}
+G4_DEVICE void one(const gc::scale_cumulated& c, size_t i) {
+  const size_t t = i / c.norm.width();
+  const double factor = 1 / std::sqrt(c.variance[t] + static_cast<double>(c.norm.eps));
+  const double weight = static_cast<double>(c.norm.weight[i % c.norm.channels]);
+  c.y[i] = static_cast<float>((static_cast<double>(c.x[i]) - c.mean[t]) * factor * weight);
 }
 G4_DEVICE void one(const gc::convolve_back& c, size_t i) {
   const size_t t = i / c.width, channel = i % c.width;

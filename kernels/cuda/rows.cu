@@ -59,6 +59,16 @@ G4_DEVICE void one_row(const gc::layer_norm& c, size_t t) {
     y[i] = (x[i] - of.mean) * factor * c.weight[i] + (c.bias != nullptr ? c.bias[i] : 0.0f);
   }
 }
+G4_DEVICE void one_row(const gc::cumulated_sums& c, size_t t) {
+  const float* const x = c.x + t * c.width;
+  double sum = 0;
+  for (size_t i = lane_index(); i < c.width; i += warp_size) {
+    const double number = static_cast<double>(x[i]), away = c.mean != nullptr ? number - c.mean[t] : 0;
+    sum += c.mean != nullptr ? away * away : number;
+  }
+  sum = warp_sum(sum);
+  if (lane_index() == 0) c.sums[t] = sum;
+}
 G4_DEVICE void one_row(const gc::sparsify& c, size_t t) {
   float* const x = c.x + t * c.width;
   const moments of = moments_of(x, c.width);

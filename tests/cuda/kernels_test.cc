@@ -101,11 +101,23 @@ TEST(kernels, of_towers) {
     b.on.glu(wide, T, W, y), see("glu", y);
     const token_id* const of = b.put(std::vector<token_id>{4, 0, 1, 1, 3, 2});
     b.on.mean_groups(x, of, 2, 3, W, y), b.see("mean_groups", y, 2 * W);
-    const ops::squares plane{7, 6, 3, 3, 2};
+    const ops::squares plane{7, 6, 3, 3, 2, 2};
     const float* const picture = b.put(numbers(7 * 6 * 3, 5));
     const std::size_t all = plane.columns() * plane.numbers();
     float* const squares = b.template room<>(3 * all);
     b.on.unfold(picture, plane, 1, 3, squares), b.see("unfold", squares, 3 * all);
+    for (const ops::plane whole : {ops::plane{7, 6, 3, 3, 2}, ops::plane{7, 6, 3, 5, 1}}) {
+      const std::size_t columns = whole.columns() * whole.numbers(), out = whole.rows() * whole.columns() * 3;
+      float* const unfolded = b.template room<>(3 * columns);
+      b.on.unfold(picture, whole, 1, 3, unfolded), b.see("unfold a plane", unfolded, 3 * columns);
+      float* const filtered = b.template room<>(out);
+      b.on.depthwise(picture, b.put(numbers(25 * 3, 10)), whole, filtered), b.see("depthwise", filtered, out);
+    }
+    float* const beside = b.put(numbers(4 * 50, 11));
+    b.on.lay_beside(x, of, 4, W, 50, beside), b.see("lay_beside", beside, 4 * 50);
+    const ops::cumulative_norm norm{4, 9, 1e-3f, w};
+    float* const heard = b.put(numbers(T * 36, 12, 3));
+    b.on.cumulative_norm(heard, norm, T, heard), b.see("cumulative_norm", heard, T * 36);
     b.on.convolve_back(x, b.put(numbers(W * 4, 6)), T, W, 4, y), see("convolve_back", y);
     const float *cos = b.put(numbers(T * 2 * 4, 7)), *sin = b.put(numbers(T * 2 * 4, 8));
     float* const heads = b.put(numbers(T * 2 * 16, 9));

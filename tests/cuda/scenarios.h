@@ -54,7 +54,8 @@ void attend(Bench& b, storage type, float cap) {
 template <class Bench>
 void attend_near(Bench& b, std::size_t past) {
   ops::near_attention<float> call;
-  call.rows = 11, call.heads = 2, call.head_size = 5, call.past = past, call.ahead = 3, call.distances = 6;
+  call.rows = 11, call.heads = 2, call.head_size = 5, call.past = past, call.ahead = 3, call.distances = 6,
+  call.self = 4;
   call.query_scale = 0.6f, call.key_scale = 1.4f, call.cap = 3;
   const std::size_t n = call.rows * call.heads * call.head_size;
   call.query = b.put(numbers(n, 1)), call.key = b.put(numbers(n, 2)), call.value = b.put(numbers(n, 3));

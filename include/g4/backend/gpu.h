@@ -237,6 +237,27 @@ class gpu {
   void unfold(const float* x, const ops::squares& plane, std::size_t first, std::size_t rows, float* y) {
     numbers(gpu_calls::unfold{rows * plane.columns() * plane.numbers(), x, plane, first, y});
   }
+  void unfold(const float* x, const ops::plane& plane, std::size_t first, std::size_t rows, float* y) {
+    numbers(gpu_calls::unfold_plane{rows * plane.columns() * plane.numbers(), x, plane, first, y});
+  }
+  void depthwise(const float* x, const float* kernel, const ops::plane& plane, float* y) {
+    numbers(gpu_calls::depthwise{plane.rows() * plane.columns() * plane.channels, x, kernel, plane, y});
+  }
+  void lay_beside(const float* x, const token_id* of, std::size_t rows, std::size_t width, std::size_t stride,
+                  float* y) {
+    numbers(gpu_calls::lay_beside{rows * width, x, of, width, stride, y});
+  }
+  void cumulative_norm(const float* x, const ops::cumulative_norm& norm, std::size_t rows, float* y) {
+    auto* const mean = room<double>(norm_room_, 2 * rows);
+    if (mean == nullptr || rows == 0) return;
+    double* const variance = mean + rows;
+    const std::size_t width = norm.width();
+    each_row(gpu_calls::cumulated_sums{rows, x, width, nullptr, mean});
+    numbers(gpu_calls::running_mean{1, mean, rows, width});
+    each_row(gpu_calls::cumulated_sums{rows, x, width, mean, variance});
+    numbers(gpu_calls::running_mean{1, variance, rows, width});
+    numbers(gpu_calls::scale_cumulated{rows * width, x, mean, variance, norm, y});
+  }
   void convolve_back(const float* x, const float* kernel, std::size_t rows, std::size_t width, std::size_t side,
                      float* y) {
     numbers(gpu_calls::convolve_back{rows * width, x, kernel, width, side, y});
@@ -330,7 +351,7 @@ class gpu {
 
   Device on_;
   numeric mode_;
-  gpu_memory expert_room_, cluster_room_;
+  gpu_memory expert_room_, cluster_room_, norm_room_;
   std::vector<gpu_calls::stored_matrix> experts_;
   error failed_;
 };

@@ -10,6 +10,8 @@
 #include "g4/ops/attend_near.h"
 #include "g4/ops/begin.h"
 #include "g4/ops/convolve.h"
+#include "g4/ops/cumulative_norm.h"
+#include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/pass_row.h"
@@ -86,6 +88,12 @@ struct silu { std::size_t count; float* x; };
 struct relu { std::size_t count; float* x; };
 struct glu { std::size_t count; const float* x; std::size_t width; float* y; };
 struct unfold { std::size_t count; const float* x; ops::squares plane; std::size_t first; float* y; };
+struct unfold_plane { std::size_t count; const float* x; ops::plane plane; std::size_t first; float* y; };
+struct depthwise { std::size_t count; const float* x; const float* kernel; ops::plane plane; float* y; };
+struct lay_beside { std::size_t count; const float* x; const token_id* of; std::size_t width, stride; float* y; };
+/// Steps of a cumulative norm. One thread: sums of rows of `width` become means over all up to each.
+struct running_mean { std::size_t count; double* of; std::size_t rows, width; };
+struct scale_cumulated { std::size_t count; const float* x; const double *mean, *variance; ops::cumulative_norm norm; float* y; };
 struct convolve_back { std::size_t count; const float* x; const float* kernel; std::size_t width, side; float* y; };
 
 // ---- One warp a row --------------------------------------------------------------------------------------------------
@@ -93,6 +101,8 @@ struct convolve_back { std::size_t count; const float* x; const float* kernel; s
 struct rms_norm { std::size_t rows; const float *x, *scale; std::size_t width; float eps; float* y; };
 struct add_norm { std::size_t rows; float* x; const float *delta, *scale; std::size_t width; float eps; };
 struct layer_norm { std::size_t rows; const float *x, *weight, *bias; std::size_t width; float eps; float* y; };
+/// Σ x of a row, or Σ (x − mean)² where there is a mean, in double.
+struct cumulated_sums { std::size_t rows; const float* x; std::size_t width; const double* mean; double* sums; };
 struct sparsify { std::size_t rows; float* x; std::size_t width; float z; };
 struct match_magnitude { std::size_t rows; const float* model; std::size_t width; float* x; };
 struct unit { std::size_t rows; const float* x; std::size_t width; float* y; };
@@ -141,17 +151,21 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
 // clang-format on
 
 // Every call, for whoever declares or defines something for each.
-#define G4_GPU_CALLS_OF_NUMBERS(X)                                                                                 \
-  X(fill)                                                                                                          \
-  X(scale)                                                                                                         \
-  X(scale_by) X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap)       \
-      X(gelu_gate) X(embed) X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope) X(rope_2d) \
-          X(store) X(altup_predict) X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise)         \
-              X(mean_groups) X(keep_within) X(silu) X(relu) X(glu) X(unfold) X(convolve_back)
-#define G4_GPU_CALLS_OF_ROWS(X) \
-  X(rms_norm)                   \
-  X(add_norm)                   \
-  X(layer_norm) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters) X(cluster_scores) X(expert_product)
+#define G4_GPU_CALLS_OF_NUMBERS(X)                                                                                     \
+  X(fill)                                                                                                              \
+  X(scale)                                                                                                             \
+  X(scale_by)                                                                                                          \
+  X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap) X(gelu_gate) X(embed) \
+      X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope) X(rope_2d) X(store) X(altup_predict) \
+          X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise) X(mean_groups) X(keep_within) X(silu) \
+              X(relu) X(glu) X(unfold) X(unfold_plane) X(depthwise) X(lay_beside) X(running_mean) X(scale_cumulated)   \
+                  X(convolve_back)
+#define G4_GPU_CALLS_OF_ROWS(X)                                                                        \
+  X(rms_norm)                                                                                          \
+  X(add_norm)                                                                                          \
+  X(layer_norm)                                                                                        \
+  X(cumulated_sums) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters) X(cluster_scores) \
+      X(expert_product)
 #define G4_GPU_CALLS(X)      \
   G4_GPU_CALLS_OF_NUMBERS(X) \
   G4_GPU_CALLS_OF_ROWS(X) X(product) X(panel_product) X(to_panels) X(attend) X(attend_near) X(best)
