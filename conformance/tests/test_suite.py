@@ -173,6 +173,15 @@ class PythonEngines(Folder):
         self.assertEqual((status, said), (2, "g4-conformance: --engine is no_colon; it is module:Class\n"))
 
 
+class Adapters(unittest.TestCase):
+    def test_one_whose_packages_are_missing_says_so_and_is_no_failure(self):
+        from g4_conformance import NotApplicable
+        from g4_conformance.adapters import llama_cpp, transformers
+        for cls, absent in ((transformers.Eager, ("transformers", "torch")), (llama_cpp.F32, ("cyllama", "gguf"))):
+            with mock.patch.dict(sys.modules, dict.fromkeys(absent)), self.assertRaisesRegex(NotApplicable, f"needs the packages {absent[0]}"):
+                cls()
+
+
 class ExpectedFailures(Folder):
     def verdict(self, line, spoil):
         path = self.place / "known"
