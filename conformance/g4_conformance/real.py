@@ -76,7 +76,13 @@ def _unpacked(gguf: Path, place: Path, say) -> Path:
     folder.mkdir(exist_ok=True)
     model = reference.transformers.AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=reference.torch.float32)
-    model.save_pretrained(folder, max_shard_size="100GB")
+    model.config.architectures = [type(model).__name__]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config  # it is none any more
+    model.config.save_pretrained(folder)
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    tensors.save(folder / "model.safetensors", {name: value.numpy() for name, value in model.state_dict().items() if name not in tied})
+    del model
     reference.transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
     return folder
 

@@ -140,7 +140,11 @@ class _Watch:
         self.text = text
 
     def __enter__(self):
-        keep, text = self.seen.__setitem__, self.text
+        text = self.text
+
+        def keep(name, value):
+            self.seen[name] = value.detach().clone()  # some are changed in place afterwards
+
         on = lambda module, hook: self.handles.append(module.register_forward_hook(hook))
         first = lambda out: out[0] if isinstance(out, tuple) else out
         streams = lambda x: x[:, 0].transpose(0, 1) if x.dim() == 4 else x[0]
@@ -163,18 +167,30 @@ class _Watch:
         """Padding is set to 0, as in the cases."""
         whole = getattr(self.model, "model", self.model)
         state = lambda out: getattr(out, "last_hidden_state", out[0] if isinstance(out, tuple) else out)
-        if (tower := getattr(whole, "vision_tower", None)) is not None:
+        tower = getattr(whole, "vision_tower", None)
+        if hasattr(tower, "timm_model") and "pixel_values" in self.given:
+            inside = tower.timm_model
+            on(inside.conv_stem, lambda m, a, out: keep("vision.stem", out))
+            for s, size in enumerate(inside.blocks):
+                for b, block in enumerate(size):
+                    on(block, lambda m, a, out, s=s, b=b: keep(f"vision.block.{s}.{b}", out))
+            on(inside.msfa, lambda m, a, out: keep("vision.tower_out", out))
+        elif hasattr(tower, "encoder"):
             places = self.given.get("image_position_ids")
             clear = (lambda x: x) if places is None else (lambda x: x * (places >= 0).all(-1)[..., None] if x.dim() == 3 else x)
             on(getattr(tower, "patch_embedder", None) or tower.embeddings, lambda m, a, out: keep("vision.patch_embed", clear(state(out))))
             for i, layer in enumerate(tower.encoder.layers):
                 on(layer, lambda m, a, out, i=i: keep(f"vision.layer.{i}", clear(state(out))))
             on(tower, lambda m, a, out: keep("vision.tower_out", state(out)))
-        if (tower := getattr(whole, "audio_tower", None)) is not None and hasattr(tower, "subsample_conv_projection"):
-            valid = self.given["input_features_mask"][:, ::4]
-            for name, module in [("subsample", tower.subsample_conv_projection), ("tower_out", tower),
-                                 *((f"layer.{i}", layer) for i, layer in enumerate(tower.layers))]:
-                on(module, lambda m, a, out, name=name: keep(f"audio.{name}", state(out) * valid[..., None]))
+        tower = getattr(whole, "audio_tower", None)
+        mask = self.given.get("input_features_mask")
+        if hasattr(tower, "subsample_conv_projection") and mask is not None:
+            quarter = mask[:, ::4]
+            left = quarter[:, :: getattr(self.model.config.audio_config, "conf_reduction_factor", 1)]
+            layers = getattr(tower, "layers", None) or tower.conformer
+            for name, module, valid in [("subsample", tower.subsample_conv_projection, quarter), ("tower_out", tower, left),
+                                        *((f"layer.{i}", layer, quarter) for i, layer in enumerate(layers))]:
+                on(module, lambda m, a, out, name=name, valid=valid: keep(f"audio.{name}", state(out) * valid[..., None]))
         into = getattr(whole, "embed_vision", None) or getattr(whole, "multi_modal_projector", None)
         if hasattr(into, "multimodal_embedder"):  # pictures that go straight in
             valid = (self.given["image_position_ids"] >= 0).all(-1)
@@ -182,10 +198,16 @@ class _Watch:
                 on(getattr(into, name), lambda m, a, out, name=name: keep(f"vision.{name}", state(out) * valid[..., None]))
             on(into.multimodal_embedder, lambda m, a, out: keep("vision.soft_tokens", out[valid]))
         elif into is not None:
-            on(into, lambda m, a, out: keep("vision.soft_tokens", state(out)))
-        if (into := getattr(whole, "embed_audio", None)) is not None and "input_features_mask" in self.given:
-            mask = self.given["input_features_mask"]
-            on(into, lambda m, a, out: keep("audio.soft_tokens", out[mask[:, :: mask.shape[1] // out.shape[1]]] if out.dim() == 3 else out))
+            self._soft_rows(into, lambda out: keep("vision.soft_tokens", state(out)))
+        into = getattr(whole, "embed_audio", None)
+        if into is not None and mask is not None:
+            some = lambda out: out[mask[:, :: -(-mask.shape[1] // out.shape[1])]] if out.dim() == 3 else out
+            self._soft_rows(into, lambda out: keep("audio.soft_tokens", some(out)))
+
+    def _soft_rows(self, module, keep):
+        """Gemma 3n runs the same map for ids of the tower's own; only what comes of rows is meant."""
+        self.handles.append(module.register_forward_hook(
+            lambda m, a, k, out: keep(out) if a or k.get("input_ids") is None else None, with_kwargs=True))
 
     def __exit__(self, *_):
         for handle in self.handles:
