@@ -165,6 +165,14 @@ template <class B>
   return {};
 }
 
+/// The most rows of a pass that are all computed as one row alone would be, to the bit; any number where the backend knows
+/// no such border.
+template <class B>
+[[nodiscard]] std::size_t rows_alike([[maybe_unused]] const B& on) {
+  if constexpr (requires { on.rows_alike(); }) return on.rows_alike();
+  return static_cast<std::size_t>(-1);
+}
+
 /// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
 /// other may be −∞. Whether it does is up to `session_options::best_logits` alone.
 template <class B>

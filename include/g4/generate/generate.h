@@ -60,6 +60,77 @@ struct generated {
 
 namespace detail {
 
+/// Calls `on_text` with a piece that is not empty. Says whether more is wanted.
+template <class OnText>
+[[nodiscard]] bool pass_on(OnText& on_text, std::string_view piece) {
+  if (piece.empty()) return true;
+  if constexpr (std::is_void_v<decltype(on_text(piece))>) {
+    on_text(piece);
+    return true;
+  } else {
+    return static_cast<bool>(on_text(piece));
+  }
+}
+
+/// An answer in the making: it chooses tokens, passes their text on and knows when to stop.
+class answer {
+ public:
+  /// logits   how many the text's model gives
+  /// room     tokens that may be run after the prompt
+  [[nodiscard]] static result<answer> begin(const text::tokenizer& vocabulary, std::span<const text::token> prompt,
+                                            const generate_options& options, std::size_t logits, std::size_t room) {
+    auto sampler = sample::make_sampler(options.sampling, logits);
+    if (!sampler) return unexpected(std::move(sampler.error()));
+    sampler->accept(options.before);
+    sampler->accept(prompt);
+    answer begun(vocabulary, std::move(*sampler), options);
+    begun.done.prompt_tokens = prompt.size();
+    begun.done.tokens.reserve(std::min(options.max_tokens, room + 1));
+    return begun;
+  }
+
+  [[nodiscard]] bool wants_more() const { return done.tokens.size() < most_; }
+  /// Takes the logits that follow the text so far. Says whether it goes on: the last of `done.tokens` is to be run then.
+  ///
+  /// full   no more tokens can be run
+  template <class OnText>
+  [[nodiscard]] result<bool> take(std::span<const float> logits, bool full, OnText& on_text) {
+    const auto chosen = sampler_.choose(logits);
+    if (!chosen) return unexpected(chosen.error());
+    done.tokens.push_back(*chosen);
+    if (stop_at_end_ && vocabulary_->ends_answer(*chosen)) {
+      done.stopped = stop_reason::end_of_text;
+    } else if (!pass_on(on_text, stream_.push(*chosen))) {
+      done.stopped = stop_reason::cancelled;
+      return false;  // half a character is shown as such, but not to a callback that wants no more
+    } else if (done.tokens.size() == most_) {
+      done.stopped = stop_reason::token_limit;
+    } else if (full) {
+      done.stopped = stop_reason::context_full;
+    } else {
+      return true;
+    }
+    static_cast<void>(pass_on(on_text, stream_.finish()));
+    return false;
+  }
+
+  generated done;
+
+ private:
+  answer(const text::tokenizer& vocabulary, sample::sampler chooses, const generate_options& options)
+      : vocabulary_(&vocabulary),
+        sampler_(std::move(chooses)),
+        stream_(vocabulary, options.show_control),
+        most_(options.max_tokens),
+        stop_at_end_(options.stop_at_end) {}
+
+  const text::tokenizer* vocabulary_;
+  sample::sampler sampler_;
+  text::utf8_stream stream_;
+  std::size_t most_;
+  bool stop_at_end_;
+};
+
 template <class Session, class OnText>
 [[nodiscard]] result<generated> run_and_continue(Session& session, const text::tokenizer& vocabulary,
                                          std::span<const text::token> prompt, const generate_options& options,
@@ -68,54 +139,23 @@ template <class Session, class OnText>
   const auto seconds = [](clock::time_point from, clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
   };
-  auto sampler = sample::make_sampler(options.sampling, session.vocabulary());
-  if (!sampler) return unexpected(std::move(sampler.error()));
-  text::utf8_stream stream(vocabulary, options.show_control);
-
-  generated done;
-  done.prompt_tokens = prompt.size();
-  done.tokens.reserve(std::min(options.max_tokens, session.options().context - session.size() + 1));
+  const std::size_t context = session.options().context;
+  auto made = answer::begin(vocabulary, prompt, options, session.vocabulary(), context - session.size());
+  if (!made) return unexpected(std::move(made.error()));
   const auto begun = clock::now();
   auto logits = session.run(prompt);
   if (!logits) return unexpected(std::move(logits.error()));
-  sampler->accept(options.before);
-  sampler->accept(prompt);
   const auto answering = clock::now();
-  done.prompt_seconds = seconds(begun, answering);
-
-  const auto pass_on = [&](std::string_view piece) {
-    if (piece.empty()) return true;
-    if constexpr (std::is_void_v<decltype(on_text(piece))>) {
-      on_text(piece);
-      return true;
-    } else {
-      return static_cast<bool>(on_text(piece));
-    }
-  };
-  while (done.tokens.size() < options.max_tokens) {
-    const auto chosen = sampler->choose(*logits);
-    if (!chosen) return unexpected(chosen.error());
-    done.tokens.push_back(*chosen);
-    if (options.stop_at_end && vocabulary.ends_answer(*chosen)) {
-      done.stopped = stop_reason::end_of_text;
-      break;
-    }
-    if (!pass_on(stream.push(*chosen))) {
-      done.stopped = stop_reason::cancelled;
-      break;
-    }
-    if (done.tokens.size() == options.max_tokens) break;
-    if (session.size() == session.options().context) {
-      done.stopped = stop_reason::context_full;
-      break;
-    }
-    logits = session.run(*chosen);
+  while (made->wants_more()) {
+    const auto more = made->take(*logits, session.size() == context, on_text);
+    if (!more) return unexpected(more.error());
+    if (!*more) break;
+    logits = session.run(made->done.tokens.back());
     if (!logits) return unexpected(std::move(logits.error()));
   }
-  // Half a character is shown as such, but not to a callback that wants no more.
-  if (done.stopped != stop_reason::cancelled) pass_on(stream.finish());
-  done.answer_seconds = seconds(answering, clock::now());
-  return done;
+  made->done.prompt_seconds = seconds(begun, answering);
+  made->done.answer_seconds = seconds(answering, clock::now());
+  return std::move(made->done);
 }
 
 }  // namespace detail

@@ -142,6 +142,10 @@ class tensor_file {
   std::vector<std::shared_ptr<const mapped_file>> files_;
 };
 
+/// What tells a checkpoint from another: names, types and sizes of its tensors, and the first bytes of each, in which two
+/// trainings of one model differ.
+[[nodiscard]] G4_INLINE std::uint64_t fingerprint_of(const tensor_file& file);
+
 /// How g4 reads a tensor as weights, or the sentence that says which storages it does read.
 [[nodiscard]] G4_INLINE result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor);
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/fingerprint.h"
 #include "g4/io/tensor_file.h"
 
 namespace g4::io {
@@ -63,6 +64,18 @@ G4_INLINE let_go tensor_file::pages_of(const tensor_entry& tensor) const {
   return {files_[tensor.file].get(), [](const void* self, std::span<const std::byte> bytes) {
             static_cast<const mapped_file*>(self)->release(bytes);
           }};
+}
+
+G4_INLINE std::uint64_t fingerprint_of(const tensor_file& file) {
+  constexpr std::size_t some = 64;
+  fingerprint print;
+  for (const tensor_entry& tensor : file.tensors()) {
+    print.add(std::string_view(tensor.name));
+    print.add(tensor.type.name);
+    for (const std::size_t size : tensor.dims) print.add(size);
+    print.add(tensor.bytes.first(std::min(some, tensor.bytes.size())));
+  }
+  return print.value();
 }
 
 G4_INLINE result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor) {

@@ -40,6 +40,7 @@ class filler {
       if (!from_.failed()) tie_head(*w);
     }
     if (from_.failed()) return from_.why();
+    if constexpr (Variant<Module>) w->checkpoint = io::fingerprint_of(from_.file());
     from_.keep_in(w->keep);
     places_.keep_in(w->keep);
     return std::shared_ptr<const weights<Module>>(std::move(w));

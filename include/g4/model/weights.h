@@ -109,6 +109,7 @@ struct weights<V> {
 
   typename detail::layers_by_kind<V, std::make_integer_sequence<int, V::kinds.count>>::type layers;
   std::vector<std::shared_ptr<const void>> keep;  ///< files and buffers that the views point into
+  std::uint64_t checkpoint = 0;                   ///< tells the checkpoint they are of from others; 0: nobody said
 
   weights() { size_layers(std::make_integer_sequence<int, V::kinds.count>{}); }
 

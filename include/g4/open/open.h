@@ -39,6 +39,7 @@ class model {
   }
   [[nodiscard]] const text::tokenizer& tokenizer() const { return *tokenizer_; }
   [[nodiscard]] const g4::weights<V>& weights() const { return *weights_; }
+  [[nodiscard]] B& on() const { return *on_; }
 
  private:
   std::shared_ptr<const g4::weights<V>> weights_;

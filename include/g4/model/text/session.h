@@ -17,6 +17,7 @@
 #include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/text/inlay.h"
+#include "g4/model/text/kept.h"
 #include "g4/model/text/plan.h"
 #include "g4/model/text/runner.h"
 #include "g4/model/weights.h"
@@ -98,6 +99,39 @@ class session {
     return size_ = size;
   }
 
+  /// Another session that has run the same tokens, for a text that begins like this one. It takes what this one took, and
+  /// a copy of the cache as far as that is filled; the two then know nothing of each other.
+  [[nodiscard]] result<session> fork() const {
+    return guarded([&]() -> result<session> {
+      auto made = make_of(model_weights(), backend(), options_);
+      if (!made) return made;
+      const auto copy = [this](const std::byte* from, std::byte* to, std::size_t bytes) {
+        backend().copy(from, bytes, to);
+      };
+      each_kept(spec, cache_.layers(), made->cache_.layers(), furthest_, copy);
+      if (furthest_ > 0) backend().copy(runner_.hidden(), spec.width, made->runner_.hidden());
+      made->resume(size_, furthest_);
+      made->apart_ = apart_;
+      return made;
+    });
+  }
+
+  /// Calls body(p, bytes) for each stretch of the backend's memory that a text of which `furthest` tokens have been run is
+  /// kept in, always in the same order: what a file of a text holds (`open/saved_text.h`).
+  template <class Body>
+  void each_kept_of(std::size_t furthest, Body&& body) const {
+    if (furthest > 0) body(reinterpret_cast<std::byte*>(runner_.hidden()), spec.width * sizeof(scalar));
+    const auto one = [&](std::byte* p, std::byte*, std::size_t bytes) { body(p, bytes); };
+    each_kept(spec, cache_.layers(), cache_.layers(), furthest, one);
+  }
+  /// The most tokens that were in the cache at once since it was last empty.
+  [[nodiscard]] std::size_t furthest() const { return furthest_; }
+  /// Goes on from so many tokens, of `furthest` whose memory (`each_kept_of`) has been filled from elsewhere.
+  void resume(std::size_t size, std::size_t furthest) {
+    size_ = size;
+    furthest_ = furthest;
+  }
+
   /// The final norm [D] of the last token run: what a drafter continues from. On the host, until the next call.
   [[nodiscard]] std::span<const scalar> hidden() const { return runner_.row_on_host(runner_.hidden()); }
   /// The same of the t-th token of the last chunk of `run_all`.
@@ -105,15 +139,10 @@ class session {
     return runner_.row_on_host(runner_.final_norm() + t * spec.width);
   }
   /// The most rows of a pass that are all computed as one row alone would be, to the bit: guesses are checked in no more.
-  [[nodiscard]] std::size_t rows_alike() const {
-    if constexpr (requires(B& on) { on.rows_alike(); }) {
-      return backend().rows_alike();
-    } else {
-      return std::numeric_limits<std::size_t>::max();
-    }
-  }
+  [[nodiscard]] std::size_t rows_alike() const { return g4::rows_alike(static_cast<const B&>(backend())); }
   /// Keys and values by producing layer.
   [[nodiscard]] const cache_view& cache(int layer) const { return cache_.layers()[layer]; }
+  [[nodiscard]] const cache_view* caches() const { return cache_.layers(); }
   [[nodiscard]] const weights<V>& model_weights() const { return runner_.model_weights(); }
   [[nodiscard]] B& backend() const { return runner_.backend(); }
 

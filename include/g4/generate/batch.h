@@ -1,0 +1,403 @@
+/// Many texts at once: what each costs to read, the weights, is read for all of them together.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "g4/backend/concept.h"
+#include "g4/core/guarded.h"
+#include "g4/core/result.h"
+#include "g4/generate/generate.h"
+#include "g4/model/text/kept.h"
+#include "g4/model/text/plan.h"
+#include "g4/model/text/runner.h"
+#include "g4/model/text/session.h"
+#include "g4/model/weights.h"
+#include "g4/text/tokenizer.h"
+
+namespace g4 {
+
+/// What a batch is made for.
+struct batch_options {
+  std::size_t texts = 8;            ///< most texts at once
+  std::size_t context = 4096;       ///< most tokens of each, prompt and answer together
+  std::size_t rows = 64;            ///< most rows of a step; fewer where the backend computes no more of them alike
+  std::int64_t first_position = 0;  ///< as for a session
+  cache_choice cache{};             ///< as for a session
+};
+
+/// One text of a batch; never used again for another.
+enum class text_id : std::uint64_t {};
+
+namespace detail {
+
+/// A callback of any type.
+class listener {
+ public:
+  virtual ~listener() = default;
+  virtual bool operator()(std::string_view piece) = 0;
+};
+template <class OnText>
+class listener_of final : public listener {
+ public:
+  explicit listener_of(OnText on_text) : on_text_(std::move(on_text)) {}
+  bool operator()(std::string_view piece) override { return pass_on(on_text_, piece); }
+
+ private:
+  OnText on_text_;
+};
+
+}  // namespace detail
+
+/// Up to `texts` texts over shared weights, each with its own cache, sampler, stop rules and callback, advanced together:
+///
+///     auto texts = g4::make_batch(*model, {.texts = 8});
+///     for (const auto& prompt : prompts) texts->join(prompt, {.max_tokens = 128}, show);
+///     while (texts->running() > 0) texts->step();
+///
+/// A step is one pass over the weights. Every answer that is running advances by a token in it, and the rows left over are
+/// divided evenly among the prompts that are being read, so that no text waits for another's. Texts join and leave between
+/// steps.
+///
+/// A text's tokens are the same, to the bit of its logits, whatever shares its passes: each row is computed from its own
+/// text alone, and a pass has no more rows than the backend computes alike (`rows_alike`; in `fast` mode 15, since from 16
+/// on plain floats, and with `fast8` all weights, meet activations rounded otherwise). They are those that `generate` gives
+/// in a session whose `batch` is no larger than that.
+///
+/// Made with all the memory it will compute in (`plan`); what joins brings its ids and its sampler's tables. One thread at
+/// a time.
+template <Variant V, Backend B>
+class batch {
+ public:
+  static constexpr text_spec spec = V::spec;
+  static_assert(std::is_same_v<typename B::scalar, float>, "g4: a batch samples from logits in float.");
+  static_assert(spec.sees != visibility::everything,
+                "g4: an encoder reads a text at once and answers nothing. See model/text/encoder.h.");
+
+  /// `w`, `vocabulary` and `on` must outlive it. Fails when there are more texts than rows, the cache cannot be kept as the
+  /// options say, or the memory cannot be had.
+  [[nodiscard]] static result<batch> make(const weights<V>& w, const text::tokenizer& vocabulary, B& on,
+                                          const batch_options& options = {}) {
+    return guarded([&] { return make_of(w, vocabulary, on, options); });
+  }
+
+  /// What a batch with such options takes, all of it when it is made: a cache for each text, working memory for all.
+  [[nodiscard]] static memory_plan plan(const B& on, const batch_options& options) {
+    const std::size_t rows = rows_of(on, options);
+    memory_plan plan = plan_session(spec, V::kinds, of_each(on, options), sizeof(float), on.cache_storage());
+    plan.cache = arena::product(options.texts, plan.cache);
+    arena scratch;
+    (void)layout_text(spec, V::kinds, rows, sizeof(float), scratch);
+    plan.scratch = scratch.total();
+    if (plan.counted()) plan.working = working_bytes(on, limits_of(spec, rows, options.context));
+    return plan;
+  }
+  [[nodiscard]] memory_plan plan() const { return plan(runner_.backend(), options_); }
+  /// As asked for, but `rows` as many as a step has.
+  [[nodiscard]] const batch_options& options() const { return options_; }
+
+  /// Takes in a text that begins with `prompt`. Nothing of it is run before the next step.
+  ///
+  /// on_text   as for `generate`; called by `step`, and not to call this batch back
+  /// Fails when all places are taken, the sampling options make no sense, or the prompt is empty, too long, or holds ids that
+  /// the model does not know.
+  template <class OnText>
+  result<text_id> join(std::span<const text::token> prompt, const generate_options& options, OnText&& on_text) {
+    return guarded([&]() -> result<text_id> {
+      const auto free = place_for(prompt, 0);
+      if (!free) return unexpected(free.error());
+      return take_in(**free, 0, prompt, options, std::forward<OnText>(on_text));
+    });
+  }
+  /// The same after what a session has run, which is copied: a system prompt that is read once serves many texts. The
+  /// session has this batch's `context` or another, but its `rows` as `batch`, and keeps keys and values alike.
+  template <class OnText>
+  result<text_id> join(const session<V, B>& after, std::span<const text::token> prompt, const generate_options& options,
+                       OnText&& on_text) {
+    return guarded([&]() -> result<text_id> {
+      if (auto fits = check(after); !fits) return unexpected(std::move(fits.error()));
+      const auto free = place_for(prompt, after.size());
+      if (!free) return unexpected(free.error());
+      place& p = **free;
+      const auto copy = [&](const std::byte* from, std::byte* to, std::size_t bytes) {
+        runner_.backend().copy(from, bytes, to);
+      };
+      each_kept(spec, after.caches(), p.cache.layers(), after.furthest(), copy);
+      return take_in(p, after.size(), prompt, options, std::forward<OnText>(on_text));
+    });
+  }
+  /// The same for a prompt that is plain text: markers written in it stay text.
+  template <class OnText>
+  result<text_id> join(std::string_view prompt, const generate_options& options, OnText&& on_text) {
+    const text::text_range said{0, prompt.size()};
+    auto ids = vocabulary_->encode(prompt, {.add_bos = vocabulary_->special().add_bos, .plain = std::span(&said, 1)});
+    if (!ids) return unexpected(std::move(ids.error()));
+    return join(std::span<const text::token>(*ids), options, std::forward<OnText>(on_text));
+  }
+
+  /// Advances every text. Returns how many are still running.
+  /// Fails where the backend needs memory that cannot be had: then nothing has happened. What goes wrong with one text alone
+  /// (logits that are no numbers) stops that one, and `leave` says so.
+  result<std::size_t> step() {
+    return guarded([&]() -> result<std::size_t> {
+      const std::size_t rows = stage();
+      if (rows == 0) return std::size_t{0};
+      runner_.run(rows, caches_.data(), {}, wanted_);
+      for (place& p : places_) {
+        if (!p.ends_prompt()) p.pass();
+      }
+      each_logits(runner_, answering_.size(), [&](std::size_t i, std::span<const float> logits) {
+        answering_[i]->pass();
+        answer(*answering_[i], logits);
+      });
+      return running();
+    });
+  }
+
+  /// Texts whose answer is not whole yet.
+  [[nodiscard]] std::size_t running() const {
+    return static_cast<std::size_t>(
+        std::count_if(places_.begin(), places_.end(), [](const place& p) { return p.runs; }));
+  }
+  [[nodiscard]] bool running(text_id id) const {
+    const place* const p = find(id);
+    return p != nullptr && p->runs;
+  }
+
+  /// Takes a text out, whole or not, and makes room for another.
+  /// Fails when there is no such text, or with what stopped it.
+  result<generated> leave(text_id id) {
+    return guarded([&]() -> result<generated> {
+      place* const p = find(id);
+      if (p == nullptr) return fail("batch: there is no such text; it never joined, or has left");
+      const std::optional<detail::answer> last = std::exchange(p->answers, std::nullopt);
+      p->runs = false;
+      p->on_text.reset();
+      if (!p->wrong.message.empty()) return unexpected(std::exchange(p->wrong, {}));
+      return last->done;
+    });
+  }
+
+  /// Shows every inner tensor to `see` from now on.
+  void watch(tap<float> see) { runner_.watch(see); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  /// Where a text is, or was, or can be.
+  struct place {
+    explicit place(text_cache<B> empty) : cache(std::move(empty)) {}
+
+    [[nodiscard]] bool taken() const { return answers.has_value(); }
+    [[nodiscard]] bool reads() const { return runs && read < prompt.size(); }
+    /// Whether the rows that are staged end in one whose logits are wanted.
+    [[nodiscard]] bool ends_prompt() const { return staged > 0 && read + staged >= prompt.size(); }
+    /// The rows that were staged have been run.
+    void pass() {
+      size += staged;
+      read = std::min(read + staged, prompt.size());
+      staged = 0;
+    }
+
+    text_cache<B> cache;
+    text_id id{};
+    std::size_t size = 0;    ///< tokens in the cache
+    std::size_t read = 0;    ///< tokens of the prompt among them
+    std::size_t staged = 0;  ///< rows in the step that is being made
+    bool runs = false;
+    std::vector<text::token> prompt;
+    std::optional<detail::answer> answers;
+    std::unique_ptr<detail::listener> on_text;
+    error wrong;
+    clock::time_point joined, answering;
+  };
+
+  [[nodiscard]] static std::size_t rows_of(const B& on, const batch_options& options) {
+    return std::min(options.rows, rows_alike(on));
+  }
+  [[nodiscard]] static session_options of_each(const B& on, const batch_options& options) {
+    return fitting({.context = options.context,
+                    .batch = rows_of(on, options),
+                    .first_position = options.first_position,
+                    .cache = options.cache});
+  }
+
+  [[nodiscard]] static result<batch> make_of(const weights<V>& w, const text::tokenizer& vocabulary, B& on,
+                                             batch_options options) {
+    if (options.texts == 0 || options.context == 0 || options.rows == 0)
+      return fail("batch: texts, context and rows must be at least 1");
+    options.rows = rows_of(on, options);
+    if (options.texts > options.rows) {
+      return fail("batch: ", options.texts, " texts need as many rows of a step; there are ", options.rows,
+                  options.rows == rows_alike(on) ? ", the most that this backend computes alike" : "");
+    }
+    const memory_plan needed = plan(on, options);
+    const auto too_large = [&] {
+      return fail("batch: ", needed.counted() ? "" : "more than ", needed.total(),
+                  " bytes of caches and working memory could not be had; ask for fewer texts than ", options.texts,
+                  " or a smaller context than ", options.context);
+    };
+    if (!needed.counted() || !make_ready(on, limits_of(spec, options.rows, options.context))) return too_large();
+    auto runner = text_runner<V, B>::make(w, on, options.rows, options.first_position);
+    if (!runner) return too_large();
+    batch made(std::move(*runner), vocabulary, options);
+    made.places_.reserve(options.texts);
+    for (std::size_t i = 0; i < options.texts; ++i) {
+      auto cache = text_cache<B>::make(on, spec, of_each(on, options));
+      if (!cache)
+        return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
+      made.places_.emplace_back(std::move(*cache));
+      made.caches_.push_back(made.places_.back().cache.layers());
+    }
+    made.wanted_.reserve(options.texts);
+    made.answering_.reserve(options.texts);
+    return made;
+  }
+
+  batch(text_runner<V, B> runner, const text::tokenizer& vocabulary, const batch_options& options)
+      : runner_(std::move(runner)), vocabulary_(&vocabulary), options_(options) {}
+
+  [[nodiscard]] const place* find(text_id id) const {
+    const auto found =
+        std::find_if(places_.begin(), places_.end(), [&](const place& p) { return p.taken() && p.id == id; });
+    return found == places_.end() ? nullptr : &*found;
+  }
+  [[nodiscard]] place* find(text_id id) { return const_cast<place*>(std::as_const(*this).find(id)); }
+
+  /// A free place for a prompt that follows `size` tokens, or why there is none.
+  [[nodiscard]] result<place*> place_for(std::span<const text::token> prompt, std::size_t size) {
+    const auto free = std::find_if(places_.begin(), places_.end(), [](const place& p) { return !p.taken(); });
+    if (free == places_.end()) return fail("batch: all ", options_.texts, " places are taken");
+    if (prompt.empty()) return fail("batch: there is nothing to run");
+    if (size > options_.context || prompt.size() > options_.context - size) {
+      return fail("batch: a text may have ", options_.context, " tokens; ", size,
+                  " were run before and the prompt has ", prompt.size());
+    }
+    if (auto known = check_ids(prompt_view<float>{prompt}, runner_.model_weights().embed.rows); !known) {
+      return unexpected(std::move(known.error()));
+    }
+    return &*free;
+  }
+
+  /// Whether what a session has run can be copied into a place.
+  [[nodiscard]] result<void> check(const session<V, B>& after) const {
+    const session_options each = of_each(runner_.backend(), options_);
+    if (&after.model_weights() != &runner_.model_weights() || &after.backend() != &runner_.backend()) {
+      return fail("batch: a session to go on from must be of the same weights and backend");
+    }
+    if (after.options().batch != each.batch || after.options().first_position != each.first_position) {
+      return fail("batch: a session to go on from must have a batch of ", each.batch, " and a first position of ",
+                  each.first_position, "; it has ", after.options().batch, " and ", after.options().first_position);
+    }
+    if (after.furthest() > options_.context) {
+      return fail("batch: a text may have ", options_.context, " tokens; the session has run ", after.furthest());
+    }
+    for (int l = 0; l < spec.layers; ++l) {
+      if (after.caches()[l].type != caches_[0][l].type) {
+        return fail("batch: a session to go on from must keep keys and values in ", facts_of(caches_[0][l].type).name,
+                    "; it keeps them in ", facts_of(after.caches()[l].type).name);
+      }
+    }
+    return {};
+  }
+
+  template <class OnText>
+  [[nodiscard]] result<text_id> take_in(place& p, std::size_t size, std::span<const text::token> prompt,
+                                        const generate_options& options, OnText&& on_text) {
+    auto begun = detail::answer::begin(*vocabulary_, prompt, options, spec.vocab, options_.context - size);
+    if (!begun) return unexpected(std::move(begun.error()));
+    p.prompt.assign(prompt.begin(), prompt.end());
+    p.on_text = std::make_unique<detail::listener_of<std::decay_t<OnText>>>(std::forward<OnText>(on_text));
+    p.answers.emplace(std::move(*begun));
+    p.wrong.message.clear();
+    p.size = size;
+    p.read = p.staged = 0;
+    p.joined = clock::now();
+    p.runs = true;
+    return p.id = text_id{++joined_};
+  }
+
+  /// Stages the rows of the next step and says how many they are.
+  [[nodiscard]] std::size_t stage() {
+    std::size_t left = options_.rows;
+    for (place& p : places_) {
+      p.staged = p.runs && !p.reads() ? 1 : 0;
+      left -= p.staged;
+    }
+    for (bool more = true; more && left > 0;) {  // a row each, in turn
+      more = false;
+      for (place& p : places_) {
+        if (left == 0 || !p.reads() || p.read + p.staged == p.prompt.size()) continue;
+        ++p.staged;
+        --left;
+        more = true;
+      }
+    }
+    wanted_.clear();
+    answering_.clear();
+    std::size_t staged = 0;
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      place& p = places_[i];
+      if (p.staged == 0) continue;
+      const std::span<const text::token> next = p.reads()
+                                                    ? std::span<const text::token>(p.prompt).subspan(p.read, p.staged)
+                                                    : std::span<const text::token>(&p.answers->done.tokens.back(), 1);
+      stage_rows<V>(prompt_view<float>{next}, 0, p.size, runner_.staged(options_.rows).subspan(staged, p.staged),
+                    static_cast<std::int32_t>(i));
+      staged += p.staged;
+      if (!p.ends_prompt()) continue;
+      wanted_.push_back(static_cast<std::int32_t>(staged - 1));
+      answering_.push_back(&p);
+    }
+    return staged;
+  }
+
+  /// A text takes the logits that follow what of it has been run.
+  void answer(place& p, std::span<const float> logits) {
+    const auto seconds = [](clock::time_point from, clock::time_point to) {
+      return std::chrono::duration<double>(to - from).count();
+    };
+    generated& done = p.answers->done;
+    if (done.tokens.empty()) {
+      p.answering = clock::now();
+      done.prompt_seconds = seconds(p.joined, p.answering);
+    }
+    p.runs = false;
+    if (p.answers->wants_more()) {
+      const auto more = p.answers->take(logits, p.size == options_.context, *p.on_text);
+      if (more) {
+        p.runs = *more;
+      } else {
+        p.wrong = more.error();
+      }
+    }
+    done.answer_seconds = seconds(p.answering, clock::now());
+  }
+
+  text_runner<V, B> runner_;
+  const text::tokenizer* vocabulary_;
+  batch_options options_;
+  std::vector<place> places_;
+  std::vector<const cache_view*> caches_;  ///< of the texts, by place
+  std::vector<std::int32_t> wanted_;       ///< rows of a step whose logits are wanted,
+  std::vector<place*> answering_;          ///< and whose they are
+  std::uint64_t joined_ = 0;               ///< texts so far
+};
+
+/// A batch of an opened model's texts; model and backend must outlive it.
+template <class Model>
+[[nodiscard]] auto make_batch(const Model& of, const batch_options& options = {}) {
+  return batch<typename Model::variant, typename Model::backend>::make(of.weights(), of.tokenizer(), of.on(), options);
+}
+
+}  // namespace g4

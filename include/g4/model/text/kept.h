@@ -1,0 +1,37 @@
+/// What of a text outlives its runs: the part of its caches that has been written.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "g4/spec/text.h"
+#include "g4/tensor/cache.h"
+
+namespace g4 {
+
+/// Calls body(p, q, bytes) for each stretch of two texts' caches that holds keys or values of their first `tokens` tokens:
+/// p in those of one, q in those of the other.
+///
+/// Slots are filled in order, so that is as many of a layer's slots from the first on, or all of them where a ring has gone
+/// round. The two may have room for contexts of different lengths: as long as the tokens fit into both, and both take as
+/// many rows at once, a token lies in the same slot of both.
+template <class Body>
+void each_kept(const text_spec& m, const cache_view* one, const cache_view* other, std::size_t tokens, Body&& body) {
+  for (int l = 0; l < m.layers; ++l) {
+    const cache_view& a = one[l];
+    const cache_view& b = other[l];
+    if (a.keys == nullptr) continue;  // a layer that reads another's
+    const std::size_t filled = std::min(tokens, a.slots);
+    const auto stretch = [&](std::size_t p, std::size_t q, std::size_t bytes) {
+      body(a.keys + p, b.keys + q, bytes);
+      body(a.values + p, b.values + q, bytes);
+    };
+    for (std::size_t head = 0; filled > 0 && head < a.heads; ++head) {
+      stretch(a.offset(head, slot{0}), b.offset(head, slot{0}), filled * cached_row_bytes(a.type, a.head_size));
+      if (a.type != storage::i16) continue;
+      stretch(a.step_offset(head, slot{0}), b.step_offset(head, slot{0}), filled * sizeof(float));
+    }
+  }
+}
+
+}  // namespace g4
