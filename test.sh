@@ -98,7 +98,7 @@ step_cuda() {
 }
 
 lock_checkout
-packages=("${build_packages[@]}" "${test_packages[@]}" "${model_packages[@]}")
+packages=("${build_packages[@]}" "${test_packages[@]}" "${media_packages[@]}" "${model_packages[@]}")
 case " ${steps[*]} " in *" fuzz "*) packages+=(clang libclang-rt-14-dev) ;; esac
 case " ${steps[*]} " in *" aarch64 "*) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;; esac
 need_packages "${packages[@]}"
