@@ -1,7 +1,9 @@
 // The backends that a program has, and how the variants it was built with are opened on them. Few files need this.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <string>
 
 #include "g4/backend/cpu.h"
 #include "g4/backend/reference.h"
@@ -12,7 +14,9 @@
 
 namespace g4 {
 class any_drafter;
+class any_embedder;
 class any_model;
+class any_senses;
 class any_session;
 struct checkpoint;
 struct open_options;
@@ -40,6 +44,18 @@ struct backends {
 [[nodiscard]] g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from,
                                                                        g4::backend::reference<float>& on,
                                                                        const g4::open_options& options);
+/// Towers, for a text that was opened from the same checkpoint. Defined in variants_senses.cc, or no_senses.cc.
+using opened_senses = g4::result<std::unique_ptr<g4::any_senses>>;
+[[nodiscard]] opened_senses open_compiled_senses(const g4::checkpoint& from, const g4::any_model& text,
+                                                 g4::backend::cpu& on, const g4::open_options& options,
+                                                 const std::string& towers);
+[[nodiscard]] opened_senses open_compiled_senses(const g4::checkpoint& from, const g4::any_model& text,
+                                                 g4::backend::reference<float>& on, const g4::open_options& options,
+                                                 const std::string& towers);
+/// A text embedder. Defined in variants_embedder.cc, or no_embedder.cc.
+using opened_embedder = g4::result<std::unique_ptr<g4::any_embedder>>;
+[[nodiscard]] opened_embedder open_compiled_embedder(const g4::checkpoint& from, g4::backend::cpu& on,
+                                                     std::size_t longest, const g4::open_options& options);
 /// For a model that runs on the cpu backend.
 [[nodiscard]] g4::result<std::unique_ptr<g4::any_drafter>> open_compiled_drafter(const g4::checkpoint& from,
                                                                                  const g4::any_session& target,

@@ -7,7 +7,10 @@
 
 #include "engine.h"
 #include "g4/core/printable.h"
+#include "g4/open/towers_beside.h"
 #include "json_text.h"
+#include "media.h"
+#include "variants.h"
 
 namespace program {
 
@@ -73,6 +76,60 @@ g4::result<double> time_once(g4::any_session& session, std::span<const g4::token
          std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
+/// A picture of 896 x 896 pixels, and ten seconds of sound, as wild as any.
+struct some_media {
+  g4::media::pixels picture{std::vector<std::uint8_t>(896 * 896 * 3), 896, 896};
+  std::vector<float> sound;
+
+  explicit some_media(std::size_t rate) : sound(10 * rate) {
+    std::uint32_t state = 7;
+    const auto next = [&state] { return (state = state * 1664525u + 1013904223u) >> 24; };
+    for (std::uint8_t& colour : picture.rgb) colour = static_cast<std::uint8_t>(next());
+    for (float& sample : sound) sample = static_cast<float>(next()) / 256 - 0.5f;
+  }
+};
+
+/// Whether there are towers to measure: a model of text alone, and a GGUF file by itself, have none.
+bool has_towers(const engine& e, const settings& s) {
+  const auto senses = all_known_senses();
+  if (std::none_of(senses.begin(), senses.end(), [&](const known_senses& k) { return k.name == e.model->variant(); }))
+    return false;
+  if (e.from->format == g4::load::format::safetensors || !s.mmproj.empty()) return true;
+  const auto beside = g4::towers_beside(e.path);
+  return beside && !beside->empty();
+}
+
+/// One picture and ten seconds of sound through the towers.
+g4::result<void> time_towers(engine& e, const settings& s, status_line& status, std::vector<measured>& tests) {
+  const auto senses = senses_of(e, s);
+  if (!senses) return g4::unexpected(senses.error());
+  const some_media media((*senses)->rate_heard());
+  const auto time = [&](const std::string& name, auto&& encode) -> g4::result<void> {
+    measured m{name, 0, 0, 0, {}};
+    for (std::size_t r = 0; r < s.repetitions + 1; ++r) {
+      if (interrupt_guard::pressed()) return {};
+      status.show(fmt::format("{} {}/{}", m.test, r, s.repetitions));
+      const auto begun = std::chrono::steady_clock::now();
+      const g4::result<g4::any_shown> made = encode();
+      if (!made) return g4::unexpected(made.error());
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+      m.prompt = made->tokens;
+      if (r > 0) m.per_second.push_back(static_cast<double>(made->tokens) / seconds);
+    }
+    tests.push_back(std::move(m));
+    return {};
+  };
+  if ((*senses)->sees() != nullptr) {
+    const g4::see_options how{.soft_tokens = s.image_tokens};
+    if (auto done = time("picture 896x896", [&] { return (*senses)->see(media.picture.view(), how); }); !done) return done;
+  }
+  if ((*senses)->hears() == nullptr) return {};
+  const std::size_t rate = (*senses)->rate_heard(), samples = std::min(media.sound.size(), (*senses)->samples_heard());
+  const g4::media::sound heard{std::span(media.sound).first(samples), rate};
+  return time(fmt::format("sound {:.3g} s", static_cast<double>(samples) / static_cast<double>(rate)),
+              [&] { return (*senses)->hear(heard); });
+}
+
 }  // namespace
 
 g4::result<int> bench(const settings& s) {
@@ -107,6 +164,10 @@ g4::result<int> bench(const settings& s) {
       if (r > 0) m.per_second.push_back(*rate);  // the first run warms caches up
     }
   }
+  if (has_towers(*e, s)) {
+    if (auto done = time_towers(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
+    if (interrupt_guard::pressed()) return interrupt_guard::status();
+  }
   status.clear();
 
   const std::size_t threads = e->threads ? e->threads->workers() : 1;
@@ -140,9 +201,10 @@ g4::result<int> bench(const settings& s) {
     out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}, {} logits\n\n", e->model->variant(),
                           bytes_text(e->weight_bytes), g4::printable(e->path), s.backend, mode, threads, s.batch,
                           best_logits > 0 ? fmt::format("{} best", best_logits) : "all"));
-    out.write(fmt::format("{:<16} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most"));
+    out.write(fmt::format("{:<16} {:>12} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most", "median ms"));
     for (const measured& m : tests)
-      out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most()));
+      out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most(),
+                            1e3 * static_cast<double>(m.prompt + m.generated) / m.median()));
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
   return 0;

@@ -106,12 +106,24 @@ void command_line::value(std::string_view names, std::string_view type, std::str
   o.required = required;
 }
 
+void command_line::values(std::string_view names, std::string_view type, std::string_view help, reader read) {
+  option& o = add(names, type, help);
+  o.read = std::move(read);
+  o.repeated = true;
+}
+
 void command_line::flag(std::string_view names, std::string_view help, bool& to) { add(names, "", help).flag = &to; }
 
 void command_line::text(std::string_view name, std::string_view help, std::string& to) {
   text_name_ = name;
   text_help_ = help;
   text_ = &to;
+}
+
+void command_line::texts(std::string_view name, std::string_view help, std::vector<std::string>& to) {
+  text_name_ = name;
+  text_help_ = help;
+  texts_ = &to;
 }
 
 void command_line::heading(std::string_view title) { add("", "", title); }
@@ -128,7 +140,7 @@ bool command_line::has(std::string_view name) const {
 }
 
 std::string command_line::take(option& o, std::string_view value) {
-  if (o.given) return o.name + ": was given twice";
+  if (o.given && !o.repeated) return o.name + ": was given twice";
   o.given = true;
   const std::string wrong = o.read(value);
   return wrong.empty() ? wrong : o.name + ": '" + std::string(value) + "' " + wrong;
@@ -139,6 +151,11 @@ std::string command_line::parse(const std::vector<std::string_view>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string_view word = words[i];
     if (only_text || word == "-" || !word.starts_with('-')) {
+      if (texts_ != nullptr) {
+        texts_->emplace_back(word);
+        has_text_ = true;
+        continue;
+      }
       if (text_ == nullptr || has_text_) return "'" + std::string(word) + "' is one text too many";
       *text_ = word;
       has_text_ = true;
@@ -180,8 +197,8 @@ std::string command_line::parse(const std::vector<std::string_view>& words) {
 
 std::string command_line::help() const {
   std::string text =
-      what_ + "\nUsage: g4 " + name_ + " [OPTIONS]" + (text_ != nullptr ? " [" + text_name_ + "]" : "") + "\n";
-  if (text_ != nullptr) text += "\n" + beside(text_name_, text_help_);
+      what_ + "\nUsage: g4 " + name_ + " [OPTIONS]" + (text_name_.empty() ? "" : " [" + text_name_ + "]") + "\n";
+  if (!text_name_.empty()) text += "\n" + beside(text_name_, text_help_);
   text += "\nOptions:\n" + beside("-h,--help", "Print this and end");
   for (const option& o : options_) {
     if (o.name.empty()) {

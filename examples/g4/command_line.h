@@ -30,9 +30,13 @@ class command_line {
 
   /// names   "--batch", or with a letter "-m,--model"
   void value(std::string_view names, std::string_view type, std::string_view help, reader read, bool required = false);
+  /// A value that may be given any number of times.
+  void values(std::string_view names, std::string_view type, std::string_view help, reader read);
   void flag(std::string_view names, std::string_view help, bool& to);
   /// What stands alone, without a dash.
   void text(std::string_view name, std::string_view help, std::string& to);
+  /// The same, of which there may be any number.
+  void texts(std::string_view name, std::string_view help, std::vector<std::string>& to);
   /// A heading above the options that follow.
   void heading(std::string_view title);
   void footer(std::string_view text) { footer_ = text; }
@@ -56,6 +60,7 @@ class command_line {
     reader read;
     bool* flag = nullptr;
     bool required = false;
+    bool repeated = false;
     bool given = false;
   };
   option& add(std::string_view names, std::string_view type, std::string_view help);
@@ -69,6 +74,7 @@ class command_line {
   std::string text_name_;
   std::string text_help_;
   std::string* text_ = nullptr;
+  std::vector<std::string>* texts_ = nullptr;
   bool has_text_ = false;
   bool help_ = false;
 };

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "backends.h"
+#include "g4/generate/any_senses.h"
 
 namespace program {
 
@@ -17,6 +18,31 @@ engine::engine() = default;
 engine::engine(engine&&) noexcept = default;
 engine& engine::operator=(engine&&) noexcept = default;
 engine::~engine() = default;
+
+g4::result<void> add_backend(engine& e, const settings& s, bool settled) {
+  e.on = std::make_unique<backends>();
+  const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
+                    : s.mode == "fast8" ? g4::backend::numeric::fast8
+                                        : g4::backend::numeric::fast;
+  if (s.backend == "reference") {
+    e.on->reference = std::make_unique<g4::backend::reference<float>>();
+  } else if (s.backend == "cuda") {
+#ifdef G4_PROGRAM_CUDA
+    auto gpu = g4::backend::cuda::open({.mode = mode});
+    if (!gpu) return g4::fail("--backend cuda: ", gpu.error().message);
+    e.on->cuda = std::make_unique<g4::backend::cuda>(std::move(*gpu));
+#else
+    return g4::fail("--backend cuda: this program was built without it; the build's option is -DG4_CUDA=ON, and it needs "
+                    "CUDA's toolkit");
+#endif
+  } else {
+    const std::size_t threads = threads_of(s);
+    if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
+    const auto move = settled ? g4::backend::weights_move::at_load : g4::backend::weights_move::in_use;
+    e.on->cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), move});
+  }
+  return {};
+}
 
 g4::result<engine> open_engine(const settings& s, bool settled) {
   const auto begun = std::chrono::steady_clock::now();
@@ -29,7 +55,7 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   for (const g4::io::tensor_entry& t : from->tensors.tensors()) e.weight_bytes += t.bytes.size();
   if (e.spec.is_drafter())
     return g4::fail(s.model, ": is a drafter, which guesses for another model; give it with --draft");
-  if (e.spec.sees == g4::visibility::everything) return g4::fail(s.model, ": is a text embedder, which writes no text");
+  if (e.spec.sees == g4::visibility::everything) return g4::fail(s.model, ": is a text embedder, which writes no text; g4 embed takes it");
 
   g4::open_options options;
   options.checks.contents = !s.skip_checks;
@@ -37,32 +63,20 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
                         static_cast<status_line*>(self)->percent("Loading", done, total);
                       }};
   g4::result<std::unique_ptr<g4::any_model>> opened;
-  e.on = std::make_unique<backends>();
-  const auto mode = s.mode == "exact"   ? g4::backend::numeric::exact
-                    : s.mode == "fast8" ? g4::backend::numeric::fast8
-                                        : g4::backend::numeric::fast;
-  if (s.backend == "reference") {
-    e.on->reference = std::make_unique<g4::backend::reference<float>>();
+  if (auto made = add_backend(e, s, settled); !made) return g4::unexpected(std::move(made.error()));
+  if (e.on->reference != nullptr) {
     opened = open_compiled(*from, *e.on->reference, options);
-  } else if (s.backend == "cuda") {
 #ifdef G4_PROGRAM_CUDA
-    auto gpu = g4::backend::cuda::open({.mode = mode});
-    if (!gpu) return g4::fail("--backend cuda: ", gpu.error().message);
-    e.on->cuda = std::make_unique<g4::backend::cuda>(std::move(*gpu));
+  } else if (e.on->cuda != nullptr) {
     opened = open_compiled(*from, *e.on->cuda, options);
-#else
-    return g4::fail("--backend cuda: this program was built without it; the build's option is -DG4_CUDA=ON, and it needs "
-                    "CUDA's toolkit");
 #endif
   } else {
-    const std::size_t threads = threads_of(s);
-    if (threads > 1) e.threads = std::make_unique<g4::thread_pool>(threads);
-    const auto move = settled ? g4::backend::weights_move::at_load : g4::backend::weights_move::in_use;
-    e.on->cpu = std::make_unique<g4::backend::cpu>(g4::backend::simd_options{mode, e.threads.get(), move});
     opened = open_compiled(*from, *e.on->cpu, options);
   }
   if (!opened) return g4::unexpected(std::move(opened.error()));
   e.model = std::move(*opened);
+  e.from = std::move(*from);
+  e.from->keys = {};  // the vocabulary is read
   status.clear();
   say_note(e.model->tokenizer());
   e.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
@@ -71,6 +85,10 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
 
 std::size_t threads_of(const settings& s) {
   return s.threads != 0 ? s.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+const char* turn_mark(const engine& e) {
+  return g4::generation_of(e.spec) == g4::generation::gemma4 ? "<|turn>" : "<start_of_turn>";
 }
 
 g4::storage usual_cache() { return g4::backend::cpu({.mode = g4::backend::numeric::fast}).cache_storage(); }
@@ -111,19 +129,6 @@ g4::sample::sampler_options sampling_of(const settings& s) {
     sampling.seed = std::random_device{}();
   }
   return sampling;
-}
-
-g4::result<bool> run_most(g4::any_session& session, std::span<const g4::token_id>& ids, status_line& status) {
-  const std::size_t all = ids.size();
-  const std::size_t batch = session.options().batch;
-  while (ids.size() > batch) {
-    if (interrupt_guard::pressed()) return false;
-    if (all >= 4 * batch) status.percent("Reading", all - ids.size(), all);
-    if (auto done = session.run(ids.first(batch)); !done) return g4::unexpected(std::move(done.error()));
-    ids = ids.subspan(batch);
-  }
-  status.clear();
-  return true;
 }
 
 }  // namespace program

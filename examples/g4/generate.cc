@@ -4,7 +4,11 @@
 #include <algorithm>
 
 #include "engine.h"
+#include "g4/load/matcher.h"
+#include "g4/text/chat_gemma3.h"
+#include "g4/text/chat_gemma4.h"
 #include "json_text.h"
+#include "media.h"
 
 namespace program {
 
@@ -16,8 +20,55 @@ g4::session_options session_for(const settings& s, std::size_t prompt) {
   return options_of(s, context, deciding_logits(s));
 }
 
+/// What is run: the text with what is shown in it, as it stands, or as a question in a conversation (--turn).
+g4::result<shown_text> prompt_of(const settings& s, const engine& e, const std::string& text,
+                                 const std::vector<g4::any_shown>& media) {
+  const g4::text::tokenizer& vocabulary = e.model->tokenizer();
+  shown_text out;
+  auto parts = parts_of(text, media, out.kept);
+  if (!parts) return g4::unexpected(std::move(parts.error()));
+  g4::text::prompt written;
+  const std::string picture = e.senses == nullptr ? std::string() : e.senses->picture_mark();
+  const std::string sound = e.senses == nullptr ? std::string() : e.senses->sound_mark();
+  if (s.turn) {
+    if (vocabulary.find(turn_mark(e)) == g4::text::no_token)
+      return g4::fail(s.model, ": the vocabulary has no ", turn_mark(e), ", which opens a turn of a conversation");
+    g4::text::message said;
+    said.said = std::move(*parts);
+    // The large models of Gemma 4 want an empty thought where they are not to think; the small ones do not.
+    auto turn = g4::generation_of(e.spec) == g4::generation::gemma4
+                    ? g4::text::gemma4_prompt({&said, 1}, {.empty_thought = !e.spec.per_layer})
+                    : g4::text::gemma3_prompt({&said, 1}, {.image_mark = picture, .audio_mark = sound});
+    if (!turn) return g4::unexpected(std::move(turn.error()));
+    written = std::move(*turn);
+  } else {
+    const g4::text::token bos = vocabulary.special().bos;
+    if (!s.raw && vocabulary.special().add_bos && bos != g4::text::no_token) written.markup(vocabulary.piece(bos));
+    for (const g4::text::content_part& part : *parts) {
+      using kind = g4::text::content_part::kind;
+      if (part.is != kind::text) {
+        written.markup(part.is == kind::image ? picture : sound);
+      } else if (s.special) {
+        written.markup(part.text);
+      } else {
+        written.say(part.text);
+      }
+    }
+  }
+  if (e.senses != nullptr) {
+    auto laid = e.senses->lay(written, out.kept);
+    if (!laid) return g4::unexpected(std::move(laid.error()));
+    out.laid = std::move(*laid);
+  } else {
+    auto ids = vocabulary.encode(written.text, {.parse_special = true, .plain = written.said});
+    if (!ids) return g4::unexpected(std::move(ids.error()));
+    out.laid.ids = std::move(*ids);
+  }
+  return out;
+}
+
 json json_of(const settings& s, const engine& e, const g4::sample::sampler_options& sampling, const std::string& prompt,
-             const std::string& text, const drafted& how) {
+             const std::string& text, const drafted& how, const std::vector<looked_at>& seen) {
   const g4::generated& done = how.answer;
   json j;
   j["model"] = e.path;
@@ -30,6 +81,9 @@ json json_of(const settings& s, const engine& e, const g4::sample::sampler_optio
   j["stopped"] = g4::name_of(done.stopped);
   j["seed"] = sampling.seed;
   j["prompt_tokens"] = done.prompt_tokens;
+  for (const looked_at& one : seen) {
+    j["media"].push_back(json::object({{"file", one.file.path}, {"tokens", one.shown.tokens}, {"seconds", one.seconds}}));
+  }
   j["load_seconds"] = e.load_seconds;
   j["prompt_seconds"] = done.prompt_seconds;
   j["answer_seconds"] = done.answer_seconds;
@@ -60,17 +114,27 @@ g4::result<int> generate(const settings& s) {
   if (!s.draft.empty() && sampling.repetition_penalty != 1)
     return g4::fail("--draft: guesses are checked against the likeliest token as the model says it; leave out ",
                     "--repetition-penalty");
+  if (!s.draft.empty() && !s.media.empty())
+    return g4::fail("--draft: guesses are made for texts without pictures and sounds; leave out --image and --audio");
+  if (auto fine = check_media(s.media); !fine) return g4::unexpected(std::move(fine.error()));
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
 
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
-  const g4::text::text_range all{0, prompt->size()};
-  const auto ids = vocabulary.encode(*prompt, {.parse_special = s.special,
-                                               .add_bos = !s.raw && vocabulary.special().add_bos,
-                                               .plain = {&all, s.special ? 0u : 1u}});
-  if (!ids) return g4::unexpected(ids.error());
-  if (ids->empty()) return g4::fail("prompt: there is nothing to continue");
-  auto session = e->model->session(session_for(s, ids->size()));
+  const bool tells = s.stats || is_terminal(STDERR_FILENO);
+  std::vector<looked_at> seen;
+  std::vector<g4::any_shown> media;
+  for (const medium& file : s.media) {
+    auto one = look_at(*e, s, file);
+    if (!one) return g4::unexpected(std::move(one.error()));
+    if (tells) fmt::print(stderr, "{}\n", one->line());
+    media.push_back(one->shown);
+    seen.push_back(std::move(*one));
+  }
+  const auto laid = prompt_of(s, *e, *prompt, media);
+  if (!laid) return g4::unexpected(laid.error());
+  if (laid->size() == 0) return g4::fail("prompt: there is nothing to continue");
+  auto session = new_session(*e, session_for(s, laid->size()), media);
   if (!session) return g4::unexpected(std::move(session.error()));
 
   const interrupt_guard guard;
@@ -84,14 +148,14 @@ g4::result<int> generate(const settings& s) {
     }
     return !interrupt_guard::pressed();
   };
-  const std::span<const g4::text::token> begin(*ids);
+  const std::span<const g4::text::token> begin(laid->laid.ids);
   const g4::generate_options options{s.max_tokens, sampling, !s.raw, s.special};
   g4::result<drafted> done;
   if (!s.draft.empty()) {
     done = speculate(s, *e, **session, begin, on_text);
     if (!done) return g4::unexpected(done.error());
   } else {
-    auto answer = g4::generate(**session, vocabulary, begin, options, on_text);
+    auto answer = g4::generate(**session, vocabulary, laid->laid, options, on_text);
     if (!answer) return g4::unexpected(std::move(answer.error()));
     done->answer = std::move(*answer);
   }
@@ -112,13 +176,13 @@ g4::result<int> generate(const settings& s) {
   }
 
   if (s.json) {
-    auto j = json_of(s, *e, sampling, *prompt, text, *done);
+    auto j = json_of(s, *e, sampling, *prompt, text, *done, seen);
     if (speed_up > 0) j["speed_up"] = speed_up;
     out.write(j.text());
   } else {
     out.write("\n");
   }
-  if (s.stats || is_terminal(STDERR_FILENO)) {
+  if (tells) {
     fmt::print(stderr,
                "\n{}: loaded in {:.2f} s; prompt of {} tokens in {:.2f} s; {} tokens at {:.1f} per second ({}){}\n",
                e->model->variant(), e->load_seconds, answer.prompt_tokens, answer.prompt_seconds, answer.tokens.size(),

@@ -7,8 +7,13 @@
 #include "console.h"
 #include "engine.h"
 #include "g4/core/printable.h"
+#include "g4/io/gguf.h"
+#include "g4/io/mapped_file.h"
 #include "g4/load/names.h"
+#include "g4/load/tower_config.h"
+#include "g4/load/tower_text.h"
 #include "g4/model/schema.h"
+#include "g4/open/towers_beside.h"
 #include "json_text.h"
 #include "variants.h"
 
@@ -17,6 +22,13 @@ namespace program {
 namespace {
 
 constexpr std::size_t contexts[] = {1024, 4096, 8192, 32'768, 131'072};
+
+/// What a model sees and hears with.
+struct towers {
+  std::optional<g4::tower_spec> sees, hears;  ///< as the file says, or else the variant
+  std::string file;                           ///< that holds them; empty where there is none
+  std::size_t bytes = 0;                      ///< of their tensors, where that file holds nothing else
+};
 
 /// What is looked at: a file, or a variant by its name.
 struct subject {
@@ -27,6 +39,7 @@ struct subject {
   std::string nearest;
   std::vector<std::string> differences;
   std::optional<g4::checkpoint> file;
+  towers senses;
 };
 
 std::string_view name_of(g4::generation g) {
@@ -38,7 +51,52 @@ std::string_view name_of(g4::generation g) {
   return "Gemma 4";
 }
 
-g4::result<subject> look_at(const settings& s) {
+/// The towers of the variant, and where they are: in the folder, or in an mmproj file.
+g4::result<towers> towers_of(const subject& it, const settings& s) {
+  towers out;
+  for (const known_senses& known : all_known_senses()) {
+    if (known.name != it.variant) continue;
+    if (known.sees != nullptr) out.sees = *known.sees;
+    if (known.hears != nullptr) out.hears = *known.hears;
+  }
+  if (!it.file) return out;
+  if (it.file->format == g4::load::format::safetensors) {
+    const std::string config = it.file->path + "/config.json";
+    const auto file = g4::io::mapped_file::open(config);
+    if (!file) return g4::unexpected(file.error());
+    auto said = g4::load::read_towers(g4::io::text_of(file->bytes()), config);
+    if (!said) return g4::unexpected(std::move(said.error()));
+    out.sees = std::move(said->sees);
+    out.hears = std::move(said->hears);
+    if (out.sees || out.hears) out.file = it.file->path;
+    return out;
+  }
+  auto beside = s.mmproj.empty() ? g4::towers_beside(it.file->path) : g4::result<std::string>(s.mmproj);
+  if (!beside) return g4::unexpected(std::move(beside.error()));
+  if (beside->empty()) return out;
+  const auto file = g4::io::open_gguf(*beside);
+  if (!file) return g4::unexpected(file.error());
+  out.file = *beside;
+  for (const g4::io::tensor_entry& t : file->tensors.tensors()) out.bytes += t.bytes.size();
+  return out;
+}
+
+/// "log_mel{.bins = 128}", "encoder<layers{16}, …>": one line for each stage of a tower.
+std::vector<std::string> stages_of(const g4::tower_spec& tower) {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < tower.count; ++i) {
+    std::string line;
+    for (const char c : g4::load::stage_text(tower.stages[i])) {
+      if (c == '\n' || (c == ' ' && line.ends_with(' '))) continue;
+      line += c;
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+/// The subject, without its towers.
+g4::result<subject> text_of(const settings& s) {
   subject it;
   if (!s.variant.empty()) {
     std::string names;
@@ -70,6 +128,15 @@ g4::result<subject> look_at(const settings& s) {
     }
   }
   it.file = std::move(*from);
+  return it;
+}
+
+g4::result<subject> look_at(const settings& s) {
+  auto it = text_of(s);
+  if (!it) return it;
+  auto senses = towers_of(*it, s);
+  if (!senses) return g4::unexpected(std::move(senses.error()));
+  it->senses = std::move(*senses);
   return it;
 }
 
@@ -152,6 +219,9 @@ json as_json(const subject& it, const settings& s) {
     layer["reads_cache_of"] = m.producer[i] < 0 ? json(nullptr) : json(m.producer[i]);
     j["layers"].push_back(std::move(layer));
   }
+  if (it.senses.sees) j["towers"]["picture"] = stages_of(*it.senses.sees);
+  if (it.senses.hears) j["towers"]["sound"] = stages_of(*it.senses.hears);
+  if (!it.senses.file.empty()) j["towers"]["file"] = it.senses.file;
   j["memory"]["weights"] = weight_bytes(it);
   j["memory"]["batch"] = s.batch;
   j["memory"]["cache_type"] = cache_text(s);
@@ -227,6 +297,16 @@ g4::result<int> inspect(const settings& s) {
     out.write(fmt::format("{} residual streams (AltUp), LAuReL of rank {}\n", m.altup->streams, m.laurel->rank));
   if (m.logit_cap != 0) out.write(fmt::format("logits capped at {}\n", m.logit_cap));
   out.write("\n" + layer_lines(it));
+  for (const auto& [name, tower] : {std::pair{"picture", &it.senses.sees}, std::pair{"sound", &it.senses.hears}}) {
+    if (!*tower) continue;
+    out.write(fmt::format("\n{} tower\n", name));
+    for (const std::string& stage : stages_of(**tower)) out.write("  " + stage + "\n");
+  }
+  if (it.senses.bytes > 0) {
+    out.write(fmt::format("\ntowers in {}, {}\n", g4::printable(it.senses.file), bytes_text(it.senses.bytes)));
+  } else if (it.file && it.senses.file.empty() && (it.senses.sees || it.senses.hears)) {
+    out.write("\nno mmproj file with its towers lies beside it\n");
+  }
 
   out.write(fmt::format("\nmemory   weights {}{}", bytes_text(weight_bytes(it)), it.file ? "" : " in bfloat16"));
   if (it.file) {

@@ -16,6 +16,7 @@
 #include "console.h"
 #include "g4/core/printable.h"
 #include "g4/load/file_type.h"
+#include "g4/text/embedding_task.h"
 #include "program.h"
 #include "this_cpu.h"
 
@@ -82,6 +83,30 @@ void add_sampling(command_line& c, settings& s) {
   c.value("--max-tokens", "N", "Stop after so many tokens (default 256)", into(s.max_tokens, 1, most));
 }
 
+void add_mmproj(command_line& c, settings& s) {
+  c.value("--mmproj", "PATH", "The GGUF file with the model's towers (default: the mmproj file beside the model's)",
+          into(s.mmproj));
+}
+
+void add_media(command_line& c, settings& s) {
+  c.heading("Pictures and sounds");
+  const auto file = [&s](program::medium::kind kind) {
+    return [&s, kind](std::string_view path) {
+      s.media.push_back({kind, std::string(path)});
+      return std::string();
+    };
+  };
+  c.values("--image", "PATH", "Show a picture: PNG, JPEG, WebP or PPM; may be given several times",
+           file(program::medium::picture));
+  c.values("--audio", "PATH", "Play a sound: WAV, FLAC, MP3 or Ogg; may be given several times",
+           file(program::medium::sound));
+  c.value("--image-tokens", "N", "Most tokens a picture may take; Gemma 4: 70, 140, 280, 560 or 1120 (default 280)",
+          into(s.image_tokens, 1, 4096));
+  c.value("--image-pieces", "N", "Pan and scan, of Gemma 3: look at at most N pieces of a long picture as well",
+          into(s.image_pieces, 1, 64));
+  add_mmproj(c, s);
+}
+
 void add_report(command_line& c, settings& s, bool json) {
   if (json) c.flag("--json", "Write one JSON object in place of text", s.json);
   c.flag("--stats", "Say how fast it went (on stderr) even when stderr is no terminal", s.stats);
@@ -116,7 +141,7 @@ int guarded_main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // and so does a file that may grow no further
   settings s;
   std::vector<std::pair<command_line, g4::result<int> (*)(const settings&)>> commands;
-  commands.reserve(8);
+  commands.reserve(9);
   const auto add_command = [&](const char* name, const char* what, g4::result<int> (*does)(const settings&)) {
     return &commands.emplace_back(command_line(name, what), does).first;
   };
@@ -139,13 +164,19 @@ int guarded_main(int argc, char** argv) {
       "Control tokens written out in the text, like <start_of_turn>, count as such; those the model chooses are shown",
       s.special);
   generate->flag("--raw", "No <bos> before the text, and no stop at a token that ends an answer", s.raw);
+  generate->flag("--turn", "The text is a question in a conversation, as `chat` asks it, and the answer is generated",
+                 s.turn);
+  add_media(*generate, s);
   generate->text("PROMPT", "The text to continue; - or none: read it from stdin", s.text);
   generate->footer(
+      "What --image and --audio show stands where the text says <image> and <audio>, or in front of it.\n\n"
       "Examples:\n"
       "  g4 generate -m gemma-3-270m.gguf \"Once upon a time\"\n"
       "  g4 generate -m gemma-3-270m.gguf --temperature 0.8 --top-p 0.95 --seed 7 \"Once upon a time\"\n"
       "  g4 generate -m gemma-3-270m.gguf --max-tokens 40 --json < prompt.txt | jq -r .text\n"
-      "  g4 generate -m gemma-4-e2b.gguf --draft gemma-4-e2b-assistant --compare \"Count to twenty: one, two\"");
+      "  g4 generate -m gemma-4-e2b.gguf --draft gemma-4-e2b-assistant --compare \"Count to twenty: one, two\"\n"
+      "  g4 generate -m gemma-4-e2b-it --turn --image cat.jpg \"What is this?\"\n"
+      "  g4 generate -m gemma-4-e2b-it --turn --image a.png --audio b.wav \"Is <audio> the sound of <image>?\"");
 
   command_line* const chat = add_command("chat", "Talk with an instruction-tuned model", program::chat);
   add_running(*chat, s);
@@ -156,9 +187,11 @@ int guarded_main(int argc, char** argv) {
   chat->flag("--special", "Control tokens that the model chooses are shown; what is typed stays text", s.special);
   add_report(*chat, s, false);
   add_sampling(*chat, s);
+  add_media(*chat, s);
   chat->footer(
-      "Ctrl-C stops an answer. /clear forgets the conversation, /exit or Ctrl-D ends. Without a terminal every line of\n"
-      "stdin is a question, and stdout has the answers. Unless told otherwise: temperature 1, top k 64, top p 0.95.\n\n"
+      "Ctrl-C stops an answer. /clear forgets the conversation, /exit or Ctrl-D ends. /image PATH and /audio PATH show a\n"
+      "file with the next question, as --image and --audio do with the first: where it says <image> or <audio>, or in\n"
+      "front. Without a terminal every line of stdin is a question, and stdout has the answers. Unless told otherwise: temperature 1, top k 64, top p 0.95.\n\n"
       "Examples:\n"
       "  g4 chat -m gemma-3-1b-it.gguf\n"
       "  g4 chat -m gemma-3-1b-it.gguf --system \"Answer in one sentence.\" --temperature 0\n"
@@ -182,6 +215,7 @@ int guarded_main(int argc, char** argv) {
   command_line* const inspect = add_command("inspect", "Show a model's layers, memory and tensors", program::inspect);
   inspect->value("-m,--model", "PATH", "A GGUF file, or a folder; also of a model that this program cannot run",
                  into(s.model));
+  add_mmproj(*inspect, s);
   inspect->value("--variant", "NAME", "A variant by its name, without a file", into(s.variant));
   inspect->value("--batch", "N", "Tokens run at once, which the working memory grows with (default 256)",
                  into(s.batch, 1, std::size_t{1} << 20));
@@ -229,7 +263,10 @@ int guarded_main(int argc, char** argv) {
                into(s.bench_context, 0, fewer));
   bench->value("-r,--repetitions", "N", "How often each test is run, after once to warm up (default 5)",
                into(s.repetitions, 1, 10'000));
+  add_mmproj(*bench, s);
   bench->footer(
+      "Of a model that sees or hears, one picture and ten seconds of sound go through its towers as well, where these are\n"
+      "at hand: in the folder, in --mmproj, or beside the GGUF file. Their tokens are those they take in a prompt.\n\n"
       "Examples:\n"
       "  g4 bench -m gemma-3-270m.gguf\n"
       "  g4 bench -m gemma-3-270m.gguf --threads 1 -p 1024 -n 0 -r 9 --json\n"
@@ -257,6 +294,26 @@ int guarded_main(int argc, char** argv) {
       "  g4 quantize -m gemma-3-270m --to Q8_0 --out gemma-3-270m-q8_0.gguf\n"
       "  g4 quantize -m gemma-3-1b-it-bf16.gguf --to Q4_K --out gemma-3-1b-it-q4_k.gguf --threads 8\n"
       "  g4 quantize -m gemma-3-270m --to Q4_0 --out small.gguf --json | jq .kl.mean");
+
+  command_line* const embed = add_command("embed", "Texts to vectors, with EmbeddingGemma", program::embed);
+  add_running(*embed, s);
+  embed->value("--context", "N", "Most tokens of a text (default 2048)", into(s.context, 1, fewer));
+  embed->value("--file", "PATH", "Take the texts from the lines of a file (default: of stdin)", into(s.file));
+  std::vector<std::string> tasks;
+  for (const auto& task : g4::text::detail::named_tasks) tasks.emplace_back(task.name);
+  embed->value("--task", "NAME", "What the vectors are for, which goes in front of each text: query, document, ... "
+               "(default: the texts are taken as they are)", among(s.task, tasks));
+  embed->value("--numbers", "N", "Only the first N numbers of each vector, of length 1 again: 512, 256 or 128",
+               into(s.numbers, 1, most));
+  embed->flag("--raw", "Write raw float32 numbers, one vector after the other, in place of JSON", s.raw_floats);
+  embed->flag("--stats", "Say how fast it went (on stderr) even when stderr is no terminal", s.stats);
+  embed->texts("TEXT...", "The texts; none: one on each line of --file or stdin", s.texts);
+  embed->footer(
+      "Two texts are as near as the sum of their vectors' products, number by number: 1 where they mean the same.\n\n"
+      "Examples:\n"
+      "  g4 embed -m embeddinggemma-300m --task query \"Which planet is red?\"\n"
+      "  g4 embed -m embeddinggemma-300m --task document --raw --file passages.txt > passages.f32\n"
+      "  g4 embed -m embeddinggemma-300m --numbers 256 \"a cat\" \"a dog\" | jq -c '.embeddings[].vector'");
 
   const auto wrong = [](const std::string& why) {
     std::fprintf(stderr, "%s\nRun with --help for more information.\n", g4::printable(why).c_str());
@@ -293,7 +350,8 @@ int guarded_main(int argc, char** argv) {
   if (line.asks_for_help()) return shown(line.help());
   s.has_text = line.has_text();
   const bool wants_text =
-      command == program::generate || command == program::tokenize || command == program::perplexity;
+      command == program::generate || command == program::tokenize || command == program::perplexity ||
+      (command == program::embed && s.file.empty());
   if (wants_text && !s.has_text && program::is_terminal(STDIN_FILENO)) {
     return wrong(command == program::perplexity ? "FILE: give one, or pipe a text in" : "give a text, or pipe one in");
   }

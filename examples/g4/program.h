@@ -5,11 +5,19 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "g4/core/result.h"
 #include "g4/sample/sampler.h"
 
 namespace program {
+
+/// A file that is to be shown to a model.
+struct medium {
+  enum kind { picture, sound };
+  kind is = picture;
+  std::string path;
+};
 
 /// Everything that can be said on the command line.
 struct settings {
@@ -35,6 +43,12 @@ struct settings {
   std::size_t guesses = 4;
   bool compare = false;
 
+  std::vector<medium> media;  ///< in the order they were given
+  std::string mmproj;         ///< the file with the towers; empty: the one beside the model's
+  std::size_t image_tokens = 0;
+  std::size_t image_pieces = 0;
+  bool turn = false;
+
   std::string text;  ///< a prompt, a text, or the path of one
   bool has_text = false;
   std::string system;
@@ -53,6 +67,12 @@ struct settings {
   std::size_t depth = 0;
   std::size_t bench_context = 0;
   std::size_t repetitions = 5;
+
+  std::string task;  ///< what embedded texts are for; empty: they are taken as they are
+  std::size_t numbers = 0;
+  bool raw_floats = false;
+  std::vector<std::string> texts;
+  std::string file;  ///< a text on each line; empty: stdin
 };
 
 /// What --cache may say.
@@ -75,6 +95,7 @@ inline constexpr const char* cache_types[] = {"f32", "i16", "q8_0"};
 [[nodiscard]] g4::result<int> perplexity(const settings& s);
 [[nodiscard]] g4::result<int> logits(const settings& s);
 [[nodiscard]] g4::result<int> bench(const settings& s);
+[[nodiscard]] g4::result<int> embed(const settings& s);
 [[nodiscard]] g4::result<int> quantize(const settings& s);
 
 }  // namespace program

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "g4/spec/text.h"
+#include "g4/spec/tower.h"
 
 namespace program {
 
@@ -16,5 +17,14 @@ struct known_variant {
 
 /// Every variant this program knows, those that only `inspect` can show included.
 [[nodiscard]] std::span<const known_variant> known_variants();
+
+/// The towers of a model this program can open.
+struct known_senses {
+  std::string_view name;
+  const g4::tower_spec* sees = nullptr;
+  const g4::tower_spec* hears = nullptr;
+};
+/// Defined in variants_senses.cc, or no_senses.cc.
+[[nodiscard]] std::span<const known_senses> all_known_senses();
 
 }  // namespace program

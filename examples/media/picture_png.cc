@@ -76,6 +76,21 @@ bool read_rows(png_job& job, png_bytepp rows) {
   return true;
 }
 
+/// Whether every chunk lies within the file: libpng takes memory for some before it looks.
+bool chunks_fit(std::span<const std::byte> bytes) {
+  constexpr std::size_t signature = 8, around = 12;  // bytes of a chunk beside its contents
+  std::size_t at = signature;
+  while (at < bytes.size()) {
+    if (bytes.size() - at < around) return false;
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::size_t>(bytes[at + i]);
+    if (length > bytes.size() - at - around) return false;
+    if (as_text(bytes).substr(at + 4, 4) == "IEND") return true;
+    at += around + length;
+  }
+  return false;
+}
+
 /// EXIF and XMP may stand before the pixels or behind.
 void read_notes(png_job& job, stored_picture& out) {
   for (png_infop info : {job.info, job.behind}) {
@@ -97,6 +112,7 @@ void read_notes(png_job& job, stored_picture& out) {
 }  // namespace
 
 g4::result<stored_picture> read_png(std::span<const std::byte> bytes, const picture_limits& limits) {
+  if (!chunks_fit(bytes)) return g4::fail("is no whole PNG: it is cut short");
   png_job job(bytes, limits);
   if (job.info == nullptr || job.behind == nullptr) return g4::fail("out of memory");
   const auto refuse = [&] { return g4::fail("is no whole PNG: ", static_cast<const char*>(job.why)); };

@@ -19,6 +19,7 @@ namespace media_files {
 namespace {
 
 constexpr std::size_t least_rate = 1'000, most_rate = 768'000;
+constexpr float loudest = 1e6f;  // whole numbers that somebody forgot to divide are still heard
 
 /// A file in memory, as libsndfile reads one.
 struct memory_file {
@@ -126,7 +127,8 @@ g4::result<clip> read(std::span<const std::byte> bytes, std::size_t rate, const 
       float sum = 0;
       for (std::size_t c = 0; c < channels; ++c) sum += block[i * channels + c];
       const float mean = sum / static_cast<float>(channels);
-      if (!std::isfinite(mean)) return g4::fail("holds a sample that is no number");
+      if (!std::isfinite(mean) || std::abs(mean) > loudest)
+        return g4::fail("holds a sample that is no number, or beyond any sound");
       mono.push_back(mean);
     }
   }

@@ -1,4 +1,5 @@
 #include "g4/variants/gemma4_26b_a4b.h"
-#include "instantiate.h"
+#include "instantiate_senses.h"
 
 G4_INSTANTIATE(gemma4_26b_a4b::text);
+G4_INSTANTIATE_SENSES(gemma4_26b_a4b);

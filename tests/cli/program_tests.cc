@@ -160,6 +160,14 @@ TEST(generate, refusals) {
   expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/conformance/cases/gemma3-1b", "x"}),
                  "the nearest is tiny_gemma");
   expect_refused(run({"generate", "-m", std::string(G4_SOURCE_DIR) + "/README.md", "x"}), "README.md");
+#if defined(G4_PROGRAM_MEDIA)
+  constexpr std::string_view blind = "tiny_gemma is a model of text alone: it neither sees nor hears";
+#else
+  constexpr std::string_view blind = "was built without what reads pictures and sounds";
+#endif
+  const std::string media = std::string(G4_SOURCE_DIR) + "/tests/media_files/data/";
+  expect_refused(run({"generate", "-m", model(), "--image", media + "rgb.png", "x"}), blind);
+  expect_refused(run({"generate", "-m", model(), "--audio", media + "16k_mono.wav", "x"}), blind);
 }
 
 TEST(generate, on_a_gpu_or_a_sentence_why_not) {
@@ -191,7 +199,8 @@ TEST(generate, wrong_usage) {
 }
 
 TEST(help, examples_for_every_command) {
-  for (const char* command : {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench", "quantize"}) {
+  for (const char* command : {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench", "quantize",
+                              "embed"}) {
     const ended e = run({command, "--help"});
     EXPECT_EQ(e.status, 0) << command;
     EXPECT_NE(e.out.find("Examples:\n  g4 " + std::string(command)), std::string::npos) << e.out;

@@ -7,7 +7,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,37 +21,12 @@
 #include "g4/model/text/pooled.h"
 #include "g4/open/checkpoint.h"
 #include "g4/open/open.h"
+#include "g4/text/embedding_task.h"
 
 namespace g4 {
 
-/// What EmbeddingGemma was trained to find in front of a text. Source: its model card.
-enum class embedding_task {
-  query,
-  document,
-  question_answering,
-  fact_verification,
-  classification,
-  clustering,
-  similarity,
-  code_retrieval
-};
-
-/// The text with the prefix of its task; a document's prefix holds its title, "none" where it has none.
-[[nodiscard]] inline std::string with_task(embedding_task task, std::string_view text,
-                                           std::string_view title = "none") {
-  const auto prefixed = [text](std::string_view prefix) { return std::string(prefix) + std::string(text); };
-  switch (task) {
-    case embedding_task::query: return prefixed("task: search result | query: ");
-    case embedding_task::document: return "title: " + std::string(title) + " | text: " + std::string(text);
-    case embedding_task::question_answering: return prefixed("task: question answering | query: ");
-    case embedding_task::fact_verification: return prefixed("task: fact checking | query: ");
-    case embedding_task::classification: return prefixed("task: classification | query: ");
-    case embedding_task::clustering: return prefixed("task: clustering | query: ");
-    case embedding_task::similarity: return prefixed("task: sentence similarity | query: ");
-    case embedding_task::code_retrieval: return prefixed("task: code retrieval | query: ");
-  }
-  return std::string(text);
-}
+using text::embedding_task;
+using text::with_task;
 
 /// The steps from rows to a vector, each kept so that it can be looked at.
 template <class Scalar>
@@ -83,6 +57,11 @@ class embedder {
   /// Fails where the encoder does, and where the embedding is not finite.
   [[nodiscard]] result<text_embedding<scalar>> embed(std::span<const token_id> ids) {
     return guarded([&] { return embedded(ids); });
+  }
+
+  /// How many numbers a vector has.
+  [[nodiscard]] std::size_t numbers() const {
+    return static_cast<std::size_t>(has_heads ? V::spec.pooled->out : width);
   }
 
  private:

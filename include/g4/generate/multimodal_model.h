@@ -23,15 +23,17 @@
 
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
+#include "g4/generate/laid_prompt.h"
 #include "g4/open/checkpoint.h"
-#include "g4/generate/generate.h"
 #include "g4/open/open.h"
+#include "g4/open/towers_beside.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
 #include "g4/load/tower.h"
 #include "g4/load/tower_config.h"
 #include "g4/load/tower_text.h"
 #include "g4/media/log_mel.h"
+#include "g4/media/pan_and_scan.h"
 #include "g4/media/patches.h"
 #include "g4/media/picture.h"
 #include "g4/media/resize.h"
@@ -48,11 +50,20 @@
 
 namespace g4 {
 
-/// A picture or a sound as rows of a text. It must outlive the prompts it appears in.
+/// A picture, a sound or a video as rows of a text. It must outlive the prompts it appears in, and may appear in many.
 template <class B, int D>
 struct shown {
   bool is_picture = false;
-  soft_rows<B, D> rows;  ///< [n, D]
+  soft_rows<B, D> rows;               ///< [n, D]; of a video, its first frame
+  std::vector<soft_rows<B, D>> more{};  ///< of a picture that is looked at closely its pieces, of a video its other frames
+  std::vector<double> seconds{};      ///< when each frame of a video is; empty: no video
+
+  /// Tokens that it takes in a prompt, its marks aside.
+  [[nodiscard]] std::size_t tokens() const {
+    std::size_t n = rows.count();
+    for (const auto& one : more) n += one.count();
+    return n;
+  }
 };
 
 /// What somebody said: text, or something shown. `"What is this? "` and `*cat` are both pieces.
@@ -72,20 +83,6 @@ class piece {
 
  private:
   std::variant<std::string, const g4::shown<B, D>*> said_;
-};
-
-/// Tokens, and the rows that are laid into them: what a session runs.
-template <class Scalar>
-struct laid_prompt {
-  std::vector<token_id> ids;
-  std::vector<inlay<Scalar>> inlays;
-
-  [[nodiscard]] prompt_view<Scalar> view() const { return {ids, inlays}; }
-};
-
-/// How a picture is looked at.
-struct see_options {
-  std::size_t soft_tokens = 0;  ///< rows it may take at most: 70, 140, 280, 560 or 1120; 0 is the model's own choice
 };
 
 /// Weights, towers and vocabulary of one checkpoint: constant, and shared by copies and by any number of sessions.
@@ -144,12 +141,66 @@ class multimodal_model {
       return fail("picture: ", picture.rgb.size(), " bytes are no picture of ", picture.height, " x ", picture.width,
                   " pixels of 3");
     }
+    if constexpr (!tower::spec.template find<stage::square>().has_value()) {
+      if (options.pieces > 0) return fail("picture: it is seen in its own shape here, and not in pieces");
+    }
     const auto resized = fitted<tower>(picture, options);
     if (!resized) return unexpected(resized.error());
     const media::pixels& fitting = *resized;
     const std::vector<float> rows = media::cut(fitting.view(), patch, sees_->colours_apart);
     const std::vector<place> places = media::places_of(fitting.view(), patch);
-    return through<tower>(*sees_, {rows, places}, true);
+    auto whole = through<tower>(*sees_, {rows, places}, true);
+    if (!whole) return whole;
+    for (const media::pixels& piece : media::pieces_of(picture, {.most = options.pieces})) {
+      auto seen = see(piece.view(), {.soft_tokens = options.soft_tokens});
+      if (!seen) return seen;
+      whole->more.push_back(std::move(seen->rows));
+    }
+    return whole;
+  }
+
+  /// The frames of a video, of which at most 32 are looked at, evenly apart, each with its time in the prompt.
+  ///
+  /// per_second   frames a second
+  /// options      of each frame; 0 soft tokens are 70 here
+  /// Fails as `see` does, naming the frame.
+  [[nodiscard]] result<shown> watch(std::span<const media::picture> frames, double per_second,
+                                    see_options options = {}) const
+    requires(M::can_see && requires { M::conversing::form; })
+  {
+    if (frames.empty() || !(per_second > 0)) return fail("video: there is no frame, or no time between two");
+    if (options.soft_tokens == 0) options.soft_tokens = text::gemma4_video_budget;
+    shown out{.is_picture = true, .rows = {}};
+    for (const std::size_t i : text::gemma4_video_sample(frames.size())) {
+      auto seen = see(frames[i], options);
+      if (!seen) return fail("video: frame ", i, ": ", seen.error().message);
+      if (out.seconds.empty()) {
+        out.rows = std::move(seen->rows);
+      } else {
+        out.more.push_back(std::move(seen->rows));
+      }
+      out.seconds.push_back(static_cast<double>(i) / per_second);
+    }
+    return out;
+  }
+
+  /// The numbers [n, D] of a picture or a sound, on the host: to be kept, and shown again without its tower.
+  [[nodiscard]] std::vector<scalar> numbers_of(const shown& what) const {
+    const auto rows = what.rows.view();
+    std::vector<scalar> numbers(rows.count * width);
+    const scalar* const seen = on_->host(rows.data, numbers.size(), numbers.data());
+    if (seen != numbers.data()) std::copy_n(seen, numbers.size(), numbers.data());
+    return numbers;
+  }
+  /// The same picture or sound again. Fails where the numbers are no rows of this model, or memory cannot be had.
+  [[nodiscard]] result<shown> shown_again(std::span<const scalar> numbers, bool is_picture) const {
+    if (numbers.empty() || numbers.size() % width != 0) {
+      return fail("rows: ", numbers.size(), " numbers are no rows of ", width);
+    }
+    auto memory = on_->take(numbers.size() * sizeof(scalar));
+    if (!memory) return unexpected(std::move(memory.error()));
+    on_->put(numbers.data(), numbers.size(), reinterpret_cast<scalar*>(memory->data()));
+    return shown{is_picture, {std::move(*memory), numbers.size() / width}};
   }
 
   /// A sound as rows of the text.
@@ -185,11 +236,81 @@ class multimodal_model {
     }
   }
 
+  /// The most samples that it hears at once.
+  [[nodiscard]] static constexpr std::size_t most_samples()
+    requires(M::can_hear)
+  {
+    return samples_heard();
+  }
+
   /// The conversation as the model reads it, ending where its answer begins. What is shown must outlive the prompt.
   /// Fails when the vocabulary lacks a mark that is needed.
   [[nodiscard]] result<laid_prompt<scalar>> prompt(const std::vector<turn>& turns) const {
-    std::vector<text::message> messages;
     std::vector<const shown*> media;
+    const auto text = written(turns, media);
+    if (!text) return unexpected(text.error());
+    return lay(*text, media);
+  }
+
+  /// How the conversation of a session goes on behind an answer: its end, what is said and shown then, and where the next
+  /// answer begins. The session holds the prompt before and the answer but for its last token, which was never run.
+  [[nodiscard]] result<laid_prompt<scalar>> prompt_behind(const generated& answer, const std::vector<turn>& turns) const {
+    auto next = prompt(turns);
+    if (!next) return next;
+    const bool gemma4 = requires { M::conversing::form; };
+    const auto end = tokenizer().encode(gemma4 ? "<turn|>\n" : "<end_of_turn>\n", {.parse_special = true});
+    if (!end) return unexpected(end.error());
+    laid_prompt<scalar> out;
+    if (!answer.tokens.empty() && !tokenizer().ends_answer(answer.tokens.back())) out.ids = {answer.tokens.back()};
+    out.ids.insert(out.ids.end(), end->begin(), end->end());
+    // A text begins once.
+    const std::size_t begun = !next->ids.empty() && next->ids.front() == tokenizer().special().bos ? 1 : 0;
+    for (inlay<scalar> one : next->inlays) {
+      one.first += out.ids.size() - begun;
+      out.inlays.push_back(one);
+    }
+    out.ids.insert(out.ids.end(), next->ids.begin() + static_cast<std::ptrdiff_t>(begun), next->ids.end());
+    return out;
+  }
+
+  /// A text in which marks stand for what is shown, in order: each becomes its opening, a place for each row, its closing.
+  /// Fails when there are more or fewer marks than media, or the vocabulary lacks a mark that is needed.
+  [[nodiscard]] result<laid_prompt<scalar>> lay(const text::prompt& written,
+                                                const std::vector<const shown*>& media) const {
+    const auto text = spread(written, media);
+    if (!text) return unexpected(text.error());
+    const auto ids = tokenizer().encode(text->text, {.parse_special = true, .plain = text->said});
+    if (!ids) return unexpected(ids.error());
+    std::vector<laid_rows> rows;
+    for (const shown* what : media) {
+      rows.push_back({what->is_picture, &what->rows});
+      for (const auto& one : what->more) rows.push_back({what->is_picture, &one});
+    }
+    return laid_out(*ids, rows);
+  }
+
+  /// What stands for a picture, or a sound, in a text that is to be laid out; nothing where the model has no such sense.
+  [[nodiscard]] static std::string picture_mark() { return mark_of<typename M::seeing>(); }
+  [[nodiscard]] static std::string sound_mark() { return mark_of<typename M::hearing>(); }
+
+ private:
+  /// Samples for which a prompt has places: a row is a frame of them, or four steps where a tower quarters rows, and as
+  /// many times more as it leaves out; and no more than thirty seconds, which is all that the reference hears.
+  [[nodiscard]] static constexpr std::size_t samples_heard() {
+    constexpr tower_spec t = M::hearing::tower::spec;
+    constexpr auto mel = t.template find<stage::log_mel>();
+    constexpr auto frames = t.template find<stage::frames>();
+    constexpr auto every = t.template find<stage::every>();
+    constexpr int quartered = t.template find<stage::subsample>().has_value() ? 4 : 1;
+    constexpr int kept = every.has_value() ? every->of : 1;
+    constexpr std::size_t most = static_cast<std::size_t>(M::hearing::budget.most) *
+                                 static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
+    return std::min<std::size_t>(most, 30 * static_cast<std::size_t>(t.template find<stage::waveform>()->rate));
+  }
+
+  /// The turns as text, and what is shown in them, in order.
+  [[nodiscard]] result<text::prompt> written(const std::vector<turn>& turns, std::vector<const shown*>& media) const {
+    std::vector<text::message> messages;
     for (const turn& t : turns) {
       std::vector<text::content_part> parts;
       for (const auto& said : t.said) {
@@ -206,43 +327,47 @@ class multimodal_model {
       m.said = std::move(parts);
       messages.push_back(std::move(m));
     }
-    const auto written = [&] {
-      if constexpr (std::is_same_v<typename M::conversing, turns::gemma3n>) {
-        // A picture and a sound stand between empty lines, as in Gemma 3.
-        static const auto apart = [](const mark& m) { return "\n\n" + std::string(m.view()) + "\n\n"; };
-        static const std::string image = apart(marks_or_none<typename M::seeing>().each);
-        static const std::string audio = apart(marks_or_none<typename M::hearing>().each);
-        return text::gemma3_prompt(messages,
-                                   {.image_mark = M::can_see ? std::string_view(image) : std::string_view(),
-                                    .audio_mark = M::can_hear ? std::string_view(audio) : std::string_view()});
-      } else if constexpr (std::is_same_v<typename M::conversing, turns::gemma3>) {
-        // A picture stands between empty lines; its mark is replaced by its rows below.
-        static const std::string mark = "\n\n" + std::string(M::seeing::marks.each.view()) + "\n\n";
-        return text::gemma3_prompt(messages, {.image_mark = mark});
-      } else {
-        return text::gemma4_prompt(messages, {.empty_thought = M::conversing::form.empty_thought});
-      }
-    }();
-    if (!written) return unexpected(written.error());
-    const auto ids = tokenizer().encode(written->text, {.parse_special = true, .plain = written->said});
-    if (!ids) return unexpected(ids.error());
-    return laid_out(*ids, media);
+    if constexpr (requires { M::conversing::form; }) {
+      return text::gemma4_prompt(messages, {.empty_thought = M::conversing::form.empty_thought});
+    } else {
+      const std::string picture = picture_mark(), sound = sound_mark();
+      return text::gemma3_prompt(messages, {.image_mark = picture, .audio_mark = sound});
+    }
   }
 
- private:
-  /// Samples for which a prompt has places: a row is a frame of them, or four steps where a tower quarters rows, and as
-  /// many times more as it leaves out; and no more than thirty seconds, which is all that the reference hears.
-  [[nodiscard]] static constexpr std::size_t samples_heard() {
-    constexpr tower_spec t = M::hearing::tower::spec;
-    constexpr auto mel = t.template find<stage::log_mel>();
-    constexpr auto frames = t.template find<stage::frames>();
-    constexpr auto every = t.template find<stage::every>();
-    constexpr int quartered = t.template find<stage::subsample>().has_value() ? 4 : 1;
-    constexpr int kept = every.has_value() ? every->of : 1;
-    constexpr std::size_t most =
-        static_cast<std::size_t>(M::hearing::budget.most) *
-        static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
-    return std::min<std::size_t>(most, 30 * static_cast<std::size_t>(t.template find<stage::waveform>()->rate));
+  /// The text with a mark for each picture: a video is its frames with their times, and before the pieces of a picture
+  /// that is looked at closely the text says so.
+  ///
+  /// Source: the processors of transformers 5.23 (Gemma3Processor, Gemma4Processor).
+  [[nodiscard]] result<text::prompt> spread(const text::prompt& from, const std::vector<const shown*>& media) const {
+    if (std::none_of(media.begin(), media.end(), [](const shown* w) { return !w->more.empty() || !w->seconds.empty(); })) {
+      return from;
+    }
+    std::vector<text::replaced_mark> marks;
+    for (const shown* what : media) {
+      const std::string mark = what->is_picture ? picture_mark() : sound_mark();
+      std::string by;
+      for (std::size_t i = 0; i < what->seconds.size(); ++i) {
+        by += (i > 0 ? " " : "") + text::minutes_and_seconds(what->seconds[i]) + " " + mark;
+      }
+      if (what->seconds.empty()) {
+        by = what->more.empty() ? mark : "Here is the original image " + mark + " and here are some crops to help you see better";
+        for (std::size_t i = 0; i < what->more.size(); ++i) by += " " + mark;
+      }
+      marks.push_back({mark, by});
+    }
+    return text::replace_marks(from, marks);
+  }
+
+  /// Before Gemma 4 a medium stands between empty lines.
+  template <class Sense>
+  [[nodiscard]] static std::string mark_of() {
+    if constexpr (std::is_same_v<Sense, no_sense>) {
+      return {};
+    } else {
+      const std::string around = requires { M::conversing::form; } ? "" : "\n\n";
+      return around + std::string(Sense::marks.each.view()) + around;
+    }
   }
 
   /// A picture in a size that the tower takes.
@@ -275,14 +400,6 @@ class multimodal_model {
     text::token before = text::no_token, each = text::no_token, behind = text::no_token;
   };
   template <class Sense>
-  [[nodiscard]] static constexpr marked marks_or_none() {
-    if constexpr (std::is_same_v<Sense, no_sense>) {
-      return {"", "", ""};
-    } else {
-      return Sense::marks;
-    }
-  }
-  template <class Sense>
   [[nodiscard]] mark_ids marks() const {
     if constexpr (std::is_same_v<Sense, no_sense>) {
       return {};
@@ -293,8 +410,12 @@ class multimodal_model {
   }
 
   /// Each mark of a medium becomes its opening, a place for each of its rows, and its closing.
+  struct laid_rows {
+    bool is_picture = false;
+    const soft_rows<B, width>* rows = nullptr;
+  };
   [[nodiscard]] result<laid_prompt<scalar>> laid_out(const std::vector<token_id>& ids,
-                                                     const std::vector<const shown*>& media) const {
+                                                     const std::vector<laid_rows>& media) const {
     const mark_ids pictures = marks<typename M::seeing>();
     const mark_ids sounds = marks<typename M::hearing>();
     laid_prompt<scalar> out;
@@ -305,17 +426,17 @@ class multimodal_model {
         out.ids.push_back(id);
         continue;
       }
-      const shown& what = *media[next++];
+      const laid_rows& what = media[next++];
       const mark_ids& m = what.is_picture ? pictures : sounds;
       out.ids.push_back(m.before);
-      out.inlays.push_back({out.ids.size(), what.rows.count(), what.rows.view().data, what.is_picture});
-      out.ids.insert(out.ids.end(), what.rows.count(), m.each);
+      out.inlays.push_back({out.ids.size(), what.rows->count(), what.rows->view().data, what.is_picture});
+      out.ids.insert(out.ids.end(), what.rows->count(), m.each);
       out.ids.push_back(m.behind);
     }
-    for (const shown* what : media) {
-      const mark_ids& m = what->is_picture ? pictures : sounds;
+    for (const laid_rows& what : media) {
+      const mark_ids& m = what.is_picture ? pictures : sounds;
       if (m.before == text::no_token || m.each == text::no_token || m.behind == text::no_token) {
-        return fail("prompt: the vocabulary has no marks for ", what->is_picture ? "pictures" : "sounds",
+        return fail("prompt: the vocabulary has no marks for ", what.is_picture ? "pictures" : "sounds",
                     "; it is another model's, or of a model of text alone");
       }
     }
@@ -365,88 +486,87 @@ void compare_sense(const std::optional<tower_spec>& file, std::string_view what,
 
 }  // namespace detail
 
+namespace detail {
+
+/// The file that holds an M's towers, once what the checkpoint says of them agrees with the type.
+template <Multimodal M>
+[[nodiscard]] result<io::tensor_file> file_of_towers(const checkpoint& from, const std::string& towers) {
+  constexpr std::string_view name = load::variant_name<M>();
+  if (from.format == load::format::gguf) {
+    auto path = towers.empty() ? towers_beside(from.path) : result<std::string>(towers);
+    if (!path) return unexpected(std::move(path.error()));
+    if (path->empty()) {
+      return fail(from.path, ": a GGUF file holds the text of ", std::string(name),
+                  " alone, and no mmproj file lies beside it; give the one that holds its towers as well, or open the "
+                  "text: open<",
+                  std::string(name), "::text>");
+    }
+    auto file = io::open_gguf(*path);
+    if (!file) return unexpected(std::move(file.error()));
+    return std::move(file->tensors);
+  }
+  const std::string config = from.path + "/config.json";
+  auto file = io::map_file(config);
+  if (!file) return unexpected(std::move(file.error()));
+  const auto said = load::read_towers(io::text_of((*file)->bytes()), config);
+  if (!said) return unexpected(said.error());
+  std::vector<std::string> lines;
+  compare_sense<typename M::seeing>(said->sees, "picture", name, lines);
+  compare_sense<typename M::hearing>(said->hears, "sound", name, lines);
+  if (!lines.empty()) return unexpected(not_the_variant(from, name, lines));
+  return from.tensors;
+}
+
+/// An opened text, with the towers of `file`.
+template <Multimodal M, Backend B>
+[[nodiscard]] result<multimodal_model<M, B>> with_towers(const checkpoint& from, const io::tensor_file& file,
+                                                         model<typename M::text, B> text, B& on,
+                                                         const open_options& options) {
+  constexpr int width = M::text::width;
+  auto sees = open_sense<typename M::seeing, width>(file, from.format, on, options);
+  if (!sees) return unexpected(std::move(sees.error()));
+  auto hears = open_sense<typename M::hearing, width>(file, from.format, on, options);
+  if (!hears) return unexpected(std::move(hears.error()));
+  auto seen = own_ids_of<typename M::seeing, width>(on, *sees);
+  if (!seen) return unexpected(std::move(seen.error()));
+  auto heard = own_ids_of<typename M::hearing, width>(on, *hears);
+  if (!heard) return unexpected(std::move(heard.error()));
+  auto own = std::make_shared<std::array<embedded_ids<B, width>, 2>>();
+  (*own)[0] = std::move(*seen);
+  (*own)[1] = std::move(*heard);
+  return multimodal_model<M, B>(std::move(text), std::move(*sees), std::move(*hears), on, std::move(own));
+}
+
+}  // namespace detail
+
 /// Opens a checkpoint that is expected to be an M, with its towers.
 ///
 /// path     a folder with config.json, tokenizer.json and safetensors; or a GGUF file, with
-/// towers   the mmproj file that belongs to it
+/// towers   the mmproj file that belongs to it; empty: the one that lies beside it
 /// on       the backend that will run it; must outlive the model
 /// Fails with one sentence when a file is damaged, is another model (the differences are listed), or lacks a tensor.
 template <Multimodal M, Backend B>
   requires TowerBackend<B>
 [[nodiscard]] result<multimodal_model<M, B>> open(const std::string& path, B& on, const open_options& options = {},
                                                   const std::string& towers = {}) {
-  constexpr std::string_view name = load::variant_name<M>();
-  constexpr int width = M::text::width;
   auto from = open_checkpoint(path);
   if (!from) return unexpected(std::move(from.error()));
-  io::tensor_file second;
-  const bool apart = from->format == load::format::gguf;
-  if (apart) {
-    if (towers.empty()) {
-      return fail(path, ": a GGUF file holds the text of ", std::string(name),
-                  " alone; give the mmproj file that holds its towers as well, or open the text: open<",
-                  std::string(name), "::text>");
-    }
-    auto file = io::open_gguf(towers);
-    if (!file) return unexpected(std::move(file.error()));
-    second = std::move(file->tensors);
-  } else {
-    const std::string config = from->path + "/config.json";
-    auto file = io::map_file(config);
-    if (!file) return unexpected(std::move(file.error()));
-    const auto said = load::read_towers(io::text_of((*file)->bytes()), config);
-    if (!said) return unexpected(said.error());
-    std::vector<std::string> lines;
-    detail::compare_sense<typename M::seeing>(said->sees, "picture", name, lines);
-    detail::compare_sense<typename M::hearing>(said->hears, "sound", name, lines);
-    if (!lines.empty()) return unexpected(not_the_variant(*from, name, lines));
-  }
+  const auto file = detail::file_of_towers<M>(*from, towers);
+  if (!file) return unexpected(file.error());
   auto text = open<typename M::text>(*from, on, options);
   if (!text) return unexpected(std::move(text.error()));
-  const io::tensor_file& file = apart ? second : from->tensors;
-  auto sees = detail::open_sense<typename M::seeing, width>(file, from->format, on, options);
-  if (!sees) return unexpected(std::move(sees.error()));
-  auto hears = detail::open_sense<typename M::hearing, width>(file, from->format, on, options);
-  if (!hears) return unexpected(std::move(hears.error()));
-  auto seen = detail::own_ids_of<typename M::seeing, width>(on, *sees);
-  if (!seen) return unexpected(std::move(seen.error()));
-  auto heard = detail::own_ids_of<typename M::hearing, width>(on, *hears);
-  if (!heard) return unexpected(std::move(heard.error()));
-  auto own = std::make_shared<std::array<embedded_ids<B, width>, 2>>();
-  (*own)[0] = std::move(*seen);
-  (*own)[1] = std::move(*heard);
-  return multimodal_model<M, B>(std::move(*text), std::move(*sees), std::move(*hears), on, std::move(own));
+  return detail::with_towers<M>(*from, *file, std::move(*text), on, options);
 }
 
-namespace detail {
-
-/// A session as `generate` takes it, whose prompt has rows laid in: what is run first is that, and not its ids alone.
-template <class Session>
-class session_of_laid_prompt {
- public:
-  using scalar = typename Session::scalar;
-
-  session_of_laid_prompt(Session& session, const laid_prompt<scalar>& prompt) : session_(session), prompt_(prompt) {}
-  auto run(std::span<const token_id>) { return session_.run(prompt_.view()); }
-  auto run(token_id id) { return session_.run(id); }
-  [[nodiscard]] std::size_t size() const { return session_.size(); }
-  [[nodiscard]] const auto& options() const { return session_.options(); }
-  [[nodiscard]] static constexpr std::size_t vocabulary() { return Session::vocabulary(); }
-
- private:
-  Session& session_;
-  const laid_prompt<scalar>& prompt_;
-};
-
-}  // namespace detail
-
-/// Runs a prompt with pictures and sounds, and continues it: as `generate` does for a prompt of text.
-template <class Session, class OnText>
-[[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary,
-                                         const laid_prompt<typename Session::scalar>& prompt,
-                                         const generate_options& options, OnText&& on_text) {
-  detail::session_of_laid_prompt<Session> laid(session, prompt);
-  return generate(laid, vocabulary, std::span<const text::token>(prompt.ids), options, on_text);
+/// The senses of a model whose text is open already: `text` is shared, and only the towers are read.
+template <Multimodal M, Backend B>
+  requires TowerBackend<B>
+[[nodiscard]] result<multimodal_model<M, B>> with_senses(const checkpoint& from, const model<typename M::text, B>& text,
+                                                         B& on, const open_options& options = {},
+                                                         const std::string& towers = {}) {
+  const auto file = detail::file_of_towers<M>(from, towers);
+  if (!file) return unexpected(file.error());
+  return detail::with_towers<M>(from, *file, text, on, options);
 }
 
 }  // namespace g4

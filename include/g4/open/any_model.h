@@ -75,6 +75,14 @@ class any_model {
   [[nodiscard]] virtual const text::tokenizer& tokenizer() const = 0;
   [[nodiscard]] virtual result<std::unique_ptr<any_session>> session(const session_options& options) const = 0;
   [[nodiscard]] virtual memory_plan plan(const session_options& options) const = 0;
+  /// The model behind, if it is an M = `model<V, B>`; null if it is another.
+  template <class M>
+  [[nodiscard]] const M* as() const {
+    return static_cast<const M*>(address_if(&detail::mark_of<M>));
+  }
+
+ private:
+  [[nodiscard]] virtual const void* address_if(const char* mark) const = 0;
 };
 
 namespace detail {
@@ -126,6 +134,10 @@ class typed_model final : public any_model {
   }
 
  private:
+  [[nodiscard]] const void* address_if(const char* mark) const override {
+    return mark == &mark_of<model<V, B>> ? &m_ : nullptr;
+  }
+
   model<V, B> m_;
   B& on_;
 };

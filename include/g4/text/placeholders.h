@@ -74,6 +74,17 @@ struct medium {
 /// The same for a text in which nobody said anything.
 [[nodiscard]] G4_INLINE result<std::string> gemma4_expand(std::string_view text, std::span<const medium> media);
 
+/// A mark that stands in a prompt, and what is to stand there.
+struct replaced_mark {
+  std::string mark;
+  std::string by;
+};
+/// Marks that nobody typed, each by what is given for it, in order. Fails where there are more or fewer of them.
+[[nodiscard]] G4_INLINE result<prompt> replace_marks(const prompt& from, std::span<const replaced_mark> marks);
+
+/// MM:SS, whole seconds, cut and not rounded.
+[[nodiscard]] G4_INLINE std::string minutes_and_seconds(double seconds);
+
 /// Gemma 3: `<start_of_image>` → empty line, marker, 256 soft tokens, marker, empty line; with crops the sentence that
 /// introduces them.
 [[nodiscard]] G4_INLINE result<prompt> gemma3_expand(const prompt& from, std::span<const medium> media);

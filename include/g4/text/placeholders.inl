@@ -116,7 +116,7 @@ template <class Write>
       if (left.starts_with(p.mark)) here = &p;
     }
     if (here == nullptr) {
-      const std::string_view passed = left.substr(0, left.find('<', 1));
+      const std::string_view passed = left.substr(0, left.find_first_of("<\n", 1));
       out.markup(passed);
       at += passed.size();
       continue;
@@ -200,6 +200,30 @@ G4_INLINE result<prompt> gemma3n_expand(const prompt& from, std::span<const medi
                          image ? gemma3_image_tokens : gemma3n_audio_tokens, out);
     out += image ? "<end_of_image>\n\n" : "<end_of_audio>\n\n";
   });
+}
+
+G4_INLINE result<prompt> replace_marks(const prompt& from, std::span<const replaced_mark> marks) {
+  return guarded([&]() -> result<prompt> {
+    // Two kinds of marks at most, those of the first and any others: pictures and sounds.
+    std::vector<medium> media;
+    std::vector<detail::placeholder> known;
+    for (const replaced_mark& m : marks) {
+      const auto kind = m.mark == marks.front().mark ? medium::kind::image : medium::kind::audio;
+      media.push_back({kind});
+      if (std::none_of(known.begin(), known.end(), [&](const auto& k) { return k.is == kind; })) {
+        known.push_back({m.mark, kind});
+      }
+    }
+    return detail::expand_marks(from, known, media, [&](const medium& m, std::string& out) {
+      out += marks[static_cast<std::size_t>(&m - media.data())].by;
+    });
+  });
+}
+
+G4_INLINE std::string minutes_and_seconds(double seconds) {
+  std::string text;
+  detail::append_time(seconds, text);
+  return text;
 }
 
 G4_INLINE result<std::string> gemma4_expand(std::string_view text, std::span<const medium> media) {

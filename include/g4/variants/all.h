@@ -28,6 +28,10 @@ using all_variants = one_of<gemma3_270m, gemma3_1b, gemma3_4b::text, gemma3_12b:
                             gemma3n_e2b::text, gemma3n_e4b::text, gemma4_e2b::text, gemma4_e4b::text, gemma4_12b::text,
                             gemma4_26b_a4b::text, gemma4_31b::text>;
 
+/// Those of them that also see or hear, whole.
+using all_multimodal = one_of<gemma3_4b, gemma3_12b, gemma3_27b, gemma3n_e2b, gemma3n_e4b, gemma4_e2b, gemma4_e4b,
+                              gemma4_12b, gemma4_26b_a4b, gemma4_31b>;
+
 /// Models that draft for them.
 using all_drafters = one_of<gemma4_e2b_assistant, gemma4_e4b_assistant, gemma4_12b_assistant, gemma4_26b_a4b_assistant,
                             gemma4_31b_assistant>;

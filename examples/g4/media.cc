@@ -1,0 +1,108 @@
+#include "media.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <utility>
+#include <variant>
+
+#include "backends.h"
+#include "g4/core/printable.h"
+#if defined(G4_PROGRAM_MEDIA)
+#include "read_picture.h"
+#include "read_sound.h"
+#endif
+
+namespace program {
+
+namespace {
+
+/// A file's pixels or samples.
+struct decoded {
+  g4::media::pixels picture;
+  std::vector<float> samples;
+  std::size_t rate = 16'000;
+};
+
+#if defined(G4_PROGRAM_MEDIA)
+g4::result<decoded> read(const medium& file, std::size_t rate) {
+  if (file.is == medium::picture) {
+    auto picture = media_files::read_picture(file.path);
+    if (!picture) return g4::unexpected(std::move(picture.error()));
+    return decoded{std::move(*picture), {}, rate};
+  }
+  auto clip = media_files::read_sound(file.path, rate);
+  if (!clip) return g4::unexpected(std::move(clip.error()));
+  return decoded{{}, std::move(clip->samples), rate};
+}
+#else
+g4::result<decoded> read(const medium& file, std::size_t) {
+  return g4::fail(file.path, ": this program was built without what reads pictures and sounds; install libpng, libjpeg, ",
+                  "libwebp, libsndfile and libsoxr with their headers, and build it again");
+}
+#endif
+
+double seconds_since(std::chrono::steady_clock::time_point begun) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+}
+
+}  // namespace
+
+std::string looked_at::line() const {
+  return fmt::format("{}: {}, {} tokens in {:.2f} s", g4::printable(file.path), what, shown.tokens, seconds);
+}
+
+g4::result<void> check_media(const std::vector<medium>& files) {
+  for (const medium& file : files) {
+    if (auto fine = read(file, 16'000); !fine) return g4::unexpected(std::move(fine.error()));
+  }
+  return {};
+}
+
+g4::result<const g4::any_senses*> senses_of(engine& e, const settings& s) {
+  if (e.senses == nullptr) {
+    if (e.on->cpu == nullptr && e.on->reference == nullptr)
+      return g4::fail("--backend ", s.backend, ": pictures and sounds go through towers on the cpu backend alone");
+    g4::open_options options;
+    options.checks.contents = !s.skip_checks;
+    auto opened = e.on->reference != nullptr
+                      ? open_compiled_senses(*e.from, *e.model, *e.on->reference, options, s.mmproj)
+                      : open_compiled_senses(*e.from, *e.model, *e.on->cpu, options, s.mmproj);
+    if (!opened) return g4::unexpected(std::move(opened.error()));
+    e.senses = std::move(*opened);
+  }
+  return e.senses.get();
+}
+
+g4::result<looked_at> look_at(engine& e, const settings& s, const medium& file) {
+  const auto senses = senses_of(e, s);
+  if (!senses) return g4::unexpected(senses.error());
+  const std::size_t rate = (*senses)->rate_heard();
+  const auto in_file = read(file, rate != 0 ? rate : 16'000);
+  if (!in_file) return g4::unexpected(in_file.error());
+  status_line status(is_terminal(STDERR_FILENO));
+  status.show(fmt::format("{} {} ...", file.is == medium::picture ? "Looking at" : "Listening to", g4::printable(file.path)));
+  const auto begun = std::chrono::steady_clock::now();
+  auto shown = file.is == medium::picture ? (*senses)->see(in_file->picture.view(), {.soft_tokens = s.image_tokens, .pieces = s.image_pieces})
+                                          : (*senses)->hear({in_file->samples, in_file->rate});
+  if (!shown) return g4::fail_in(file.path, shown.error());
+  looked_at seen{file, std::move(*shown), {}, seconds_since(begun)};
+  if (file.is == medium::picture) {
+    seen.what = fmt::format("{} x {} pixels", in_file->picture.width, in_file->picture.height);
+  } else {
+    seen.what = fmt::format("{:.2f} seconds",
+                            static_cast<double>(in_file->samples.size()) / static_cast<double>(in_file->rate));
+  }
+  return seen;
+}
+
+g4::result<std::unique_ptr<g4::any_session>> new_session(const engine& e, g4::session_options options,
+                                                         const std::vector<g4::any_shown>& media) {
+  for (const g4::any_shown& one : media) options.batch = std::max(options.batch, one.tokens);
+  return e.senses != nullptr ? e.senses->session(options) : e.model->session(options);
+}
+
+}  // namespace program

@@ -1,0 +1,48 @@
+// Tokens with pictures and sounds among them, and where each of these stands.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "console.h"
+#include "g4/core/result.h"
+#include "g4/generate/any_senses.h"
+#include "g4/open/any_model.h"
+#include "g4/text/chat.h"
+#include "program.h"
+
+namespace program {
+
+/// A prompt, or a conversation so far. It keeps what is shown in it.
+struct shown_text {
+  g4::laid_prompt<float> laid;
+  std::vector<g4::any_shown> kept;
+
+  [[nodiscard]] std::size_t size() const { return laid.ids.size(); }
+  void append(const shown_text& more);
+  /// Forgets the tokens from `size` on; of a picture that is cut in two the whole, but not its places.
+  void resize(std::size_t size);
+  /// How many tokens both begin with, at most `most`: pictures alike count when they are the same, and whole.
+  [[nodiscard]] std::size_t shared_with(const shown_text& other, std::size_t most) const;
+  /// What stands from `first` on, which lies in no picture.
+  [[nodiscard]] g4::laid_prompt<float> from(std::size_t first) const;
+};
+
+/// Runs all of `left` but the last batch, so that a long prompt shows progress and can be interrupted.
+/// False when it was interrupted.
+[[nodiscard]] g4::result<bool> run_most(g4::any_session& session, g4::laid_prompt<float>& left, status_line& status);
+
+/// A text somebody wrote, in pieces: what is said, and where <image> and <audio> say that something is shown.
+/// Without such words all that is shown stands in front, in the order it was given.
+///
+///     "is <image> like <image>?"  with two pictures  →  "is ", a picture, " like ", a picture, "?"
+///
+/// Fails where there are more or fewer of either word than there are files for it.
+[[nodiscard]] g4::result<std::vector<g4::text::content_part>> parts_of(std::string_view text,
+                                                                       std::span<const g4::any_shown> media,
+                                                                       std::vector<g4::any_shown>& in_order);
+
+}  // namespace program

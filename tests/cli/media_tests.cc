@@ -1,0 +1,230 @@
+// Pictures, sounds and embeddings in the program: G4_SENSES_PROGRAM is built for the model of data/senses.json, whose
+// weights are random here, and for the embedder of conformance/cases/embeddinggemma.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "g4/io/safetensors_writer.h"
+#include "g4/load/config.h"
+#include "g4/model/multimodal.h"
+#include "tests/cli/run_program.h"
+#include "tests/support/marked_vocabulary.h"
+#include "tests/support/own_path.h"
+#include "tests/support/random_checkpoint.h"
+#include "tests/support/random_tower.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using cli_test::ended;
+using nlohmann::json;
+using namespace g4;
+
+// The towers of data/senses.json.
+struct patches_of : tower<picture::any_aspect{.side = 6}, patches{.side = 6}, norm::layer, embed::linear<width{16}, biased>,
+                          norm::layer, positions::per_axis{70}, norm::layer, into_text<norm::unweighted>> {};
+struct frames_of : tower<sound::waveform{.rate = 16'000}, frames{.samples = 10}, into_text<norm::unweighted>> {};
+
+const fs::path source(G4_SOURCE_DIR);
+std::string data(const std::string& file) { return (source / "tests/media_files/data" / file).string(); }
+
+std::string file_text(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string letters(std::size_t size) {
+  return test::marked_vocabulary({"<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>",
+                                  "<|image>", "<|image|>", "<image|>", "<|audio>", "<|audio|>", "<audio|>",
+                                  "<|tool_response>"},
+                                 {"W", "?", "\\n", "▁", "<", "|", ">"}, size);
+}
+
+/// A folder of our own with a model that sees and hears, and an embedder.
+const fs::path& home() {
+  static const fs::path path = [] {
+    const fs::path folder = test::own_path("g4_cli_media");
+    fs::remove_all(folder);
+    fs::create_directories(folder / "model");
+    const std::string config = file_text(source / "tests/cli/data/senses.json");
+    std::ofstream(folder / "model/config.json") << config;
+    std::ofstream(folder / "model/tokenizer.json") << letters(120);
+    const auto spec = load::read_config(config, "senses.json");
+    EXPECT_TRUE(spec) << spec.error().message;
+    const test::random_checkpoint text(*spec);
+    const test::random_tower<patches_of, 24> eyes(2);
+    const test::random_tower<frames_of, 24> ears(3);
+    const io::tensor_file files[] = {text.file(), eyes.file(), ears.file()};
+    std::vector<io::tensor_plan> plan;
+    for (const auto& file : files) {
+      for (const auto& t : file.tensors()) plan.push_back({t.name, t.type, t.dims});
+    }
+    auto out = io::write_safetensors((folder / "model/model.safetensors").string(), plan);
+    EXPECT_TRUE(out);
+    for (const auto& file : files) {
+      for (const auto& t : file.tensors()) EXPECT_TRUE(out->write(t.name, t.bytes));
+    }
+    EXPECT_TRUE(out->finish());
+    fs::copy(source / "conformance/cases/embeddinggemma", folder / "embedder", fs::copy_options::recursive);
+    std::ofstream(folder / "embedder/tokenizer.json") << letters(192);
+    return folder;
+  }();
+  return path;
+}
+class cleaner : public ::testing::Environment {
+ public:
+  void TearDown() override { fs::remove_all(home()); }
+};
+const auto* const clean_up = ::testing::AddGlobalTestEnvironment(new cleaner);
+
+ended run(std::vector<std::string> arguments, std::string_view input = {}) {
+  arguments.insert(arguments.begin(), G4_SENSES_PROGRAM);
+  if (arguments.size() > 1 && arguments[1] != "embed") arguments.insert(arguments.begin() + 2, {"-m", (home() / "model").string()});
+  return cli_test::run_program(std::move(arguments), input);
+}
+ended generate(std::vector<std::string> more) {
+  std::vector<std::string> all{"generate", "--mode", "exact", "--json", "--max-tokens", "6"};
+  all.insert(all.end(), more.begin(), more.end());
+  return run(std::move(all));
+}
+json read(const ended& e) {
+  EXPECT_EQ(e.status, 0) << e.err;
+  return e.status == 0 ? json::parse(e.out) : json();
+}
+void expect_refused(const ended& e, std::string_view reason) {
+  EXPECT_EQ(e.status, 1) << e.err;
+  EXPECT_EQ(e.out, "");
+  EXPECT_EQ(e.err.find("g4: "), 0u) << e.err;
+  EXPECT_EQ(e.err.find('\n'), e.err.size() - 1) << e.err;
+  EXPECT_NE(e.err.find(reason), std::string::npos) << e.err;
+}
+
+TEST(towers, shown_and_timed) {
+  const json shown = read(run({"inspect", "--json"}));
+  EXPECT_EQ(shown["variant"], "tiny_senses");
+  ASSERT_EQ(shown["towers"]["picture"].size(), 8u);
+  EXPECT_EQ(shown["towers"]["picture"][0], "picture::any_aspect{.side = 6}");
+  EXPECT_EQ(shown["towers"]["sound"][1], "frames{.samples = 10}");
+  EXPECT_NE(run({"inspect"}).out.find("picture tower\n  picture::any_aspect{.side = 6}\n"), std::string::npos);
+  const json timed = read(run({"bench", "-p", "8", "-n", "0", "-r", "2", "--json"}));
+  ASSERT_EQ(timed.size(), 3u);
+  EXPECT_EQ(timed[1]["test"], "picture 896x896");
+  EXPECT_EQ(timed[1]["n_prompt"], 64);  // 8 x 8 patches: the most that 70 tokens leave of a square
+  EXPECT_EQ(timed[2]["test"], "sound 0.47 s");  // all that this model hears at once
+  EXPECT_EQ(timed[2]["n_prompt"], 750);
+  EXPECT_GT(timed[2]["median_ts"], 0);
+}
+
+#if defined(G4_PROGRAM_MEDIA)
+TEST(media, pictures_and_sounds_take_tokens_and_matter) {
+  const json seen = read(generate({"--image", data("rgb.png"), "--audio", data("16k_mono.wav"), "what"}));
+  ASSERT_EQ(seen["media"].size(), 2u);
+  EXPECT_EQ(seen["media"][0]["tokens"], 60);  // √(70·36/117)·(9, 13) = (41.8, 60.3) → 6 x 10 patches of 6
+  EXPECT_EQ(seen["media"][1]["tokens"], 48);  // 480 samples, 10 in a frame
+  EXPECT_EQ(seen["prompt_tokens"], 1 + (60 + 2) + (48 + 2) + 4);
+  const json darker = read(generate({"--image", data("grey.jpg"), "--audio", data("16k_mono.wav"), "what"}));
+  EXPECT_NE(seen["tokens"], darker["tokens"]);
+  const json louder = read(generate({"--image", data("rgb.png"), "--audio", data("48k_float_3.wav"), "what"}));
+  EXPECT_NE(seen["tokens"], louder["tokens"]);
+  EXPECT_EQ(read(generate({"--image", data("rgb.png"), "--audio", data("16k_mono.wav"), "what"}))["tokens"], seen["tokens"]);
+}
+
+TEST(media, words_say_where_they_stand) {
+  const json front = read(generate({"--image", data("rgb.png"), "what"}));
+  EXPECT_EQ(read(generate({"--image", data("rgb.png"), "<image>what"}))["tokens"], front["tokens"]);
+  const json behind = read(generate({"--image", data("rgb.png"), "what<image>"}));
+  EXPECT_EQ(behind["prompt_tokens"], front["prompt_tokens"]);
+  EXPECT_NE(behind["tokens"], front["tokens"]);
+  // The first word is the first picture's.
+  const std::vector<std::string> two{"--image", data("rgb.png"), "--image", data("grey.png"), "a<image>b<image>"};
+  const std::vector<std::string> turned{"--image", data("grey.png"), "--image", data("rgb.png"), "a<image>b<image>"};
+  EXPECT_NE(read(generate(two))["tokens"], read(generate(turned))["tokens"]);
+  // Without a file the word is a word.
+  EXPECT_EQ(read(generate({"<image>"}))["prompt_tokens"], 1 + 7);
+  expect_refused(generate({"--image", data("rgb.png"), "<image> <image>"}),
+                 "the text says <image> 2 times, and 1 files were given for it");
+}
+
+TEST(media, a_question_is_a_turn) {
+  const json turn = read(generate({"--turn", "--image", data("rgb.png"), "what"}));
+  EXPECT_GT(turn["prompt_tokens"], read(generate({"--image", data("rgb.png"), "what"}))["prompt_tokens"]);
+}
+
+TEST(media, refusals) {
+  expect_refused(generate({"--image", data("none.png"), "x"}), "none.png");
+  expect_refused(generate({"--image", data("16k_mono.wav"), "x"}), "16k_mono.wav: is no picture");
+  expect_refused(generate({"--audio", data("rgb.png"), "x"}), "rgb.png: is no sound");
+  expect_refused(generate({"--image", data("rgb.png"), "--image-tokens", "100", "x"}), "a budget of 100 soft tokens");
+  expect_refused(generate({"--image", data("rgb.png"), "--draft", "lookup", "x"}), "--draft");
+  const std::string text_only = (fs::path(G4_SOURCE_DIR) / "conformance/cases/gemma3-1b").string();
+  expect_refused(cli_test::run_program({G4_SENSES_PROGRAM, "generate", "-m", text_only, "--image", data("rgb.png"), "x"}),
+                 "is no");
+}
+
+TEST(media, shown_in_a_conversation) {
+  const std::vector<std::string> chat{"chat", "--mode", "exact", "--temperature", "0", "--max-tokens", "5", "--stats"};
+  const ended talk = run(chat, "/image " + data("rgb.png") + "\nwhat\nand\n/audio " + data("16k_mono.wav") + "\nnow\n");
+  EXPECT_EQ(talk.status, 0) << talk.err;
+  EXPECT_NE(talk.err.find("rgb.png: 13 x 9 pixels, 60 tokens in "), std::string::npos) << talk.err;
+  EXPECT_NE(talk.err.find("16k_mono.wav: 0.03 seconds, 48 tokens in "), std::string::npos) << talk.err;
+  const ended blind = run(chat, "what\nand\nnow\n");
+  EXPECT_EQ(blind.status, 0);
+  EXPECT_NE(talk.out, blind.out);
+  // The same conversation with the picture given at once, and other batches, says the same.
+  auto at_once = chat;
+  at_once.insert(at_once.end(), {"--image", data("rgb.png"), "--batch", "7"});
+  EXPECT_EQ(run(at_once, "what\nand\n/audio " + data("16k_mono.wav") + "\nnow\n").out, talk.out);
+  // Another picture at the same place after /clear is another text.
+  const ended again = run(chat, "/image " + data("rgb.png") + "\nwhat\n/clear\n/image " + data("rgba.png") + "\nwhat\n");
+  const ended alone = run(chat, "/image " + data("rgba.png") + "\nwhat\n");
+  EXPECT_EQ(again.out.substr(again.out.size() - alone.out.size()), alone.out);
+  expect_refused(run(chat, "/image " + data("none.png") + "\nwhat\n"), "none.png");
+}
+#endif
+
+TEST(embed, as_many_vectors_as_texts) {
+  const std::string model = (home() / "embedder").string();
+  const json j = read(run({"embed", "-m", model, "--mode", "exact", "a cat", "a dog"}));
+  ASSERT_EQ(j["embeddings"].size(), 2u);
+  for (const json& e : j["embeddings"]) {
+    double sum = 0;
+    for (const json& x : e["vector"]) sum += x.get<double>() * x.get<double>();
+    EXPECT_NEAR(sum, 1, 1e-5);
+    EXPECT_EQ(e["vector"].size(), 32u);
+  }
+  EXPECT_NE(j["embeddings"][0]["vector"], j["embeddings"][1]["vector"]);
+  EXPECT_EQ(j["embeddings"][0]["tokens"], 2 + 5);  // begin, the letters, end
+
+  // Lines of stdin are the same texts, and raw numbers the same numbers.
+  const ended raw = run({"embed", "-m", model, "--mode", "exact", "--raw"}, "a cat\n\na dog\n");
+  ASSERT_EQ(raw.out.size(), 2 * 32 * sizeof(float)) << raw.err;
+  for (std::size_t i = 0; i < 64; ++i) {
+    float x = 0;
+    std::memcpy(&x, raw.out.data() + i * sizeof(float), sizeof(float));
+    EXPECT_EQ(x, j["embeddings"][i / 32]["vector"][i % 32].get<float>());
+  }
+  const json short_ones = read(run({"embed", "-m", model, "--mode", "exact", "--numbers", "8", "a cat"}));
+  const json& eight = short_ones["embeddings"][0]["vector"];
+  ASSERT_EQ(eight.size(), 8u);
+  const auto whole = j["embeddings"][0]["vector"];
+  EXPECT_NEAR(eight[1].get<double>() / eight[0].get<double>(), whole[1].get<double>() / whole[0].get<double>(), 1e-4);
+  EXPECT_NE(read(run({"embed", "-m", model, "--mode", "exact", "--task", "query", "a cat"}))["embeddings"][0]["vector"], whole);
+}
+
+TEST(embed, refusals) {
+  const std::string model = (home() / "embedder").string();
+  expect_refused(run({"embed", "-m", (home() / "model").string(), "x"}), "is a model that answers");
+  expect_refused(run({"embed", "-m", model, "--numbers", "100", "x"}), "100 numbers of a vector that has 32");
+  expect_refused(run({"embed", "-m", model, "--context", "3", "a cat"}), "text 1 of 1: encoder: the text has 7 tokens");
+  expect_refused(run({"embed", "-m", model}, "\n"), "nothing to embed");
+  expect_refused(cli_test::run_program({G4_PROGRAM, "embed", "-m", model, "x"}), "built for one model");
+}
+
+}  // namespace
