@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -165,6 +167,88 @@ TEST(multimodal, sees_hears_and_answers) {
   const auto b = other->run(darker->view());
   ASSERT_TRUE(a && b);
   EXPECT_NE(std::vector<float>(a->begin(), a->end()), std::vector<float>(b->begin(), b->end()));
+}
+
+TEST(multimodal, a_session_goes_on_behind_an_answer) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto cat = model->see(picture);
+  const auto purr = model->hear({samples});
+  ASSERT_TRUE(cat && purr);
+  const auto first = model->prompt({{.said = {"What? ", *cat}}});
+  auto session = model->session({.context = 512, .batch = 64});
+  ASSERT_TRUE(first && session);
+  const auto quiet = [](std::string_view) {};
+  const auto answer = generate(*session, model->tokenizer(), *first, {.max_tokens = 3, .stop_at_end = false}, quiet);
+  ASSERT_TRUE(answer) << answer.error().message;
+  const auto then = model->prompt_behind(*answer, {{.said = {"and", *purr, *cat}}});
+  ASSERT_TRUE(then) << then.error().message;
+  // The last token of the answer was not run; then its turn ends, and nothing begins anew.
+  EXPECT_EQ(then->ids.front(), answer->tokens.back());
+  EXPECT_EQ(then->ids[1], model->tokenizer().find("<turn|>"));
+  EXPECT_EQ(std::count(then->ids.begin(), then->ids.end(), model->tokenizer().special().bos), 0);
+  ASSERT_EQ(then->inlays.size(), 2u);
+  EXPECT_EQ(model->tokenizer().piece(then->ids[then->inlays[0].first]), "<|audio|>");
+  EXPECT_EQ(then->inlays[1].rows, cat->rows.view().data);  // the same rows, not encoded again
+  const auto further = session->run(then->view());
+  ASSERT_TRUE(further) << further.error().message;
+  const std::vector<float> gone_on(further->begin(), further->end());
+
+  // All of it at once in another session is the same text.
+  laid_prompt<float> all = *first;
+  all.ids.insert(all.ids.end(), answer->tokens.begin(), answer->tokens.end() - 1);
+  for (auto one : then->inlays) {
+    one.first += all.ids.size();
+    all.inlays.push_back(one);
+  }
+  all.ids.insert(all.ids.end(), then->ids.begin(), then->ids.end());
+  auto fresh = model->session({.context = 512, .batch = 64});
+  ASSERT_TRUE(fresh);
+  const auto at_once = fresh->run(all.view());
+  ASSERT_TRUE(at_once) << at_once.error().message;
+  double furthest = 0;
+  for (std::size_t i = 0; i < gone_on.size(); ++i) furthest = std::max(furthest, std::abs(double{gone_on[i]} - (*at_once)[i]));
+  EXPECT_LT(furthest, 1e-4);
+}
+
+TEST(multimodal, rows_are_kept_and_given_back) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto cat = model->see(picture);
+  ASSERT_TRUE(cat);
+  const std::vector<float> kept = model->numbers_of(*cat);
+  EXPECT_EQ(kept.size(), cat->tokens() * 24);
+  const auto again = model->shown_again(kept, true);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->tokens(), cat->tokens());
+  EXPECT_EQ(model->numbers_of(*again), kept);
+  const auto refused = model->shown_again(std::span(kept).first(25), true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "rows: 25 numbers are no rows of 24");
+}
+
+TEST(multimodal, a_video_is_its_frames_with_their_times) {
+  const folder here;
+  backend::reference<float> on;
+  const auto model = open<tiny>(here.path(), on);
+  ASSERT_TRUE(model) << model.error().message;
+  const std::vector<media::picture> frames(3, picture);
+  const auto clip = model->watch(frames, 0.5);
+  ASSERT_TRUE(clip) << clip.error().message;
+  EXPECT_EQ(clip->seconds, (std::vector<double>{0, 2, 4}));
+  EXPECT_EQ(clip->tokens(), 3u * 60);
+  const auto prompt = model->prompt({{.said = {"a", *clip}}});
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  ASSERT_EQ(prompt->inlays.size(), 3u);
+  for (std::size_t i = 1; i < 3; ++i) {
+    EXPECT_GT(prompt->inlays[i].first, prompt->inlays[i - 1].first + 60 + 2);  // the time stands between two frames
+  }
+  EXPECT_FALSE(model->watch({}, 1));
+  EXPECT_FALSE(model->watch(frames, 0));
 }
 
 TEST(multimodal, a_mark_that_somebody_writes_is_text) {

@@ -120,6 +120,24 @@ TEST(square_model, a_picture_stands_between_empty_lines) {
   ASSERT_EQ(prompt->inlays.size(), 1u);
   EXPECT_TRUE(prompt->inlays[0].is_picture);
   EXPECT_EQ(prompt->inlays[0].count, 9u);
+
+  // A long picture looked at closely: the whole, and its pieces behind a sentence that says so.
+  std::vector<std::uint8_t> wide(256 * 600 * 3);
+  for (std::size_t k = 0; k < wide.size(); ++k) wide[k] = static_cast<std::uint8_t>(k * 11);
+  const auto close = model->see({wide, 256, 600}, {.pieces = 4});
+  ASSERT_TRUE(close) << close.error().message;
+  ASSERT_EQ(close->more.size(), 2u);
+  EXPECT_EQ(close->tokens(), 27u);
+  const auto closely = model->prompt({{.said = {"see", *close, *cat}}});
+  ASSERT_TRUE(closely) << closely.error().message;
+  ASSERT_EQ(closely->inlays.size(), 4u);
+  const std::string image = "\n\n<start_of_image>" + rows + "<end_of_image>\n\n";
+  // The vocabulary has no capital H: the sentence begins with what stands for it.
+  const std::string said = written(*model, *closely);
+  EXPECT_NE(said.find("ere▁is▁the▁original▁image▁" + image + "▁and▁here▁are▁some▁crops▁to▁help▁you▁see▁better▁" + image +
+                      "▁" + image + image + "<end_of_turn>"),
+            std::string::npos)
+      << said;
 }
 
 TEST(mobile_model, a_picture_stands_between_empty_lines) {
