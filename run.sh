@@ -12,7 +12,7 @@ called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh
 
-model= flavour=
+model= flavour= shows=
 arguments=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -30,6 +30,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --model=*) model=${1#--model=} ;;
+    --image | --image=* | --audio | --audio=*) shows=1; arguments+=("$1") ;;
     --backend=reference) flavour=-reference; arguments+=("$1") ;;
     --draft=*) [ "$1" = --draft=lookup ] || flavour=-drafting; arguments+=("$1") ;;
     --backend | --draft)
@@ -55,6 +56,7 @@ fi
 lock_checkout
 packages=("${build_packages[@]}")
 [ -n "$model" ] || packages+=("${model_packages[@]}")
+[ -z "$shows" ] || packages+=("${media_packages[@]}")
 need_packages "${packages[@]}"
 
 # The model is fetched while the program is built.
@@ -70,6 +72,9 @@ if [ -z "$model" ]; then
 fi
 
 need_highway
+if [ -n "$shows" ] && ! grep -q '^G4_MEDIA_soxr:FILEPATH=/' build/here/CMakeCache.txt 2>/dev/null; then
+  rm -f build/here/cpu                                  # configured before there was what reads pictures
+fi
 configure_here
 if [ -z "$model" ]; then
   variant=gemma3_270m
