@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   g4::backend::cpu on;
   const auto model = g4::open<G4_EXAMPLE_MODEL>(argv[1], on);
   if (!model) return fail(model.error());
-  const auto picture = model->see(pixels->view());               // rows of the text, [n, D]
+  const auto picture = model->see(pixels->view());  // rows of the text, [n, D]
   if (!picture) return fail(picture.error());
   std::fprintf(stderr, "%zu x %zu pixels are %zu tokens\n", pixels->width, pixels->height, picture->tokens());
 
@@ -34,10 +34,11 @@ int main(int argc, char** argv) {
   if (!prompt) return fail(prompt.error());
   auto session = model->session({.context = 4096, .batch = 1120});  // a picture must fit into a batch
   if (!session) return fail(session.error());
-  const auto done = g4::generate(*session, model->tokenizer(), *prompt, {.max_tokens = 200}, [](std::string_view piece) {
-    std::fwrite(piece.data(), 1, piece.size(), stdout);
-    std::fflush(stdout);
-  });
+  const auto done =
+      g4::generate(*session, model->tokenizer(), *prompt, {.max_tokens = 200}, [](std::string_view piece) {
+        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        std::fflush(stdout);
+      });
   if (!done) return fail(done.error());
   std::puts("");
 }

@@ -38,10 +38,11 @@ int main(int argc, char** argv) {
     const auto prompt = model->prompt({{.said = {*heard, "Write down what is said, and nothing else."}}});
     if (!prompt) return fail(prompt.error());
     if (const auto anew = session->rewind(0); !anew) return fail(anew.error());
-    const auto done = g4::generate(*session, model->tokenizer(), *prompt, {.max_tokens = 400}, [](std::string_view piece) {
-      std::fwrite(piece.data(), 1, piece.size(), stdout);
-      std::fflush(stdout);
-    });
+    const auto done =
+        g4::generate(*session, model->tokenizer(), *prompt, {.max_tokens = 400}, [](std::string_view piece) {
+          std::fwrite(piece.data(), 1, piece.size(), stdout);
+          std::fflush(stdout);
+        });
     if (!done) return fail(done.error());
     std::puts("");
   }

@@ -17,12 +17,16 @@
 #define G4_EXAMPLE_MODEL g4::embeddinggemma_300m
 #endif
 
-constexpr std::string_view texts[] = {
-    "Mercury is the planet nearest to the sun.",      "Venus is hidden by clouds.",
-    "Earth has one moon, and water.",                 "Mars is red with rust.",
-    "Jupiter is heavier than all the others.",        "Saturn has rings of ice.",
-    "Uranus lies on its side.",                       "Neptune was found by reckoning.",
-    "Cats sleep for most of the day.",                "Bread needs flour, water, salt and time."};
+constexpr std::string_view texts[] = {"Mercury is the planet nearest to the sun.",
+                                      "Venus is hidden by clouds.",
+                                      "Earth has one moon, and water.",
+                                      "Mars is red with rust.",
+                                      "Jupiter is heavier than all the others.",
+                                      "Saturn has rings of ice.",
+                                      "Uranus lies on its side.",
+                                      "Neptune was found by reckoning.",
+                                      "Cats sleep for most of the day.",
+                                      "Bread needs flour, water, salt and time."};
 
 int fail(const g4::error& why) { return std::fprintf(stderr, "%s\n", why.message.c_str()), 1; }
 

@@ -121,7 +121,8 @@ g4::result<void> time_towers(engine& e, const settings& s, status_line& status, 
   };
   if ((*senses)->sees() != nullptr) {
     const g4::see_options how{.soft_tokens = s.image_tokens};
-    if (auto done = time("picture 896x896", [&] { return (*senses)->see(media.picture.view(), how); }); !done) return done;
+    if (auto done = time("picture 896x896", [&] { return (*senses)->see(media.picture.view(), how); }); !done)
+      return done;
   }
   if ((*senses)->hears() == nullptr) return {};
   const std::size_t rate = (*senses)->rate_heard(), samples = std::min(media.sound.size(), (*senses)->samples_heard());

@@ -64,7 +64,8 @@ g4::result<int> embed(const settings& s) {
   const auto from = g4::open_checkpoint(s.model);
   if (!from) return g4::unexpected(from.error());
   if (from->spec.sees != g4::visibility::everything)
-    return g4::fail(s.model, ": is a model that answers; to embed texts a text embedder is needed, such as EmbeddingGemma");
+    return g4::fail(s.model,
+                    ": is a model that answers; to embed texts a text embedder is needed, such as EmbeddingGemma");
   status_line status(is_terminal(STDERR_FILENO));
   g4::open_options options;
   options.checks.contents = !s.skip_checks;

@@ -55,7 +55,8 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   for (const g4::io::tensor_entry& t : from->tensors.tensors()) e.weight_bytes += t.bytes.size();
   if (e.spec.is_drafter())
     return g4::fail(s.model, ": is a drafter, which guesses for another model; give it with --draft");
-  if (e.spec.sees == g4::visibility::everything) return g4::fail(s.model, ": is a text embedder, which writes no text; g4 embed takes it");
+  if (e.spec.sees == g4::visibility::everything)
+    return g4::fail(s.model, ": is a text embedder, which writes no text; g4 embed takes it");
 
   g4::open_options options;
   options.checks.contents = !s.skip_checks;

@@ -82,7 +82,8 @@ json json_of(const settings& s, const engine& e, const g4::sample::sampler_optio
   j["seed"] = sampling.seed;
   j["prompt_tokens"] = done.prompt_tokens;
   for (const looked_at& one : seen) {
-    j["media"].push_back(json::object({{"file", one.file.path}, {"tokens", one.shown.tokens}, {"seconds", one.seconds}}));
+    j["media"].push_back(
+        json::object({{"file", one.file.path}, {"tokens", one.shown.tokens}, {"seconds", one.seconds}}));
   }
   j["load_seconds"] = e.load_seconds;
   j["prompt_seconds"] = done.prompt_seconds;

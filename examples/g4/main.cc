@@ -301,8 +301,10 @@ int guarded_main(int argc, char** argv) {
   embed->value("--file", "PATH", "Take the texts from the lines of a file (default: of stdin)", into(s.file));
   std::vector<std::string> tasks;
   for (const auto& task : g4::text::detail::named_tasks) tasks.emplace_back(task.name);
-  embed->value("--task", "NAME", "What the vectors are for, which goes in front of each text: query, document, ... "
-               "(default: the texts are taken as they are)", among(s.task, tasks));
+  embed->value("--task", "NAME",
+               "What the vectors are for, which goes in front of each text: query, document, ... "
+               "(default: the texts are taken as they are)",
+               among(s.task, tasks));
   embed->value("--numbers", "N", "Only the first N numbers of each vector, of length 1 again: 512, 256 or 128",
                into(s.numbers, 1, most));
   embed->flag("--raw", "Write raw float32 numbers, one vector after the other, in place of JSON", s.raw_floats);
@@ -349,9 +351,8 @@ int guarded_main(int argc, char** argv) {
   if (const std::string why = line.parse({words.begin() + 1, words.end()}); !why.empty()) return wrong(why);
   if (line.asks_for_help()) return shown(line.help());
   s.has_text = line.has_text();
-  const bool wants_text =
-      command == program::generate || command == program::tokenize || command == program::perplexity ||
-      (command == program::embed && s.file.empty());
+  const bool wants_text = command == program::generate || command == program::tokenize ||
+                          command == program::perplexity || (command == program::embed && s.file.empty());
   if (wants_text && !s.has_text && program::is_terminal(STDIN_FILENO)) {
     return wrong(command == program::perplexity ? "FILE: give one, or pipe a text in" : "give a text, or pipe one in");
   }

@@ -40,7 +40,8 @@ g4::result<decoded> read(const medium& file, std::size_t rate) {
 }
 #else
 g4::result<decoded> read(const medium& file, std::size_t) {
-  return g4::fail(file.path, ": this program was built without what reads pictures and sounds; install libpng, libjpeg, ",
+  return g4::fail(file.path,
+                  ": this program was built without what reads pictures and sounds; install libpng, libjpeg, ",
                   "libwebp, libsndfile and libsoxr with their headers, and build it again");
 }
 #endif
@@ -84,10 +85,12 @@ g4::result<looked_at> look_at(engine& e, const settings& s, const medium& file) 
   const auto in_file = read(file, rate != 0 ? rate : 16'000);
   if (!in_file) return g4::unexpected(in_file.error());
   status_line status(is_terminal(STDERR_FILENO));
-  status.show(fmt::format("{} {} ...", file.is == medium::picture ? "Looking at" : "Listening to", g4::printable(file.path)));
+  status.show(
+      fmt::format("{} {} ...", file.is == medium::picture ? "Looking at" : "Listening to", g4::printable(file.path)));
   const auto begun = std::chrono::steady_clock::now();
-  auto shown = file.is == medium::picture ? (*senses)->see(in_file->picture.view(), {.soft_tokens = s.image_tokens, .pieces = s.image_pieces})
-                                          : (*senses)->hear({in_file->samples, in_file->rate});
+  auto shown = file.is == medium::picture
+                   ? (*senses)->see(in_file->picture.view(), {.soft_tokens = s.image_tokens, .pieces = s.image_pieces})
+                   : (*senses)->hear({in_file->samples, in_file->rate});
   if (!shown) return g4::fail_in(file.path, shown.error());
   looked_at seen{file, std::move(*shown), {}, seconds_since(begun)};
   if (file.is == medium::picture) {

@@ -23,8 +23,8 @@ opened_senses open_compiled_senses(const g4::checkpoint& from, const g4::any_mod
   return refuse(from, text);
 }
 
-opened_senses open_compiled_senses(const g4::checkpoint& from, const g4::any_model& text, g4::backend::reference<float>&,
-                                   const g4::open_options&, const std::string&) {
+opened_senses open_compiled_senses(const g4::checkpoint& from, const g4::any_model& text,
+                                   g4::backend::reference<float>&, const g4::open_options&, const std::string&) {
   return refuse(from, text);
 }
 

@@ -49,12 +49,14 @@ void shown_text::resize(std::size_t size) {
 std::size_t shown_text::shared_with(const shown_text& other, std::size_t most) const {
   most = std::min({most, size(), other.size()});
   std::size_t same = static_cast<std::size_t>(
-      std::mismatch(laid.ids.begin(), laid.ids.begin() + static_cast<std::ptrdiff_t>(most), other.laid.ids.begin()).first -
+      std::mismatch(laid.ids.begin(), laid.ids.begin() + static_cast<std::ptrdiff_t>(most), other.laid.ids.begin())
+          .first -
       laid.ids.begin());
   for (std::size_t i = 0; i < std::max(laid.inlays.size(), other.laid.inlays.size()); ++i) {
     const auto* const a = i < laid.inlays.size() ? &laid.inlays[i] : nullptr;
     const auto* const b = i < other.laid.inlays.size() ? &other.laid.inlays[i] : nullptr;
-    const bool alike = a != nullptr && b != nullptr && a->first == b->first && a->count == b->count && a->rows == b->rows;
+    const bool alike =
+        a != nullptr && b != nullptr && a->first == b->first && a->count == b->count && a->rows == b->rows;
     if (alike && a->first + a->count <= same) continue;
     if (a != nullptr) same = std::min(same, a->first);
     if (b != nullptr) same = std::min(same, b->first);
@@ -94,7 +96,8 @@ g4::result<std::vector<g4::text::content_part>> parts_of(std::string_view text, 
       if (kind_of(one) == place.is) files.push_back(&one);
     }
     std::size_t places = 0;
-    for (std::size_t at = text.find(place.word); at != std::string_view::npos; at = text.find(place.word, at + 1)) ++places;
+    for (std::size_t at = text.find(place.word); at != std::string_view::npos; at = text.find(place.word, at + 1))
+      ++places;
     if (places != 0 && !files.empty() && places != files.size()) {
       return g4::fail("the text says ", place.word, " ", places, " times, and ", files.size(),
                       " files were given for it; say it once for each, or not at all");

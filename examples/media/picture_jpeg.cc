@@ -71,9 +71,7 @@ bool read_header(jpeg_job& job, std::span<const std::byte> bytes) {
 
 bool begin(jpeg_job& job) {
   if (setjmp(job.back) != 0) return false;
-  job.j.out_color_space = job.j.num_components == 1   ? JCS_GRAYSCALE
-                          : job.j.num_components == 4 ? JCS_CMYK
-                                                      : JCS_RGB;
+  job.j.out_color_space = job.j.num_components == 1 ? JCS_GRAYSCALE : job.j.num_components == 4 ? JCS_CMYK : JCS_RGB;
   jpeg_start_decompress(&job.j);
   return true;
 }

@@ -60,7 +60,8 @@ g4::result<stored_picture> read_ppm(std::span<const std::byte> bytes, const pict
   if (!is_blank(text[2]) || !in.number(width) || !in.number(height) || (!bits && !in.number(white)))
     return g4::fail("is no PPM: expected its width, height and greatest number");
   if (auto fine = check_size(height, width, limits); !fine) return g4::unexpected(fine.error());
-  if (white == 0 || white > 65'535) return g4::fail("is no PPM: its greatest number is ", white, "; expected 1 to 65535");
+  if (white == 0 || white > 65'535)
+    return g4::fail("is no PPM: its greatest number is ", white, "; expected 1 to 65535");
 
   const std::size_t channels = coloured ? 3 : 1, count = height * width * channels;
   const std::size_t wide = white > 255 ? 2 : 1;

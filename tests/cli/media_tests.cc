@@ -30,8 +30,9 @@ using nlohmann::json;
 using namespace g4;
 
 // The towers of data/senses.json.
-struct patches_of : tower<picture::any_aspect{.side = 6}, patches{.side = 6}, norm::layer, embed::linear<width{16}, biased>,
-                          norm::layer, positions::per_axis{70}, norm::layer, into_text<norm::unweighted>> {};
+struct patches_of
+    : tower<picture::any_aspect{.side = 6}, patches{.side = 6}, norm::layer, embed::linear<width{16}, biased>,
+            norm::layer, positions::per_axis{70}, norm::layer, into_text<norm::unweighted>> {};
 struct frames_of : tower<sound::waveform{.rate = 16'000}, frames{.samples = 10}, into_text<norm::unweighted>> {};
 
 const fs::path source(G4_SOURCE_DIR);
@@ -43,10 +44,10 @@ std::string file_text(const fs::path& path) {
 }
 
 std::string letters(std::size_t size) {
-  return test::marked_vocabulary({"<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>",
-                                  "<|image>", "<|image|>", "<image|>", "<|audio>", "<|audio|>", "<audio|>",
-                                  "<|tool_response>"},
-                                 {"W", "?", "\\n", "▁", "<", "|", ">"}, size);
+  return test::marked_vocabulary(
+      {"<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|image>", "<|image|>",
+       "<image|>", "<|audio>", "<|audio|>", "<audio|>", "<|tool_response>"},
+      {"W", "?", "\\n", "▁", "<", "|", ">"}, size);
 }
 
 /// A folder of our own with a model that sees and hears, and an embedder.
@@ -88,7 +89,8 @@ const auto* const clean_up = ::testing::AddGlobalTestEnvironment(new cleaner);
 
 ended run(std::vector<std::string> arguments, std::string_view input = {}) {
   arguments.insert(arguments.begin(), G4_SENSES_PROGRAM);
-  if (arguments.size() > 1 && arguments[1] != "embed") arguments.insert(arguments.begin() + 2, {"-m", (home() / "model").string()});
+  if (arguments.size() > 1 && arguments[1] != "embed")
+    arguments.insert(arguments.begin() + 2, {"-m", (home() / "model").string()});
   return cli_test::run_program(std::move(arguments), input);
 }
 ended generate(std::vector<std::string> more) {
@@ -118,7 +120,7 @@ TEST(towers, shown_and_timed) {
   const json timed = read(run({"bench", "-p", "8", "-n", "0", "-r", "2", "--json"}));
   ASSERT_EQ(timed.size(), 3u);
   EXPECT_EQ(timed[1]["test"], "picture 896x896");
-  EXPECT_EQ(timed[1]["n_prompt"], 64);  // 8 x 8 patches: the most that 70 tokens leave of a square
+  EXPECT_EQ(timed[1]["n_prompt"], 64);          // 8 x 8 patches: the most that 70 tokens leave of a square
   EXPECT_EQ(timed[2]["test"], "sound 0.47 s");  // all that this model hears at once
   EXPECT_EQ(timed[2]["n_prompt"], 750);
   EXPECT_GT(timed[2]["median_ts"], 0);
@@ -135,7 +137,8 @@ TEST(media, pictures_and_sounds_take_tokens_and_matter) {
   EXPECT_NE(seen["tokens"], darker["tokens"]);
   const json louder = read(generate({"--image", data("rgb.png"), "--audio", data("48k_float_3.wav"), "what"}));
   EXPECT_NE(seen["tokens"], louder["tokens"]);
-  EXPECT_EQ(read(generate({"--image", data("rgb.png"), "--audio", data("16k_mono.wav"), "what"}))["tokens"], seen["tokens"]);
+  EXPECT_EQ(read(generate({"--image", data("rgb.png"), "--audio", data("16k_mono.wav"), "what"}))["tokens"],
+            seen["tokens"]);
 }
 
 TEST(media, words_say_where_they_stand) {
@@ -166,8 +169,9 @@ TEST(media, refusals) {
   expect_refused(generate({"--image", data("rgb.png"), "--image-tokens", "100", "x"}), "a budget of 100 soft tokens");
   expect_refused(generate({"--image", data("rgb.png"), "--draft", "lookup", "x"}), "--draft");
   const std::string text_only = (fs::path(G4_SOURCE_DIR) / "conformance/cases/gemma3-1b").string();
-  expect_refused(cli_test::run_program({G4_SENSES_PROGRAM, "generate", "-m", text_only, "--image", data("rgb.png"), "x"}),
-                 "is no");
+  expect_refused(
+      cli_test::run_program({G4_SENSES_PROGRAM, "generate", "-m", text_only, "--image", data("rgb.png"), "x"}),
+      "is no");
 }
 
 TEST(media, shown_in_a_conversation) {
@@ -184,7 +188,8 @@ TEST(media, shown_in_a_conversation) {
   at_once.insert(at_once.end(), {"--image", data("rgb.png"), "--batch", "7"});
   EXPECT_EQ(run(at_once, "what\nand\n/audio " + data("16k_mono.wav") + "\nnow\n").out, talk.out);
   // Another picture at the same place after /clear is another text.
-  const ended again = run(chat, "/image " + data("rgb.png") + "\nwhat\n/clear\n/image " + data("rgba.png") + "\nwhat\n");
+  const ended again =
+      run(chat, "/image " + data("rgb.png") + "\nwhat\n/clear\n/image " + data("rgba.png") + "\nwhat\n");
   const ended alone = run(chat, "/image " + data("rgba.png") + "\nwhat\n");
   EXPECT_EQ(again.out.substr(again.out.size() - alone.out.size()), alone.out);
   expect_refused(run(chat, "/image " + data("none.png") + "\nwhat\n"), "none.png");
@@ -217,7 +222,8 @@ TEST(embed, as_many_vectors_as_texts) {
   ASSERT_EQ(eight.size(), 8u);
   const auto whole = j["embeddings"][0]["vector"];
   EXPECT_NEAR(eight[1].get<double>() / eight[0].get<double>(), whole[1].get<double>() / whole[0].get<double>(), 1e-4);
-  EXPECT_NE(read(run({"embed", "-m", model, "--mode", "exact", "--task", "query", "a cat"}))["embeddings"][0]["vector"], whole);
+  EXPECT_NE(read(run({"embed", "-m", model, "--mode", "exact", "--task", "query", "a cat"}))["embeddings"][0]["vector"],
+            whole);
 }
 
 TEST(embed, refusals) {

@@ -11,7 +11,8 @@ extern "C" const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:libsndfile\nleak:libvorbis\nleak:libogg\n"; }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto heard = media_files::read_sound(std::as_bytes(std::span(data, size)), "fuzz", 16'000, {.samples = 1u << 20});
+  const auto heard =
+      media_files::read_sound(std::as_bytes(std::span(data, size)), "fuzz", 16'000, {.samples = 1u << 20});
   if (!heard) {
     g4::fuzz::expect(heard.error().message.starts_with("fuzz: ") && heard.error().message.size() < 4000);
     return 0;

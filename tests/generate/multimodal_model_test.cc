@@ -209,7 +209,8 @@ TEST(multimodal, a_session_goes_on_behind_an_answer) {
   const auto at_once = fresh->run(all.view());
   ASSERT_TRUE(at_once) << at_once.error().message;
   double furthest = 0;
-  for (std::size_t i = 0; i < gone_on.size(); ++i) furthest = std::max(furthest, std::abs(double{gone_on[i]} - (*at_once)[i]));
+  for (std::size_t i = 0; i < gone_on.size(); ++i)
+    furthest = std::max(furthest, std::abs(double{gone_on[i]} - (*at_once)[i]));
   EXPECT_LT(furthest, 1e-4);
 }
 

@@ -134,8 +134,8 @@ TEST(square_model, a_picture_stands_between_empty_lines) {
   const std::string image = "\n\n<start_of_image>" + rows + "<end_of_image>\n\n";
   // The vocabulary has no capital H: the sentence begins with what stands for it.
   const std::string said = written(*model, *closely);
-  EXPECT_NE(said.find("ere▁is▁the▁original▁image▁" + image + "▁and▁here▁are▁some▁crops▁to▁help▁you▁see▁better▁" + image +
-                      "▁" + image + image + "<end_of_turn>"),
+  EXPECT_NE(said.find("ere▁is▁the▁original▁image▁" + image + "▁and▁here▁are▁some▁crops▁to▁help▁you▁see▁better▁" +
+                      image + "▁" + image + image + "<end_of_turn>"),
             std::string::npos)
       << said;
 }

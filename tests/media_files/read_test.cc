@@ -84,9 +84,12 @@ TEST(read_picture, names_what_is_wrong) {
   };
   EXPECT_EQ(why("hello"), "it.png: is no picture; expected PNG, JPEG, WebP or PPM");
   EXPECT_EQ(why(""), "it.png: is no picture; expected PNG, JPEG, WebP or PPM");
-  EXPECT_EQ(why(bytes_of("rgb.png"), {.pixels = 100}), "it.png: has 9 x 13 pixels; expected at least one and at most 100");
-  EXPECT_EQ(why(bytes_of("444.jpg"), {.pixels = 100}), "it.png: has 27 x 35 pixels; expected at least one and at most 100");
-  EXPECT_EQ(why("P6 100000 100000 255\n"), "it.png: has 100000 x 100000 pixels; expected at least one and at most 134217728");
+  EXPECT_EQ(why(bytes_of("rgb.png"), {.pixels = 100}),
+            "it.png: has 9 x 13 pixels; expected at least one and at most 100");
+  EXPECT_EQ(why(bytes_of("444.jpg"), {.pixels = 100}),
+            "it.png: has 27 x 35 pixels; expected at least one and at most 100");
+  EXPECT_EQ(why("P6 100000 100000 255\n"),
+            "it.png: has 100000 x 100000 pixels; expected at least one and at most 134217728");
   EXPECT_EQ(why("P6 4 4 255\nabc"), "it.png: is cut short: its 4 x 4 pixels are not all there");
   EXPECT_EQ(why(bytes_of("rgb.png").substr(0, 120)), "it.png: is no whole PNG: it is cut short");
   const auto missing = read_picture((data / "none.png").string());
@@ -188,11 +191,13 @@ TEST(broken_files, flipped_bits_are_read_or_have_their_sentence) {
       }
     }
     for (const json& e : expected().at("sounds")) {
-      const auto heard = read_sound(view(make.flipped(bytes_of(e.at("file")))), "broken", 16'000, {.samples = 1u << 20});
+      const auto heard =
+          read_sound(view(make.flipped(bytes_of(e.at("file")))), "broken", 16'000, {.samples = 1u << 20});
       if (!heard) {
         expect_sentence(heard.error().message, ++refused);
       } else {
-        EXPECT_TRUE(std::all_of(heard->samples.begin(), heard->samples.end(), [](float x) { return std::isfinite(x); }));
+        EXPECT_TRUE(
+            std::all_of(heard->samples.begin(), heard->samples.end(), [](float x) { return std::isfinite(x); }));
       }
     }
   }

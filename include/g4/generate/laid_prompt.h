@@ -24,7 +24,7 @@ struct laid_prompt {
 /// How a picture is looked at.
 struct see_options {
   std::size_t soft_tokens = 0;  ///< rows it may take at most: 70, 140, 280, 560 or 1120; 0 is the model's own choice
-  std::size_t pieces = 0;       ///< pan and scan: a long picture is looked at in at most so many pieces as well; Gemma 3
+  std::size_t pieces = 0;  ///< pan and scan: a long picture is looked at in at most so many pieces as well; Gemma 3
 };
 
 namespace detail {

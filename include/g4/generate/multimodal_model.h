@@ -24,9 +24,6 @@
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
 #include "g4/generate/laid_prompt.h"
-#include "g4/open/checkpoint.h"
-#include "g4/open/open.h"
-#include "g4/open/towers_beside.h"
 #include "g4/io/gguf.h"
 #include "g4/io/mapped_file.h"
 #include "g4/load/tower.h"
@@ -42,6 +39,9 @@
 #include "g4/model/text/inlay.h"
 #include "g4/model/tower/own_ids.h"
 #include "g4/model/tower/run.h"
+#include "g4/open/checkpoint.h"
+#include "g4/open/open.h"
+#include "g4/open/towers_beside.h"
 #include "g4/text/chat.h"
 #include "g4/text/chat_gemma3.h"
 #include "g4/text/chat_gemma4.h"
@@ -54,9 +54,10 @@ namespace g4 {
 template <class B, int D>
 struct shown {
   bool is_picture = false;
-  soft_rows<B, D> rows;               ///< [n, D]; of a video, its first frame
-  std::vector<soft_rows<B, D>> more{};  ///< of a picture that is looked at closely its pieces, of a video its other frames
-  std::vector<double> seconds{};      ///< when each frame of a video is; empty: no video
+  soft_rows<B, D> rows;  ///< [n, D]; of a video, its first frame
+  std::vector<soft_rows<B, D>>
+      more{};                     ///< of a picture that is looked at closely its pieces, of a video its other frames
+  std::vector<double> seconds{};  ///< when each frame of a video is; empty: no video
 
   /// Tokens that it takes in a prompt, its marks aside.
   [[nodiscard]] std::size_t tokens() const {
@@ -166,8 +167,7 @@ class multimodal_model {
   /// Fails as `see` does, naming the frame.
   [[nodiscard]] result<shown> watch(std::span<const media::picture> frames, double per_second,
                                     see_options options = {}) const
-    requires(M::can_see && requires { M::conversing::form; })
-  {
+      requires(M::can_see&& requires { M::conversing::form; }) {
     if (frames.empty() || !(per_second > 0)) return fail("video: there is no frame, or no time between two");
     if (options.soft_tokens == 0) options.soft_tokens = text::gemma4_video_budget;
     shown out{.is_picture = true, .rows = {}};
@@ -237,11 +237,7 @@ class multimodal_model {
   }
 
   /// The most samples that it hears at once.
-  [[nodiscard]] static constexpr std::size_t most_samples()
-    requires(M::can_hear)
-  {
-    return samples_heard();
-  }
+  [[nodiscard]] static constexpr std::size_t most_samples() requires(M::can_hear) { return samples_heard(); }
 
   /// The conversation as the model reads it, ending where its answer begins. What is shown must outlive the prompt.
   /// Fails when the vocabulary lacks a mark that is needed.
@@ -254,7 +250,8 @@ class multimodal_model {
 
   /// How the conversation of a session goes on behind an answer: its end, what is said and shown then, and where the next
   /// answer begins. The session holds the prompt before and the answer but for its last token, which was never run.
-  [[nodiscard]] result<laid_prompt<scalar>> prompt_behind(const generated& answer, const std::vector<turn>& turns) const {
+  [[nodiscard]] result<laid_prompt<scalar>> prompt_behind(const generated& answer,
+                                                          const std::vector<turn>& turns) const {
     auto next = prompt(turns);
     if (!next) return next;
     const bool gemma4 = requires { M::conversing::form; };
@@ -303,8 +300,9 @@ class multimodal_model {
     constexpr auto every = t.template find<stage::every>();
     constexpr int quartered = t.template find<stage::subsample>().has_value() ? 4 : 1;
     constexpr int kept = every.has_value() ? every->of : 1;
-    constexpr std::size_t most = static_cast<std::size_t>(M::hearing::budget.most) *
-                                 static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
+    constexpr std::size_t most =
+        static_cast<std::size_t>(M::hearing::budget.most) *
+        static_cast<std::size_t>(mel.has_value() ? quartered * kept * mel->step : frames->samples);
     return std::min<std::size_t>(most, 30 * static_cast<std::size_t>(t.template find<stage::waveform>()->rate));
   }
 
@@ -340,7 +338,8 @@ class multimodal_model {
   ///
   /// Source: the processors of transformers 5.23 (Gemma3Processor, Gemma4Processor).
   [[nodiscard]] result<text::prompt> spread(const text::prompt& from, const std::vector<const shown*>& media) const {
-    if (std::none_of(media.begin(), media.end(), [](const shown* w) { return !w->more.empty() || !w->seconds.empty(); })) {
+    if (std::none_of(media.begin(), media.end(),
+                     [](const shown* w) { return !w->more.empty() || !w->seconds.empty(); })) {
       return from;
     }
     std::vector<text::replaced_mark> marks;
@@ -351,7 +350,9 @@ class multimodal_model {
         by += (i > 0 ? " " : "") + text::minutes_and_seconds(what->seconds[i]) + " " + mark;
       }
       if (what->seconds.empty()) {
-        by = what->more.empty() ? mark : "Here is the original image " + mark + " and here are some crops to help you see better";
+        by = what->more.empty()
+                 ? mark
+                 : "Here is the original image " + mark + " and here are some crops to help you see better";
         for (std::size_t i = 0; i < what->more.size(); ++i) by += " " + mark;
       }
       marks.push_back({mark, by});
@@ -365,7 +366,8 @@ class multimodal_model {
     if constexpr (std::is_same_v<Sense, no_sense>) {
       return {};
     } else {
-      const std::string around = requires { M::conversing::form; } ? "" : "\n\n";
+      const std::string around = requires { M::conversing::form; }
+      ? "" : "\n\n";
       return around + std::string(Sense::marks.each.view()) + around;
     }
   }
@@ -546,7 +548,7 @@ template <Multimodal M, Backend B>
 /// on       the backend that will run it; must outlive the model
 /// Fails with one sentence when a file is damaged, is another model (the differences are listed), or lacks a tensor.
 template <Multimodal M, Backend B>
-  requires TowerBackend<B>
+requires TowerBackend<B>
 [[nodiscard]] result<multimodal_model<M, B>> open(const std::string& path, B& on, const open_options& options = {},
                                                   const std::string& towers = {}) {
   auto from = open_checkpoint(path);
@@ -560,7 +562,7 @@ template <Multimodal M, Backend B>
 
 /// The senses of a model whose text is open already: `text` is shared, and only the towers are read.
 template <Multimodal M, Backend B>
-  requires TowerBackend<B>
+requires TowerBackend<B>
 [[nodiscard]] result<multimodal_model<M, B>> with_senses(const checkpoint& from, const model<typename M::text, B>& text,
                                                          B& on, const open_options& options = {},
                                                          const std::string& towers = {}) {

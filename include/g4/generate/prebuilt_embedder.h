@@ -12,6 +12,7 @@
 namespace g4 {
 
 extern template result<std::unique_ptr<any_embedder>> open_embedder_as<embeddinggemma_300m>(const checkpoint&,
-    backend::cpu&, std::size_t, const open_options&);
+                                                                                            backend::cpu&, std::size_t,
+                                                                                            const open_options&);
 
 }  // namespace g4

@@ -15,24 +15,24 @@ namespace g4 {
 using opened_senses = result<std::unique_ptr<any_senses>>;
 
 extern template opened_senses open_senses_as<gemma3_4b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                        const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma3_12b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                         const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma3_27b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                         const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma3n_e2b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                          const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma3n_e4b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                          const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma4_e2b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                         const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma4_e4b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                         const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma4_12b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                         const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma4_26b_a4b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                             const open_options&, const std::string&);
 extern template opened_senses open_senses_as<gemma4_31b>(const checkpoint&, const any_model&, backend::cpu&,
-    const open_options&, const std::string&);
+                                                         const open_options&, const std::string&);
 
 }  // namespace g4
