@@ -235,23 +235,23 @@ TEST(embed, refusals) {
   expect_refused(cli_test::run_program({G4_PROGRAM, "embed", "-m", model, "x"}), "built for one model");
 }
 
-#if defined(G4_EXAMPLE_06)
+#if defined(G4_EXAMPLE_07)
 TEST(examples, a_picture_described_and_a_sound_written_down) {
   const std::string model = (home() / "model").string();
-  const ended picture = cli_test::run_program({G4_EXAMPLE_06, model, data("rgb.png"), "what"});
+  const ended picture = cli_test::run_program({G4_EXAMPLE_07, model, data("rgb.png"), "what"});
   EXPECT_EQ(picture.status, 0) << picture.err;
   EXPECT_EQ(picture.err, "13 x 9 pixels are 60 tokens\n");
   EXPECT_GT(picture.out.size(), 1u);
-  EXPECT_EQ(cli_test::run_program({G4_EXAMPLE_06, model, data("none.png")}).status, 1);
-  const ended sound = cli_test::run_program({G4_EXAMPLE_07, model, data("44k.mp3")});
+  EXPECT_EQ(cli_test::run_program({G4_EXAMPLE_07, model, data("none.png")}).status, 1);
+  const ended sound = cli_test::run_program({G4_EXAMPLE_08, model, data("44k.mp3")});
   EXPECT_EQ(sound.status, 0) << sound.err;
   EXPECT_GT(sound.out.size(), 1u);
 }
 #endif
 
-#if defined(G4_EXAMPLE_08)
+#if defined(G4_EXAMPLE_09)
 TEST(examples, ten_texts_in_the_order_of_their_nearness) {
-  const ended e = cli_test::run_program({G4_EXAMPLE_08, (home() / "embedder").string(), "which planet is red"});
+  const ended e = cli_test::run_program({G4_EXAMPLE_09, (home() / "embedder").string(), "which planet is red"});
   EXPECT_EQ(e.status, 0) << e.err;
   EXPECT_EQ(std::count(e.out.begin(), e.out.end(), '\n'), 10);
   double before = 1.001;

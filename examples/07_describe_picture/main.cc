@@ -1,4 +1,4 @@
-// Describes a picture:  example_06_describe_picture gemma-4-e2b-it cat.jpg "What is this?"
+// Describes a picture:  example_07_describe_picture gemma-4-e2b-it cat.jpg "What is this?"
 //
 // The library takes pixels; reading them from a file is what examples/media is for.
 #include <cstdio>
@@ -18,7 +18,7 @@
 int fail(const g4::error& why) { return std::fprintf(stderr, "%s\n", why.message.c_str()), 1; }
 
 int main(int argc, char** argv) {
-  if (argc < 3) return std::puts("usage: example_06_describe_picture MODEL PICTURE [QUESTION]"), 2;
+  if (argc < 3) return std::puts("usage: example_07_describe_picture MODEL PICTURE [QUESTION]"), 2;
   const auto pixels = media_files::read_picture(argv[2]);
   if (!pixels) return fail(pixels.error());
 

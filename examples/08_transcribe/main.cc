@@ -1,4 +1,4 @@
-// Writes down what is said in a sound of any length:  example_07_transcribe gemma-4-e2b-it talk.mp3
+// Writes down what is said in a sound of any length:  example_08_transcribe gemma-4-e2b-it talk.mp3
 //
 // A model hears thirty seconds at once. A longer sound is cut into stretches, which are heard and written down in turn.
 #include <algorithm>
@@ -20,7 +20,7 @@
 int fail(const g4::error& why) { return std::fprintf(stderr, "%s\n", why.message.c_str()), 1; }
 
 int main(int argc, char** argv) {
-  if (argc != 3) return std::puts("usage: example_07_transcribe MODEL SOUND"), 2;
+  if (argc != 3) return std::puts("usage: example_08_transcribe MODEL SOUND"), 2;
   const auto clip = media_files::read_sound(argv[2], 16'000);  // one channel, 16,000 samples a second
   if (!clip) return fail(clip.error());
 

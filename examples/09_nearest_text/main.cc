@@ -1,4 +1,4 @@
-// Finds the nearest of ten texts:  example_08_nearest_text embeddinggemma-300m "Which planet is red?"
+// Finds the nearest of ten texts:  example_09_nearest_text embeddinggemma-300m "Which planet is red?"
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
@@ -31,7 +31,7 @@ constexpr std::string_view texts[] = {"Mercury is the planet nearest to the sun.
 int fail(const g4::error& why) { return std::fprintf(stderr, "%s\n", why.message.c_str()), 1; }
 
 int main(int argc, char** argv) {
-  if (argc != 3) return std::puts("usage: example_08_nearest_text MODEL QUERY"), 2;
+  if (argc != 3) return std::puts("usage: example_09_nearest_text MODEL QUERY"), 2;
   g4::backend::cpu on;
   const auto from = g4::open_checkpoint(argv[1]);
   if (!from) return fail(from.error());
