@@ -21,12 +21,14 @@
 
 #include "g4/backend/pool.h"
 #include "g4/backend/reference.h"
+#include "g4/generate/batch.h"
 #include "g4/generate/generate.h"
 #include "g4/generate/lookup.h"
 #include "g4/generate/speculate.h"
 #include "g4/model/text/session.h"
 #include "g4/open/any_model.h"
 #include "g4/open/open.h"
+#include "g4/text/tokenizer_builder.h"
 #include "tests/support/random_checkpoint.h"
 #include "tests/support/tiny_variants.h"
 
@@ -87,6 +89,27 @@ std::size_t allocations_while_running(B& on, std::size_t best_logits = 0) {
   return allocations - before;
 }
 
+/// Prompts longer than their share of a step beside answers, past the window and round the ring, once the texts have joined.
+template <class V, class B>
+std::size_t allocations_while_stepping(B& on) {
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto w = checkpoint.load<V>(on);
+  text::tokenizer_builder builder({.byte_fallback = false});
+  builder.piece(0, "<unk>", text::piece_kind::unknown);
+  const text::tokenizer vocabulary = *builder.build({.unknown = 0});
+  auto texts = *batch<V, B>::make(*w, vocabulary, on, {.texts = 3, .context = 120, .rows = 24});
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::vector<token_id> prompt(1 + 30 * i, 3);
+    const generate_options options{.max_tokens = 50, .sampling = {.temperature = i == 1 ? 1.0f : 0.0f}};
+    if (!texts.join(std::span(prompt), options, [](std::string_view) {})) ADD_FAILURE() << "text " << i;
+  }
+  const std::size_t before = allocations;
+  while (texts.running() > 0) {
+    if (!texts.step()) ADD_FAILURE() << "a step";
+  }
+  return allocations - before;
+}
+
 TEST(decoding, the_count_sees_an_allocation) {
   const std::size_t before = allocations;
   const std::vector<std::size_t> three(3, before);
@@ -102,6 +125,8 @@ TEST(decoding, takes_no_memory_after_the_session_was_made) {
       backend::cpu on = fresh();
       EXPECT_EQ((allocations_while_running<V>(on, best_logits)), 0u) << V::width << " wide";
     };
+    backend::cpu shared = fresh();
+    EXPECT_EQ((allocations_while_stepping<test::tiny_e2b>(shared)), 0u) << "a batch";
     expect_none.template operator()<test::tiny_gemma3>();
     expect_none.template operator()<test::tiny_gemma3>(1);
     expect_none.template operator()<test::tiny_e2b>();

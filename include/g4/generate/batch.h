@@ -146,13 +146,15 @@ class batch {
   }
 
   /// Advances every text. Returns how many are still running.
-  /// Fails where the backend needs memory that cannot be had: then nothing has happened. What goes wrong with one text alone
+  /// Fails where something went wrong on the backend, as on a GPU it may, or where it needs memory that cannot be had: then
+  /// nothing has happened. What goes wrong with one text alone
   /// (logits that are no numbers) stops that one, and `leave` says so.
   result<std::size_t> step() {
     return guarded([&]() -> result<std::size_t> {
       const std::size_t rows = stage();
       if (rows == 0) return std::size_t{0};
       runner_.run(rows, caches_.data(), {}, wanted_);
+      if (auto sound = failure_of(runner_.backend()); !sound) return unexpected(std::move(sound.error()));
       for (place& p : places_) {
         if (!p.ends_prompt()) p.pass();
       }
@@ -180,11 +182,11 @@ class batch {
     return guarded([&]() -> result<generated> {
       place* const p = find(id);
       if (p == nullptr) return fail("batch: there is no such text; it never joined, or has left");
-      const std::optional<detail::answer> last = std::exchange(p->answers, std::nullopt);
+      std::optional<detail::answer> last = std::exchange(p->answers, std::nullopt);
       p->runs = false;
       p->on_text.reset();
       if (!p->wrong.message.empty()) return unexpected(std::exchange(p->wrong, {}));
-      return last->done;
+      return std::move(last->done);
     });
   }
 
