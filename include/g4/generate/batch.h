@@ -146,15 +146,14 @@ class batch {
   }
 
   /// Advances every text. Returns how many are still running.
-  /// Fails where something went wrong on the backend, as on a GPU it may, or where it needs memory that cannot be had: then
-  /// nothing has happened. What goes wrong with one text alone
-  /// (logits that are no numbers) stops that one, and `leave` says so.
+  /// Fails where memory that the backend needs cannot be had: then nothing has happened. Fails also where something went
+  /// wrong on the backend, as on a GPU it may: the batch is not worth keeping then. What goes wrong with one text alone (logits
+  /// that are no numbers) stops that one, and `leave` says so.
   result<std::size_t> step() {
     return guarded([&]() -> result<std::size_t> {
       const std::size_t rows = stage();
       if (rows == 0) return std::size_t{0};
       runner_.run(rows, caches_.data(), {}, wanted_);
-      if (auto sound = failure_of(runner_.backend()); !sound) return unexpected(std::move(sound.error()));
       for (place& p : places_) {
         if (!p.ends_prompt()) p.pass();
       }
@@ -162,6 +161,7 @@ class batch {
         answering_[i]->pass();
         answer(*answering_[i], logits);
       });
+      if (auto sound = failure_of(runner_.backend()); !sound) return unexpected(std::move(sound.error()));
       return running();
     });
   }
