@@ -7,6 +7,7 @@
 
 #include "g4/backend/cuda_on_host.h"
 #include "g4/backend/reference.h"
+#include "g4/model/text/runner.h"
 #include "kernels/cuda/inside.h"
 #include "tests/model/session_checks.h"
 
@@ -66,6 +67,31 @@ struct tiny_halves : transformer<
 
 TEST(cuda_session, half_floats) {
   expect_as_defined<tiny_halves>({.context = 40, .batch = 7}, backend::numeric::fast, 2e-2f);
+}
+
+TEST(cuda_session, rows_of_two_texts_share_a_pass_and_keep_their_bits) {
+  using V = test::tiny_wide_heads;
+  const test::random_checkpoint checkpoint(V::spec);
+  cuda_on_host on({.seed = 3});
+  const auto w = checkpoint.load<V>(on);
+  const session_options options{.context = 16, .batch = 8};
+  const auto all = some_ids(7, V::vocab);
+  const std::vector<token_id> texts[] = {{all.begin(), all.begin() + 3}, {all.begin() + 3, all.end()}};
+  auto runner = *text_runner<V, cuda_on_host>::make(*w, on, 8, 0);
+  std::vector<text_cache<cuda_on_host>> caches;
+  for (int i = 0; i < 2; ++i) caches.push_back(*text_cache<cuda_on_host>::make(on, V::spec, options));
+  const cache_view* const of_texts[] = {caches[0].layers(), caches[1].layers()};
+  const auto rows = runner.staged(7);
+  stage_rows<V>(prompt_view<float>{texts[0]}, 0, 0, rows.first(3), 0);
+  stage_rows<V>(prompt_view<float>{texts[1]}, 0, 0, rows.subspan(3), 1);
+  const std::int32_t wanted[] = {2, 6};
+  runner.run(7, of_texts, {}, wanted);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto together = runner.logits_of(runner.final_norm() + i * V::spec.width, 1);
+    auto alone = *session<V, cuda_on_host>::make(*w, on, options);
+    const auto logits = *alone.run(texts[i]);
+    EXPECT_EQ(std::vector<float>(together.begin(), together.end()), std::vector<float>(logits.begin(), logits.end()));
+  }
 }
 
 TEST(cuda_session, says_what_went_wrong_on_the_device) {

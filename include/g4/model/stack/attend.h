@@ -50,7 +50,8 @@ void write_keys(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::
   if constexpr (S::spec.qk_norm) p.on.rms_norm(key.data, w.key_norm.data, T * key_heads, d, eps, key.data);
   const auto turn = angles_of<S, Kind>(p);
   p.on.rope(key.data, T, key_heads, d, turn.cos, turn.sin);
-  p.on.store(cached_rows<typename B::scalar>{p.caches, cache_layer<S>(layer), p.begun(), T, key.data, value.data});
+  p.on.store(cached_rows<typename B::scalar>{p.caches, cache_layer<S>(layer), p.begun(), T, key.data, value.data,
+                                             p.texts});
   p.show("attn.key", layer, key.data, key_heads * d);
   p.show("attn.value", layer, value.data, key_heads * d);
 }
@@ -94,7 +95,7 @@ void attend(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::widt
   p.show("attn.query", layer, query.data, heads * d);
 
   const auto mixed = p.template scratch<layer_type::query_width>(p.at.mixed);  // [T, H·d]
-  row_attention<typename B::scalar> call{p.caches, cache_layer<S>(layer), p.begun(), {}};
+  row_attention<typename B::scalar> call{p.caches, cache_layer<S>(layer), p.begun(), {}, p.texts};
   call.of.query = query.data;
   call.of.keys = p.keys(tables_of<S>::masks.of_kind[Kind]);
   call.of.out = mixed.data;

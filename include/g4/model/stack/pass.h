@@ -28,6 +28,7 @@ struct pass {
   std::byte* memory = nullptr;  ///< the backend's
   stack_scratch at{};
   text_caches caches = nullptr;  ///< by text, then by the layer that made the keys
+  std::size_t texts = 1;         ///< how many of them the rows may be of
   std::size_t stride = 0;        ///< rows that `memory` is laid out for
   std::size_t rows = 0;          ///< T: rows still being computed
   std::span<const std::int32_t> wanted = {};  ///< of the rows that began the pass, those that are wanted at its end, in order

@@ -167,6 +167,7 @@ class text_runner {
            std::span<const std::int32_t> wanted) {
     pass<B> p{*on_, see_, memory_.data(), at_.stack};
     p.caches = caches;
+    for (const pass_row& row : staged(count)) p.texts = std::max(p.texts, static_cast<std::size_t>(row.text) + 1);
     p.stride = most_;
     p.rows = count;
     p.wanted = wanted;
