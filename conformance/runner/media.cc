@@ -242,8 +242,14 @@ result<void> check_sound(const case_folder& folder, report& out) {
   return {};
 }
 
-result<tower_tensors> run_towers(const case_folder& folder, const running_on& on, loaded_model& model) {
+result<tower_tensors> run_towers(const case_folder& folder, const running_on& on, loaded_model& model, media_of whose) {
   tower_tensors made;
+  const auto given = [&](medium what) {
+    if (whose == media_of::another) {
+      for (float& x : what.rows) x = 1 - x;
+    }
+    return what;
+  };
   const auto wanted = [&](const std::string& name) { return folder.has(name) || folder.names(name); };
   // Every picture's or clip's rows are padded as the case has them: [media, rows, width].
   const auto add = [&](const std::string& soft, const std::vector<double>& rows, const recorder& seen) {
@@ -265,9 +271,9 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       const std::size_t first = i * shape[1];
       const std::size_t n = valid_rows(shape[1], [&](std::size_t p) { return places[2 * (first + p)] >= 0; });
       recorder seen(wanted);
-      const auto rows = model.see({part<float>(pixels, first * shape[2], n * shape[2]),
-                                   part<std::int32_t>(places, 2 * first, 2 * n)},
-                                  &seen);
+      const auto rows = model.see(
+          given({part<float>(pixels, first * shape[2], n * shape[2]), part<std::int32_t>(places, 2 * first, 2 * n)}),
+          &seen);
       if (!rows) return unexpected(rows.error());
       add("vision.soft_tokens", *rows, seen);
     }
@@ -282,7 +288,7 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       const std::size_t size = 3 * shape[2] * shape[2];
       recorder seen(wanted);
       const medium picture = patches_of(std::span(pixels).subspan(i * size, size), shape[2], patch, least);
-      const auto rows = model.see(picture, &seen);
+      const auto rows = model.see(given(picture), &seen);
       if (!rows) return unexpected(rows.error());
       add("vision.soft_tokens", *rows, seen);
     }
@@ -295,13 +301,14 @@ result<tower_tensors> run_towers(const case_folder& folder, const running_on& on
       const std::size_t first = i * shape[1];
       const std::size_t n = valid_rows(shape[1], [&](std::size_t t) { return mask[first + t] != 0; });
       // Gemma 3n looks into what a clip is padded with.
-      const std::size_t given = front_end_of(folder) == front_end::gemma3n ? shape[1] : n;
+      const std::size_t all = front_end_of(folder) == front_end::gemma3n ? shape[1] : n;
       recorder seen(wanted);
-      const auto rows = model.hear({part<float>(features, first * shape[2], given * shape[2]), {}, given - n}, &seen);
+      const auto rows =
+          model.hear(given({part<float>(features, first * shape[2], all * shape[2]), {}, all - n}), &seen);
       if (!rows) return unexpected(rows.error());
       add("audio.soft_tokens", *rows, seen);
       // The reference convolves padding too; what it makes of that carries no meaning.
-      if (made.contains("audio.subsample") && given != n) {
+      if (made.contains("audio.subsample") && all != n) {
         const auto rows_of = folder.shape("audio.subsample");
         const std::size_t from = (i * rows_of[1] + (n + 3) / 4) * rows_of[2], to = (i + 1) * rows_of[1] * rows_of[2];
         const std::vector<double> expected = folder.numbers("audio.subsample");

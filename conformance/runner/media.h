@@ -13,8 +13,12 @@ namespace g4::conformance {
 /// What towers made of a case's media, under the names of the case: every picture's rows padded as the case has them.
 using tower_tensors = std::map<std::string, std::vector<double>>;
 
+/// Which media a case's towers are given: its own, or others of the same sizes, every number x of theirs as 1 − x.
+enum class media_of { the_case, another };
+
 /// Runs the towers that the model has on the inputs of a case that has them; empty where there are none.
-[[nodiscard]] result<tower_tensors> run_towers(const case_folder& folder, const running_on& on, loaded_model& model);
+[[nodiscard]] result<tower_tensors> run_towers(const case_folder& folder, const running_on& on, loaded_model& model,
+                                               media_of whose = media_of::the_case);
 
 /// Puts the rows that towers made in the places of the expected ones.
 [[nodiscard]] result<void> lay_in(const case_folder& folder, const running_on& on, const tower_tensors& made,

@@ -34,8 +34,10 @@ class model_check {
               tower_tensors made)
       : folder_(folder), on_(on), out_(out), model_(model), prompt_(std::move(prompt)), made_(std::move(made)) {}
 
-  result<void> run() {
+  /// other   the prompt with other media in the same places, whose rows are `rows`; empty where the case has none
+  result<void> run(const case_prompt& other, const tower_tensors& rows) {
     if (auto done = one_pass(); !done) return done;
+    if (auto done = media_matter(other, rows); !done) return done;
     if (on_.spec.sees == visibility::everything) return {};  // an encoder has this one pass
     if (auto done = in_chunks(); !done) return done;
     const std::vector<std::int32_t> ids = folder_.integers("greedy_ids");
@@ -63,13 +65,15 @@ class model_check {
   }
 
   result<std::vector<double>> all_logits(const session_options& options, observer* who) {
+    return all_logits(prompt_.what, options, who);
+  }
+  result<std::vector<double>> all_logits(const prompt& what, const session_options& options, observer* who) {
     auto text = model_.start(options);
     if (!text) return unexpected(text.error());
     (*text)->watch(who);
     std::vector<double> logits;
-    const auto ran = (*text)->run_all(prompt_.what, [&](std::size_t, std::span<const double> row) {
-      logits.insert(logits.end(), row.begin(), row.end());
-    });
+    const auto ran = (*text)->run_all(
+        what, [&](std::size_t, std::span<const double> row) { logits.insert(logits.end(), row.begin(), row.end()); });
     if (!ran) return unexpected(ran.error());
     return logits;
   }
@@ -104,6 +108,32 @@ class model_check {
         compare(name, name, seen[name], folder_.numbers(name));
       }
     }
+    return {};
+  }
+
+  /// With other pictures and sounds every row is another, and so is what the text says after them.
+  result<void> media_matter(const case_prompt& other, const tower_tensors& rows) {
+    constexpr double noticed = 1e-5;
+    const auto width = static_cast<std::size_t>(on_.spec.width);
+    bool any = false;
+    for (const auto& [name, others] : rows) {
+      const auto own = made_.find(name);
+      if (!name.ends_with(".soft_tokens") || own == made_.end() || own->second.size() != others.size()) continue;
+      any = true;
+      std::size_t same = 0;
+      for (std::size_t i = 0; i + width <= others.size(); i += width) {
+        const std::span<const double> a = std::span(own->second).subspan(i, width);
+        same += largest_error(a, std::span(others).subspan(i, width)) > noticed ? 0 : 1;
+      }
+      out_.compared(name + " left unmoved", static_cast<double>(same), 0);
+    }
+    if (!any) return {};
+    const session_options whole{.context = tokens(), .batch = tokens()};
+    const auto a = all_logits(whole, nullptr), b = all_logits(other.what, whole, nullptr);
+    if (!a || !b) return unexpected(a ? b.error() : a.error());
+    const std::size_t last = a->size() - static_cast<std::size_t>(on_.spec.vocab);
+    const bool reaches = largest_error(std::span(*a).subspan(last), std::span(*b).subspan(last)) > noticed;
+    out_.compared("last logits left unmoved", reaches ? 0 : 1, 0);
     return {};
   }
 
@@ -166,8 +196,12 @@ result<void> check_model(const case_folder& folder, const running_on& on, report
   if (auto done = check_media(folder, on, out); !done) return done;
   auto made = run_towers(folder, on, **model);
   if (!made) return unexpected(made.error());
+  case_prompt other = *prompt;
   if (auto done = lay_in(folder, on, *made, *prompt); !done) return done;
-  return model_check(folder, on, out, **model, std::move(*prompt), std::move(*made)).run();
+  auto others = run_towers(folder, on, **model, media_of::another);
+  if (!others) return unexpected(others.error());
+  if (auto done = lay_in(folder, on, *others, other); !done) return done;
+  return model_check(folder, on, out, **model, std::move(*prompt), std::move(*made)).run(other, *others);
 }
 
 }  // namespace g4::conformance
