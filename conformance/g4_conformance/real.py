@@ -80,6 +80,10 @@ def _unpacked(gguf: Path, place: Path, say) -> Path:
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # it is none any more
     model.config.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("_name_or_path", "_model_name_or_path"):  # where it was read is no part of a model
+        config.pop(name, None)
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     tensors.save(folder / "model.safetensors", {name: value.numpy() for name, value in model.state_dict().items() if name not in tied})
     del model
