@@ -31,6 +31,8 @@ namespace detail {
   const auto behind_first = static_cast<float>(all / static_cast<std::size_t>(t.extents[0]));
   const auto named = [&](std::string_view part) { return t.safetensors.find(part) != std::string::npos; };
   switch (t.as) {
+    case stage_role::convolution:
+    case stage_role::channelwise:
     case stage_role::matrix: r.sigma = 1 / std::sqrt(behind_first); break;
     case stage_role::turned: r.sigma = 1 / std::sqrt(static_cast<float>(t.extents[0])); break;
     case stage_role::table: r.sigma = 0.5f; break;
