@@ -126,7 +126,7 @@ int run(const settings& how, std::size_t height, std::size_t width) {
   if (!weights) return refuse(weights.error().message);
   const double loading = seconds_since(begun);
   double of_weights = 0;
-  for (const io::tensor_entry& t : file->tensors()) of_weights += static_cast<double>(t.bytes.size());
+  for (const io::stored_tensor& t : file->tensors()) of_weights += static_cast<double>(t.bytes.size());
 
   media::pixels picture;
   std::vector<float> samples;

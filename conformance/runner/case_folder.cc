@@ -106,7 +106,7 @@ bool case_folder::names(std::string_view tensor) const {
 }
 
 std::vector<std::size_t> case_folder::shape(std::string_view tensor) const {
-  if (const io::tensor_entry* e = entry(tensor); e != nullptr) return {e->dims.begin(), e->dims.end()};
+  if (const io::stored_tensor* e = entry(tensor); e != nullptr) return {e->dims.begin(), e->dims.end()};
   if (!names(tensor)) return {};
   return about_.at("outputs").at(std::string(tensor)).value("shape", std::vector<std::size_t>{});
 }
@@ -114,7 +114,7 @@ std::vector<std::size_t> case_folder::shape(std::string_view tensor) const {
 namespace {
 
 template <class Stored, class Wanted>
-std::vector<Wanted> read_as(const io::tensor_entry& e) {
+std::vector<Wanted> read_as(const io::stored_tensor& e) {
   std::vector<Wanted> out(e.bytes.size() / sizeof(Stored));
   for (std::size_t i = 0; i < out.size(); ++i) {
     Stored value;
@@ -125,7 +125,7 @@ std::vector<Wanted> read_as(const io::tensor_entry& e) {
 }
 
 template <class Wanted>
-std::vector<Wanted> read_any(const io::tensor_entry* e) {
+std::vector<Wanted> read_any(const io::stored_tensor* e) {
   if (e == nullptr) return {};
   if (e->type.name == "F32") return read_as<float, Wanted>(*e);
   if (e->type.name == "F64") return read_as<double, Wanted>(*e);
@@ -143,7 +143,7 @@ std::vector<std::int32_t> case_folder::integers(std::string_view tensor) const {
 }
 
 bool case_folder::is_integer(std::string_view tensor) const {
-  const io::tensor_entry* e = entry(tensor);
+  const io::stored_tensor* e = entry(tensor);
   return e != nullptr && e->type.name != "F32" && e->type.name != "F64";
 }
 

@@ -44,7 +44,7 @@ class case_folder {
   [[nodiscard]] std::optional<double> limit(std::string_view tensor) const;
 
  private:
-  [[nodiscard]] const io::tensor_entry* entry(std::string_view tensor) const {
+  [[nodiscard]] const io::stored_tensor* entry(std::string_view tensor) const {
     return expected_ ? expected_->find(tensor) : nullptr;
   }
 

@@ -52,7 +52,7 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   auto from = g4::open_checkpoint(s.model);
   if (!from) return g4::unexpected(std::move(from.error()));
   e.spec = from->spec;
-  for (const g4::io::tensor_entry& t : from->tensors.tensors()) e.weight_bytes += t.bytes.size();
+  for (const g4::io::stored_tensor& t : from->tensors.tensors()) e.weight_bytes += t.bytes.size();
   if (e.spec.is_drafter())
     return g4::fail(s.model, ": is a drafter, which guesses for another model; give it with --draft");
   if (e.spec.sees == g4::visibility::everything)

@@ -77,7 +77,7 @@ g4::result<towers> towers_of(const subject& it, const settings& s) {
   const auto file = g4::io::open_gguf(*beside);
   if (!file) return g4::unexpected(file.error());
   out.file = *beside;
-  for (const g4::io::tensor_entry& t : file->tensors.tensors()) out.bytes += t.bytes.size();
+  for (const g4::io::stored_tensor& t : file->tensors.tensors()) out.bytes += t.bytes.size();
   return out;
 }
 
@@ -151,7 +151,7 @@ struct tensor_line {
 std::vector<tensor_line> tensors_of(const subject& it) {
   std::vector<tensor_line> lines;
   if (it.file) {
-    for (const g4::io::tensor_entry& t : it.file->tensors.tensors()) {
+    for (const g4::io::stored_tensor& t : it.file->tensors.tensors()) {
       lines.push_back({g4::printable(t.name), g4::io::to_string(t.dims), std::string(t.type.name), t.bytes.size(),
                        t.type.weights ? "" : "not read as weights"});
     }
@@ -170,7 +170,7 @@ std::vector<tensor_line> tensors_of(const subject& it) {
 std::size_t weight_bytes(const subject& it) {
   if (!it.file) return 2 * static_cast<std::size_t>(g4::parameters_of(it.spec));
   std::size_t bytes = 0;
-  for (const g4::io::tensor_entry& t : it.file->tensors.tensors()) bytes += t.bytes.size();
+  for (const g4::io::stored_tensor& t : it.file->tensors.tensors()) bytes += t.bytes.size();
   return bytes;
 }
 

@@ -116,7 +116,7 @@ void expect_near(std::initializer_list<std::string_view> types, double slack = 1
     ASSERT_TRUE(file);
     EXPECT_EQ(*file->metadata.u64("general.file_type"), load::file_type_called(type)->id);
     for (const quantised_tensor& t : done->tensors) {
-      const io::tensor_entry* found = file->tensors.find(t.name);
+      const io::stored_tensor* found = file->tensors.find(t.name);
       ASSERT_NE(found, nullptr) << t.name;
       EXPECT_EQ(found->type.weights, t.to) << t.name;
       EXPECT_EQ(found->bytes.size(), t.bytes_after) << t.name;

@@ -29,7 +29,7 @@ inline void expect(bool holds) {
 }
 
 inline void read_all(const io::tensor_file& file) {
-  for (const io::tensor_entry& tensor : file.tensors()) {
+  for (const io::stored_tensor& tensor : file.tensors()) {
     expect(file.find(tensor.name) == &tensor);
     expect(io::bytes_of(tensor.type, tensor.dims) == tensor.bytes.size());
     touch(tensor.bytes);

@@ -33,8 +33,8 @@ class dequantise : public testing::TestWithParam<storage> {
     ASSERT_EQ(g4::row_bytes(GetParam(), values->dims[1]), blocks->dims[1]);
   }
   g4::io::tensor_file file;
-  const g4::io::tensor_entry* blocks = nullptr;
-  const g4::io::tensor_entry* values = nullptr;
+  const g4::io::stored_tensor* blocks = nullptr;
+  const g4::io::stored_tensor* values = nullptr;
 };
 
 TEST_P(dequantise, the_same_bits_as_ggml) {

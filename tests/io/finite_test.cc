@@ -22,12 +22,12 @@ struct one_tensor {
   g4::io::tensor_file file;
 
   one_tensor(storage s, std::size_t rows, std::size_t columns) : bytes(rows * g4::row_bytes(s, columns)) {
-    std::vector<g4::io::tensor_entry> entries;
+    std::vector<g4::io::stored_tensor> entries;
     entries.push_back({"w", g4::io::element_of(s), {rows, columns}, bytes, 0});
     file = *g4::io::tensor_file::make("m.gguf", std::move(entries), {});
   }
   void set_u16(std::size_t at, std::uint16_t bits) { std::memcpy(bytes.data() + at, &bits, 2); }
-  [[nodiscard]] const g4::io::tensor_entry& w() const { return *file.find("w"); }
+  [[nodiscard]] const g4::io::stored_tensor& w() const { return *file.find("w"); }
   [[nodiscard]] auto finite() const { return g4::io::check_finite(file, w()); }
   [[nodiscard]] auto not_zero() const { return g4::io::check_not_all_zero(file, w()); }
 };

@@ -27,7 +27,7 @@ namespace {
 struct header {
   std::string architecture;
   io::gguf_keys keys;
-  std::vector<io::tensor_entry> tensors;
+  std::vector<io::stored_tensor> tensors;
   std::vector<float> divisors;  // of rope_freqs.weight
   std::string leave_out;        // a key that is not written
 

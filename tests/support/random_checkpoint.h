@@ -24,7 +24,7 @@ class random_checkpoint {
  public:
   explicit random_checkpoint(const text_spec& m, unsigned seed = 1) {
     std::mt19937 random(seed);
-    std::vector<io::tensor_entry> entries;
+    std::vector<io::stored_tensor> entries;
     const auto add = [&](const std::string& name, io::extents dims, float spread, float middle) {
       auto numbers = std::make_unique<std::vector<float>>(dims.elements());
       for (float& x : *numbers) {
@@ -70,7 +70,7 @@ class random_checkpoint {
 
  private:
   void add_ordering(const std::string& name, io::extents dims, std::mt19937& random,
-                    std::vector<io::tensor_entry>& entries) {
+                    std::vector<io::stored_tensor>& entries) {
     auto ids = std::make_unique<std::vector<float>>(dims.elements());
     std::vector<std::int32_t> order(dims.elements());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);

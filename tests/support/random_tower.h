@@ -50,7 +50,7 @@ class random_tower {
 
   /// The file; this object must outlive it.
   [[nodiscard]] io::tensor_file file(load::format f = load::format::safetensors) const {
-    std::vector<io::tensor_entry> entries;
+    std::vector<io::stored_tensor> entries;
     for (const auto& [name, t] : tensors) {
       const bool gguf = f == load::format::gguf;
       const std::vector<float>& numbers = gguf ? t.turned : t.numbers;

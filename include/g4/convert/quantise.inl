@@ -38,7 +38,7 @@ namespace detail {
 /// A tensor of the file to be written, and where its rows come from.
 struct quantise_step {
   io::tensor_plan plan;
-  std::vector<const io::tensor_entry*> from;  ///< several where the input numbers what the output stacks
+  std::vector<const io::stored_tensor*> from;  ///< several where the input numbers what the output stacks
   part what;
   role as = role::matrix;
   float plus = 0;                 ///< what norms of Gemma 3 are stored with on top
@@ -99,7 +99,7 @@ class quantiser {
     });
     if (!good) return good;
     if (auto known = match.refuse_unknown(); !known) return unexpected(std::move(known.error()));
-    for (const io::tensor_entry& e : from_.tensors.tensors()) {
+    for (const io::stored_tensor& e : from_.tensors.tensors()) {
       if (match.knows(e)) continue;
       if (!is_gguf()) {
         ++report_.left_out;
@@ -112,7 +112,7 @@ class quantiser {
       steps_.push_back(std::move(step));
     }
     for (const quantise_step& step : steps_) {
-      for (const io::tensor_entry* e : step.from) total_ += e->bytes.size();
+      for (const io::stored_tensor* e : step.from) total_ += e->bytes.size();
     }
     return {};
   }
@@ -126,11 +126,11 @@ class quantiser {
       const auto found = match.find(one, i);
       if (!found) return unexpected(found.error());
       if (*found == nullptr) return {};
-      const io::tensor_entry& e = **found;
+      const io::stored_tensor& e = **found;
       if (!load::detail::fitting_extents(e, one, from_.format, g)) return unexpected(match.wrong_shape(e, one));
       step.from.push_back(&e);
     }
-    const io::tensor_entry& first = *step.from.front();
+    const io::stored_tensor& first = *step.from.front();
     step.what = t.what;
     step.as = t.as;
     step.plan.name = load::name_in(load::format::gguf, {}, t);
@@ -143,7 +143,7 @@ class quantiser {
       step.ids = std::move(*ids);
       step.plan.type = *io::ggml_type(26);
     } else {
-      for (const io::tensor_entry* e : step.from) {
+      for (const io::stored_tensor* e : step.from) {
         const auto type = io::storage_of(from_.tensors, *e);
         if (!type) return unexpected(type.error());
         if (facts_of(*type).block_elements != 1) {
@@ -214,7 +214,7 @@ class quantiser {
   [[nodiscard]] result<void> check_header(const io::gguf_keys& keys) const {
     auto metadata = io::metadata_of(keys, path_);
     if (!metadata) return unexpected(std::move(metadata.error()));
-    std::vector<io::tensor_entry> tensors;
+    std::vector<io::stored_tensor> tensors;
     for (const quantise_step& step : steps_) {
       std::span<const std::byte> bytes;
       if (step.copy) bytes = step.from.empty() ? std::as_bytes(std::span(divisors_)) : step.from[0]->bytes;
@@ -249,7 +249,7 @@ class quantiser {
     done.to = *step.plan.type.weights;
     done.elements = step.plan.dims.elements();
     done.bytes_after = *io::bytes_of(step.plan.type, step.plan.dims);
-    for (const io::tensor_entry* e : step.from) {
+    for (const io::stored_tensor* e : step.from) {
       done.bytes_before += e->bytes.size();
       if (auto written = write_rows(out, step, *e, done); !written) return written;
     }
@@ -259,7 +259,7 @@ class quantiser {
 
   /// The rows of one tensor of the input, a few MiB at a time. Rows are independent of one another, and their errors
   /// are summed in order, so the threads change nothing.
-  [[nodiscard]] result<void> write_rows(io::tensor_writer& out, const quantise_step& step, const io::tensor_entry& e,
+  [[nodiscard]] result<void> write_rows(io::tensor_writer& out, const quantise_step& step, const io::stored_tensor& e,
                                         quantised_tensor& done) {
     constexpr std::size_t at_once = std::size_t{1} << 20;  // elements
     const std::size_t columns = step.plan.dims.columns();
@@ -317,7 +317,7 @@ class quantiser {
     return {};
   }
 
-  [[nodiscard]] unexpected refuse_row(const io::tensor_entry& e, storage to, std::size_t row) const {
+  [[nodiscard]] unexpected refuse_row(const io::stored_tensor& e, storage to, std::size_t row) const {
     if (auto finite = io::check_finite(from_.tensors, e); !finite) return unexpected(std::move(finite.error()));
     return fail(from_.tensors.file_name(e), ": ", e.name, " holds a number in row ", row, " that is too large for ",
                 std::string(facts_of(to).name));

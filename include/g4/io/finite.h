@@ -10,11 +10,11 @@ namespace g4::io {
 
 /// Refuses a tensor that holds an infinity or a NaN; of blocks only the scales can. Runs at the memory's speed. Tensors
 /// of other element types pass.
-[[nodiscard]] G4_INLINE result<void> check_finite(const tensor_file& file, const tensor_entry& tensor);
+[[nodiscard]] G4_INLINE result<void> check_finite(const tensor_file& file, const stored_tensor& tensor);
 
 /// Refuses a tensor all of whose numbers are nil, where that cannot be meant (a download that was never filled in looks
 /// like this). Stops at the first number that is not nil, so it costs next to nothing.
-[[nodiscard]] G4_INLINE result<void> check_not_all_zero(const tensor_file& file, const tensor_entry& tensor);
+[[nodiscard]] G4_INLINE result<void> check_not_all_zero(const tensor_file& file, const stored_tensor& tensor);
 
 }  // namespace g4::io
 

@@ -94,14 +94,14 @@ struct block_scales {
 }
 
 /// "row 3, column 640"; for more than two sizes the rows count through.
-[[nodiscard]] inline std::string place_in(const tensor_entry& tensor, std::size_t element) {
+[[nodiscard]] inline std::string place_in(const stored_tensor& tensor, std::size_t element) {
   const std::size_t columns = tensor.dims.columns();
   return "row " + std::to_string(element / columns) + ", column " + std::to_string(element % columns);
 }
 
 }  // namespace detail
 
-G4_INLINE result<void> check_finite(const tensor_file& file, const tensor_entry& tensor) {
+G4_INLINE result<void> check_finite(const tensor_file& file, const stored_tensor& tensor) {
   if (!tensor.type.weights) return {};
   const storage s = *tensor.type.weights;
   if (!detail::any_non_finite(s, tensor.bytes)) return {};
@@ -118,7 +118,7 @@ G4_INLINE result<void> check_finite(const tensor_file& file, const tensor_entry&
               "; the file is damaged");
 }
 
-G4_INLINE result<void> check_not_all_zero(const tensor_file& file, const tensor_entry& tensor) {
+G4_INLINE result<void> check_not_all_zero(const tensor_file& file, const stored_tensor& tensor) {
   if (!tensor.type.weights) return {};
   const storage s = *tensor.type.weights;
   const storage_facts facts = facts_of(s);

@@ -108,7 +108,7 @@ G4_INLINE result<std::vector<gguf_value>> read_gguf_values(gguf_cursor& in, std:
 }
 
 struct gguf_tensor {
-  tensor_entry tensor;
+  stored_tensor tensor;
   std::uint64_t offset = 0;
   std::size_t size = 0;
 };
@@ -251,7 +251,7 @@ struct gguf_tensor {
   if (auto placed = place_gguf_tensors(tensors, bytes.subspan(start), out.alignment, name); !placed) {
     return unexpected(std::move(placed.error()));
   }
-  std::vector<tensor_entry> entries;
+  std::vector<stored_tensor> entries;
   entries.reserve(tensors.size());
   for (gguf_tensor& t : tensors) entries.push_back(std::move(t.tensor));
   auto made = tensor_file::make(name, std::move(entries), std::move(files));

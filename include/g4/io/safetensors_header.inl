@@ -25,7 +25,7 @@ inline constexpr std::size_t most_header_bytes = 100'000'000;
 
 /// A tensor as the header describes it; [begin, end) counts from the end of the header.
 struct header_entry {
-  tensor_entry tensor;
+  stored_tensor tensor;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 };
@@ -231,7 +231,7 @@ struct header_reader : json_reader {
 }
 
 /// The tensors of one file, in the order of their data.
-[[nodiscard]] inline result<std::vector<tensor_entry>> read_safetensors_entries(std::span<const std::byte> bytes,
+[[nodiscard]] inline result<std::vector<stored_tensor>> read_safetensors_entries(std::span<const std::byte> bytes,
                                                                                 const std::string& name,
                                                                                 std::uint32_t file) {
   if (bytes.size() < 8) {
@@ -263,7 +263,7 @@ struct header_reader : json_reader {
 
   const auto data = bytes.subspan(8 + static_cast<std::size_t>(length));
   if (auto placed = place_tensors(reader.entries, data, name); !placed) return unexpected(std::move(placed.error()));
-  std::vector<tensor_entry> tensors;
+  std::vector<stored_tensor> tensors;
   tensors.reserve(reader.entries.size());
   for (header_entry& e : reader.entries) {
     e.tensor.file = file;

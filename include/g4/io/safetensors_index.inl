@@ -120,7 +120,7 @@ struct index_reader : json_reader {
   }
   if (!index.has_map) return fail(path, ": has no weight_map");
   std::vector<std::shared_ptr<const mapped_file>> files;
-  std::vector<tensor_entry> tensors;
+  std::vector<stored_tensor> tensors;
   for (const std::string& shard : index.shards) {
     const std::string shard_path = folder_of(path) + shard;
     auto file = map_file(shard_path);
@@ -140,7 +140,7 @@ struct index_reader : json_reader {
       return fail(path, ": lists ", index.entries[i].tensor, " twice");
     }
   }
-  for (const tensor_entry& tensor : tensors) {
+  for (const stored_tensor& tensor : tensors) {
     const std::string& shard = index.shards[tensor.file];
     const auto listed =
         std::lower_bound(index.entries.begin(), index.entries.end(), index_entry{tensor.name, 0}, by_name);

@@ -99,7 +99,7 @@ class extents {
 [[nodiscard]] G4_INLINE bool is_tensor_name(std::string_view name);
 
 /// One tensor of a checkpoint. `bytes` has the size that type and dims ask for.
-struct tensor_entry {
+struct stored_tensor {
   std::string name;
   element_type type;
   extents dims;
@@ -118,26 +118,26 @@ class tensor_file {
   ///
   /// name   what errors call the whole: a path
   /// files  kept alive as long as this is; may be empty if the caller keeps the bytes alive
-  [[nodiscard]] static result<tensor_file> make(std::string name, std::vector<tensor_entry> tensors,
+  [[nodiscard]] static result<tensor_file> make(std::string name, std::vector<stored_tensor> tensors,
                                                 std::vector<std::shared_ptr<const mapped_file>> files);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   /// In the order of the file (of the files, one after the other).
-  [[nodiscard]] std::span<const tensor_entry> tensors() const { return tensors_; }
+  [[nodiscard]] std::span<const stored_tensor> tensors() const { return tensors_; }
   [[nodiscard]] std::span<const std::shared_ptr<const mapped_file>> files() const { return files_; }
 
   /// The tensor of that name, or null.
-  [[nodiscard]] const tensor_entry* find(std::string_view name) const;
+  [[nodiscard]] const stored_tensor* find(std::string_view name) const;
 
   /// What errors call the file that holds a tensor: its own path where the checkpoint has several files.
-  [[nodiscard]] const std::string& file_name(const tensor_entry& tensor) const;
+  [[nodiscard]] const std::string& file_name(const stored_tensor& tensor) const;
 
   /// To be told which bytes of a tensor nobody will read again soon: lets go of their pages. Good while the file is.
-  [[nodiscard]] let_go pages_of(const tensor_entry& tensor) const;
+  [[nodiscard]] let_go pages_of(const stored_tensor& tensor) const;
 
  private:
   std::string name_;
-  std::vector<tensor_entry> tensors_;
+  std::vector<stored_tensor> tensors_;
   std::vector<std::uint32_t> by_name_;
   std::vector<std::shared_ptr<const mapped_file>> files_;
 };
@@ -147,7 +147,7 @@ class tensor_file {
 [[nodiscard]] G4_INLINE std::uint64_t fingerprint_of(const tensor_file& file);
 
 /// How g4 reads a tensor as weights, or the sentence that says which storages it does read.
-[[nodiscard]] G4_INLINE result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor);
+[[nodiscard]] G4_INLINE result<storage> storage_of(const tensor_file& file, const stored_tensor& tensor);
 
 }  // namespace g4::io
 

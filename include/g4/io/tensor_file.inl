@@ -30,7 +30,7 @@ G4_INLINE bool is_tensor_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
-G4_INLINE result<tensor_file> tensor_file::make(std::string name, std::vector<tensor_entry> tensors,
+G4_INLINE result<tensor_file> tensor_file::make(std::string name, std::vector<stored_tensor> tensors,
                                                 std::vector<std::shared_ptr<const mapped_file>> files) {
   tensor_file out;
   out.name_ = std::move(name);
@@ -49,17 +49,17 @@ G4_INLINE result<tensor_file> tensor_file::make(std::string name, std::vector<te
   return out;
 }
 
-G4_INLINE const tensor_entry* tensor_file::find(std::string_view name) const {
+G4_INLINE const stored_tensor* tensor_file::find(std::string_view name) const {
   const auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
                                    [this](std::uint32_t i, std::string_view n) { return tensors_[i].name < n; });
   return at != by_name_.end() && tensors_[*at].name == name ? &tensors_[*at] : nullptr;
 }
 
-G4_INLINE const std::string& tensor_file::file_name(const tensor_entry& tensor) const {
+G4_INLINE const std::string& tensor_file::file_name(const stored_tensor& tensor) const {
   return tensor.file < files_.size() ? files_[tensor.file]->path() : name_;
 }
 
-G4_INLINE let_go tensor_file::pages_of(const tensor_entry& tensor) const {
+G4_INLINE let_go tensor_file::pages_of(const stored_tensor& tensor) const {
   if (tensor.file >= files_.size()) return {};
   return {files_[tensor.file].get(), [](const void* self, std::span<const std::byte> bytes) {
             static_cast<const mapped_file*>(self)->release(bytes);
@@ -69,7 +69,7 @@ G4_INLINE let_go tensor_file::pages_of(const tensor_entry& tensor) const {
 G4_INLINE std::uint64_t fingerprint_of(const tensor_file& file) {
   constexpr std::size_t some = 64;
   fingerprint print;
-  for (const tensor_entry& tensor : file.tensors()) {
+  for (const stored_tensor& tensor : file.tensors()) {
     print.add(std::string_view(tensor.name));
     print.add(tensor.type.name);
     for (const std::size_t size : tensor.dims) print.add(size);
@@ -78,7 +78,7 @@ G4_INLINE std::uint64_t fingerprint_of(const tensor_file& file) {
   return print.value();
 }
 
-G4_INLINE result<storage> storage_of(const tensor_file& file, const tensor_entry& tensor) {
+G4_INLINE result<storage> storage_of(const tensor_file& file, const stored_tensor& tensor) {
   if (tensor.type.weights) return *tensor.type.weights;
   return fail(file.file_name(tensor), ": ", tensor.name, " is stored as ", std::string(tensor.type.name),
               ", which g4 does not read as weights; it reads F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "

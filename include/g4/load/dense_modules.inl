@@ -31,7 +31,7 @@ namespace detail {
 }
 
 struct dense_modules {
-  std::vector<io::tensor_entry> tensors;
+  std::vector<io::stored_tensor> tensors;
   std::vector<std::shared_ptr<const io::mapped_file>> files;
 };
 
@@ -64,9 +64,9 @@ struct dense_modules {
   }
   auto file = io::open_safetensors(place + "/model.safetensors");
   if (!file) return unexpected(std::move(file.error()));
-  const io::tensor_entry* found = file->find("linear.weight");
+  const io::stored_tensor* found = file->find("linear.weight");
   if (found == nullptr) return fail(file->name(), ": the tensor linear.weight is missing");
-  io::tensor_entry added = *found;
+  io::stored_tensor added = *found;
   added.name = "dense." + std::to_string(read.tensors.size()) + ".weight";
   added.file += static_cast<std::uint32_t>(read.files.size());
   read.tensors.push_back(std::move(added));
@@ -97,7 +97,7 @@ G4_INLINE result<maybe<pooled_spec>> pooled_of(const io::tensor_file& modules, i
     return fail(modules.name(), ": names ", tensors.size(), " dense modules; g4's text embedders have two");
   }
   std::size_t in = static_cast<std::size_t>(width);
-  for (const io::tensor_entry& t : tensors) {
+  for (const io::stored_tensor& t : tensors) {
     if (t.dims.rank() != 2 || t.dims[1] != in || t.dims[0] == 0 || t.dims[0] > 1 << 20) {
       return fail(modules.file_name(t), ": linear.weight is ", io::to_string(t.dims), "; expected rows of ", in);
     }

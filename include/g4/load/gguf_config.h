@@ -209,7 +209,7 @@ class gguf_config_reader {
 
   /// Rows of a table, known from its tensor; 0 and an error where it is missing.
   [[nodiscard]] int rows_of(const char* name) {
-    const io::tensor_entry* t = keys_.file().tensors.find(name);
+    const io::stored_tensor* t = keys_.file().tensors.find(name);
     if (t == nullptr || t->dims.rank() != 2 || t->dims[0] > (1u << 24)) {
       const std::string& file = keys_.file().tensors.name();
       keys_.fail_with(t == nullptr
@@ -356,7 +356,7 @@ class gguf_config_reader {
   /// Gemma 4: rope_freqs.weight divides frequencies of global layers, by 1 where a pair turns and by 1e30 where not.
   [[nodiscard]] float fraction() {
     const io::tensor_file& tensors = keys_.file().tensors;
-    const io::tensor_entry* t = tensors.find("rope_freqs.weight");
+    const io::stored_tensor* t = tensors.find("rope_freqs.weight");
     if (t == nullptr) return 0.25f;
     if (t->type.weights != storage::f32 || t->dims.elements() == 0) {
       keys_.fail_with({tensors.name() + ": rope_freqs.weight is " + std::string(t->type.name) + "; expected F32"});

@@ -26,12 +26,12 @@ class matcher {
   matcher(const io::tensor_file& file, format f, std::string_view prefix);
 
   /// The file's tensor for an entry of the schema, or why there is none; null for a skippable one that is absent.
-  [[nodiscard]] result<const io::tensor_entry*> find(const tensor_entry& wanted, int number = 0);
+  [[nodiscard]] result<const io::stored_tensor*> find(const tensor_entry& wanted, int number = 0);
 
-  [[nodiscard]] error wrong_shape(const io::tensor_entry& found, const tensor_entry& wanted) const;
+  [[nodiscard]] error wrong_shape(const io::stored_tensor& found, const tensor_entry& wanted) const;
 
   /// Whether a tensor of the file has been asked for.
-  [[nodiscard]] bool knows(const io::tensor_entry& t) const;
+  [[nodiscard]] bool knows(const io::stored_tensor& t) const;
 
   /// Refuses the file if it holds a tensor that no part of the model is called.
   [[nodiscard]] result<bool> refuse_unknown() const;
@@ -44,15 +44,15 @@ class matcher {
 };
 
 /// Whether the extents agree; leading ones are not told apart from none ([1, 640] is [640]).
-[[nodiscard]] G4_INLINE bool same_extents(const io::tensor_entry& found, const tensor_entry& wanted);
+[[nodiscard]] G4_INLINE bool same_extents(const io::stored_tensor& found, const tensor_entry& wanted);
 
 /// A tensor of I32 or I64 that lists tokens of the vocabulary.
 [[nodiscard]] G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file,
-                                                                    const io::tensor_entry& e, int vocabulary);
+                                                                    const io::stored_tensor& e, int vocabulary);
 
 /// As `same_extents`, or fewer rows of the token table: GGUF files of Gemma 3 leave out the embedding rows beyond their
 /// tokenizer's tokens.
-[[nodiscard]] G4_INLINE bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
+[[nodiscard]] G4_INLINE bool fitting_extents(const io::stored_tensor& found, const tensor_entry& wanted, format f,
                                              generation g);
 
 }  // namespace g4::load::detail

@@ -32,9 +32,9 @@ G4_INLINE matcher::matcher(const io::tensor_file& file, format f)
 G4_INLINE matcher::matcher(const io::tensor_file& file, format f, std::string_view prefix)
     : file_(file), format_(f), prefix_(prefix), known_(file.tensors().size()) {}
 
-G4_INLINE result<const io::tensor_entry*> matcher::find(const tensor_entry& wanted, int number) {
+G4_INLINE result<const io::stored_tensor*> matcher::find(const tensor_entry& wanted, int number) {
   const std::string name = name_in(format_, prefix_, wanted, number);
-  const io::tensor_entry* found = file_.find(name);
+  const io::stored_tensor* found = file_.find(name);
   if (found == nullptr) {
     if (wanted.needed == need::skippable) return nullptr;
     return fail(file_.name(), ": the tensor ", name, " ", extents_text(wanted), " is missing");
@@ -43,15 +43,15 @@ G4_INLINE result<const io::tensor_entry*> matcher::find(const tensor_entry& want
   return found;
 }
 
-G4_INLINE error matcher::wrong_shape(const io::tensor_entry& found, const tensor_entry& wanted) const {
+G4_INLINE error matcher::wrong_shape(const io::stored_tensor& found, const tensor_entry& wanted) const {
   return {file_.file_name(found) + ": " + found.name + " is " + io::to_string(found.dims) + "; the model needs " +
           extents_text(wanted)};
 }
 
-G4_INLINE bool matcher::knows(const io::tensor_entry& t) const { return known_[&t - file_.tensors().data()]; }
+G4_INLINE bool matcher::knows(const io::stored_tensor& t) const { return known_[&t - file_.tensors().data()]; }
 
 G4_INLINE result<bool> matcher::refuse_unknown() const {
-  for (const io::tensor_entry& t : file_.tensors()) {
+  for (const io::stored_tensor& t : file_.tensors()) {
     if (!knows(t) && !is_skippable(format_, t.name)) {
       return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims),
                   " is no part of this model");
@@ -60,7 +60,7 @@ G4_INLINE result<bool> matcher::refuse_unknown() const {
   return true;
 }
 
-G4_INLINE bool same_extents(const io::tensor_entry& found, const tensor_entry& wanted) {
+G4_INLINE bool same_extents(const io::stored_tensor& found, const tensor_entry& wanted) {
   const std::size_t rank = wanted.rank;
   std::size_t skip = 0;
   while (found.dims.rank() - skip > rank && found.dims[skip] == 1) ++skip;
@@ -72,7 +72,7 @@ G4_INLINE bool same_extents(const io::tensor_entry& found, const tensor_entry& w
   return true;
 }
 
-G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file, const io::tensor_entry& e,
+G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file, const io::stored_tensor& e,
                                                      int vocabulary) {
   const bool wide = e.type.name == "I64";
   if (!wide && e.type.name != "I32") {
@@ -95,7 +95,7 @@ G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& fil
   return ids;
 }
 
-G4_INLINE bool fitting_extents(const io::tensor_entry& found, const tensor_entry& wanted, format f,
+G4_INLINE bool fitting_extents(const io::stored_tensor& found, const tensor_entry& wanted, format f,
                                generation g) {
   if (same_extents(found, wanted)) return true;
   return wanted.as == role::token_table && f == format::gguf && g == generation::gemma3 && found.dims.rank() == 2 &&

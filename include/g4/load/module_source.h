@@ -37,7 +37,7 @@ namespace detail {
 
 /// Refuses a tensor in a storage that g4 does not read; with infinities or NaNs, where `finite` is asked for; of zeros
 /// alone, where `filled` is.
-[[nodiscard]] G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::tensor_entry& t, bool finite,
+[[nodiscard]] G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::stored_tensor& t, bool finite,
                                                     bool filled);
 
 /// What of a module decides how its tensors are read.
@@ -63,18 +63,18 @@ class module_source {
   void refuse(error why);
 
   /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.
-  const io::tensor_entry* checked(const tensor_entry& t, int number = 0);
+  const io::stored_tensor* checked(const tensor_entry& t, int number = 0);
   /// A tensor of `n` numbers in float32, until the next call; none if there is none.
   [[nodiscard]] std::span<const float> numbers(const tensor_entry& t, std::size_t n);
   /// The numbers of a tensor as rows of `columns`.
-  [[nodiscard]] static matrix_view rows_of(const io::tensor_entry& found, std::size_t columns);
+  [[nodiscard]] static matrix_view rows_of(const io::stored_tensor& found, std::size_t columns);
   /// Tokens of a vocabulary.
   [[nodiscard]] std::vector<std::int32_t> tokens(const tensor_entry& t, int vocabulary);
   /// Refuses the file if it holds a tensor that no part of the model is called.
   void refuse_unknown();
 
   /// Says that a tensor has been dealt with.
-  void advance(const io::tensor_entry& e);
+  void advance(const io::stored_tensor& e);
 
   /// Keeps alive what the weights point into.
   void keep_in(std::vector<std::shared_ptr<const void>>& keep) const;

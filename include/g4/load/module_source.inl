@@ -13,7 +13,7 @@
 
 namespace g4::load::detail {
 
-G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::tensor_entry& t, bool finite, bool filled) {
+G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::stored_tensor& t, bool finite, bool filled) {
   if (auto type = io::storage_of(file, t); !type) return unexpected(std::move(type.error()));
   if (auto sound = finite ? io::check_finite(file, t) : result<void>{}; !sound) return sound;
   return filled ? io::check_not_all_zero(file, t) : result<void>{};
@@ -27,7 +27,7 @@ G4_INLINE module_source::module_source(const io::tensor_file& file, format f, ma
       facts_(facts),
       look_(look),
       told_(told) {
-  for (const io::tensor_entry& t : file_.tensors()) total_ += t.bytes.size();
+  for (const io::stored_tensor& t : file_.tensors()) total_ += t.bytes.size();
 }
 
 G4_INLINE module_source::~module_source() = default;
@@ -36,14 +36,14 @@ G4_INLINE void module_source::refuse(error why) {
   if (!failed_) failed_ = std::move(why);
 }
 
-G4_INLINE const io::tensor_entry* module_source::checked(const tensor_entry& t, int number) {
+G4_INLINE const io::stored_tensor* module_source::checked(const tensor_entry& t, int number) {
   auto found = match_.find(t, number);
   if (!found) {
     refuse(std::move(found.error()));
     return nullptr;
   }
   if (*found == nullptr) return nullptr;
-  const io::tensor_entry& e = **found;
+  const io::stored_tensor& e = **found;
   if (!(facts_.text ? fitting_extents(e, t, format_, *facts_.text) : same_extents(e, t))) {
     refuse(match_.wrong_shape(e, t));
     return nullptr;
@@ -59,7 +59,7 @@ G4_INLINE const io::tensor_entry* module_source::checked(const tensor_entry& t, 
 }
 
 G4_INLINE std::span<const float> module_source::numbers(const tensor_entry& t, std::size_t n) {
-  const io::tensor_entry* found = checked(t);
+  const io::stored_tensor* found = checked(t);
   if (found == nullptr) return {};
   numbers_.resize(n);
   dequantise(*found->type.weights, found->bytes.data(), n, numbers_.data());
@@ -70,7 +70,7 @@ G4_INLINE std::span<const float> module_source::numbers(const tensor_entry& t, s
   return numbers_;
 }
 
-G4_INLINE matrix_view module_source::rows_of(const io::tensor_entry& found, std::size_t columns) {
+G4_INLINE matrix_view module_source::rows_of(const io::stored_tensor& found, std::size_t columns) {
   return {found.bytes.data(), found.dims.elements() / columns, columns, *found.type.weights};
 }
 
@@ -80,7 +80,7 @@ G4_INLINE std::vector<std::int32_t> module_source::tokens(const tensor_entry& t,
     refuse(std::move(found.error()));
     return {};
   }
-  const io::tensor_entry& e = **found;
+  const io::stored_tensor& e = **found;
   if (!same_extents(e, t)) {
     refuse(match_.wrong_shape(e, t));
     return {};
@@ -97,7 +97,7 @@ G4_INLINE void module_source::refuse_unknown() {
   if (auto known = match_.refuse_unknown(); !known) refuse(std::move(known.error()));
 }
 
-G4_INLINE void module_source::advance(const io::tensor_entry& e) {
+G4_INLINE void module_source::advance(const io::stored_tensor& e) {
   done_ += e.bytes.size();
   if (told_.tell != nullptr) told_.tell(told_.self, done_, total_);
 }

@@ -47,7 +47,7 @@ class tower_filler {
     }
     if constexpr (constexpr auto stack = T::spec.template find<stage::encoder>(); stack.has_value() && !stack->gated) {
       // The first mmproj files of Gemma 3 call the way up down, and the other way round: their extents tell.
-      const io::tensor_entry* const up = format_ == format::gguf ? file_.find("v.blk.0.ffn_up.weight") : nullptr;
+      const io::stored_tensor* const up = format_ == format::gguf ? file_.find("v.blk.0.ffn_up.weight") : nullptr;
       const auto rows = static_cast<std::size_t>(stack->hidden);
       exchanged_ = up != nullptr && up->dims.rank() == 2 && up->dims[0] != rows && up->dims[1] == rows;
     }
@@ -96,7 +96,7 @@ class tower_filler {
   template <int N>
   void fill(const stage_names& names, const stage_tensor& t, vector<N>& v) {
     if (t.as == stage_role::bound) return fill_bound(names, t, v);
-    const io::tensor_entry* found = checked(names, t);
+    const io::stored_tensor* found = checked(names, t);
     if (found == nullptr) return;
     std::vector<float> numbers(N);
     dequantise(*found->type.weights, found->bytes.data(), N, numbers.data());
@@ -112,7 +112,7 @@ class tower_filler {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     const std::string tensor = name(names, t);
     float number = tensor.ends_with("_min") ? -infinity : infinity;
-    if (const io::tensor_entry* const found = file_.find(tensor); found != nullptr) {
+    if (const io::stored_tensor* const found = file_.find(tensor); found != nullptr) {
       known_.push_back(found);
       if (found->dims.elements() != 1) {
         return refuse_saying(file_.file_name(*found), ": ", tensor, " is ", io::to_string(found->dims),
@@ -129,7 +129,7 @@ class tower_filler {
   }
   template <int Out, int In>
   void fill(const stage_names& names, const stage_tensor& t, matrix<Out, In>& m) {
-    const io::tensor_entry* found = checked(names, t);
+    const io::stored_tensor* found = checked(names, t);
     if (found == nullptr) return;
     if (t.as == stage_role::turned) return fill_turned(*found, m);
     if (t.as == stage_role::convolution) return fill_convolution(*found, t, m);
@@ -155,7 +155,7 @@ class tower_filler {
   }
   /// A convolution's weights, place by place, in float32.
   template <int Out, int Columns>
-  void fill_convolution(const io::tensor_entry& found, const stage_tensor& t, matrix<Out, Columns>& m) {
+  void fill_convolution(const io::stored_tensor& found, const stage_tensor& t, matrix<Out, Columns>& m) {
     std::vector<float> numbers(std::size_t{Out} * Columns);
     dequantise(*found.type.weights, found.bytes.data(), numbers.size(), numbers.data());
     put(places_.place(place_by_place(numbers, Out, static_cast<std::size_t>(t.extents[1])), Out, Columns), m);
@@ -163,7 +163,7 @@ class tower_filler {
 
   /// A file's [In, Out] as the [Out, In] that is multiplied with, in float32.
   template <int Out, int In>
-  void fill_turned(const io::tensor_entry& found, matrix<Out, In>& m) {
+  void fill_turned(const io::stored_tensor& found, matrix<Out, In>& m) {
     std::vector<float> numbers(std::size_t{Out} * In), turned(numbers.size());
     dequantise(*found.type.weights, found.bytes.data(), numbers.size(), numbers.data());
     for (std::size_t i = 0; i < In; ++i) {
@@ -173,7 +173,7 @@ class tower_filler {
   }
 
   /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.
-  const io::tensor_entry* checked(const stage_names& names, const stage_tensor& t) {
+  const io::stored_tensor* checked(const stage_names& names, const stage_tensor& t) {
     const std::string tensor = name(names, t);
     const bool turned = format_ == format::gguf && t.gguf_extents[0] != 0;
     tensor_entry wanted{};
@@ -181,7 +181,7 @@ class tower_filler {
     wanted.rank = turned ? static_cast<int>(std::find(wanted.extents.begin(), wanted.extents.end(), 0) -
                                             wanted.extents.begin())
                          : t.rank;
-    const io::tensor_entry* found = file_.find(tensor);
+    const io::stored_tensor* found = file_.find(tensor);
     if (found == nullptr) {
       refuse_saying(file_.name(), ": the tensor ", tensor, " ", extents_text(wanted), " is missing");
       return nullptr;
@@ -233,7 +233,7 @@ class tower_filler {
   /// Refuses a tensor that would be this tower's if it had such a part.
   void refuse_unknown() {
     if (format_ == format::gguf) return;
-    for (const io::tensor_entry& t : file_.tensors()) {
+    for (const io::stored_tensor& t : file_.tensors()) {
       for (const std::string_view room : safetensors_rooms(T::spec)) {
         if (!t.name.starts_with(prefix_ + std::string(room))) continue;
         if (std::find(known_.begin(), known_.end(), &t) != known_.end()) continue;
@@ -251,7 +251,7 @@ class tower_filler {
   std::string inner_;
   bool exchanged_ = false;  ///< the names of a plain feed-forward's two maps
   weight_places<B> places_;
-  std::vector<const io::tensor_entry*> known_;
+  std::vector<const io::stored_tensor*> known_;
   std::unique_ptr<error> failed_;
 };
 

@@ -81,7 +81,7 @@ class filler {
 
   template <int Out, int In>
   void fill(const tensor_entry& t, matrix<Out, In>& m) {
-    const io::tensor_entry* found = from_.checked(t);
+    const io::stored_tensor* found = from_.checked(t);
     if (found == nullptr) return;
     const matrix_view raw = module_source::rows_of(*found, In);
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
@@ -96,7 +96,7 @@ class filler {
   template <int Out, int In, std::size_t N>
   void fill(const tensor_entry& t, std::array<matrix<Out, In>, N>& several) {
     if (from_.in() == format::gguf || !t.numbered()) {
-      const io::tensor_entry* found = from_.checked(t);
+      const io::stored_tensor* found = from_.checked(t);
       if (found == nullptr) return;
       const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
       for (std::size_t i = 0; i < N; ++i) several[i] = prepared(all.slice(i * Out, Out), found);
@@ -104,7 +104,7 @@ class filler {
       return;
     }
     for (std::size_t i = 0; i < N; ++i) {
-      const io::tensor_entry* found = from_.checked(t.one(), static_cast<int>(i));
+      const io::stored_tensor* found = from_.checked(t.one(), static_cast<int>(i));
       if (found == nullptr) return;
       several[i] = prepared(matrix_view{found->bytes.data(), Out, In, *found->type.weights}, found);
       from_.advance(*found);
@@ -115,7 +115,7 @@ class filler {
     ordering = from_.tokens(t, Module::spec.vocab);
   }
 
-  [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::tensor_entry* from,
+  [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::stored_tensor* from,
                                      weight_use use = weight_use::layer) {
     auto made = places_.prepare(raw, from_.file().pages_of(*from), use);
     if (made) return *made;
@@ -125,7 +125,7 @@ class filler {
 
   module_source from_;
   weight_places<B> places_;
-  const io::tensor_entry* table_ = nullptr;
+  const io::stored_tensor* table_ = nullptr;
 };
 
 }  // namespace detail
