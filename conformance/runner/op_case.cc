@@ -312,6 +312,7 @@ outputs near_attention(B& on, const variant_inputs& in) {
   call.heads = in.extent("query", 1);
   call.head_size = in.extent("query", 2);
   call.past = in.count("past");
+  call.self = call.past;  // where the case has the distance 0
   call.ahead = in.count("ahead");
   call.distances = in.extent("distance", 0);
   call.query_scale = in.fact("query_scale");
