@@ -20,17 +20,13 @@ namespace g4 {
 namespace {
 
 /// conformance/cases/embeddinggemma.
-struct small_embedder : transformer<
-    shape{.layers = 6, .width = 36, .vocab = 192},
-    embed::tied_scaled,
-    norm::sandwich<one_plus_weight>,
-    attention<heads{.query = 3, .key_value = 1}, qk_norm, scaled_by_root_of{16}>,
-    repeat<times<5, local<head{16}, each_side{5}, rope{.theta = 1e4f}>>,
-           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
-    feed::gated<gelu_tanh, hidden{56}>,
-    mask::bidirectional,
-    logits::uncapped,
-    pooled_embedding{.hidden = 72, .out = 32}> {};
+struct small_embedder
+    : transformer<shape{.layers = 6, .width = 36, .vocab = 192}, embed::tied_scaled, norm::sandwich<one_plus_weight>,
+                  attention<heads{.query = 3, .key_value = 1}, qk_norm, scaled_by_root_of{16}>,
+                  repeat<times<5, local<head{16}, each_side{5}, rope{.theta = 1e4f}>>,
+                         times<1, global<head{16}, rope{.theta = 1e6f}>>>,
+                  feed::gated<gelu_tanh, hidden{56}>, mask::bidirectional, logits::uncapped,
+                  pooled_embedding{.hidden = 72, .out = 32}> {};
 
 /// The same with other heads, and with none.
 struct wider_embedder : small_embedder {
@@ -61,8 +57,9 @@ TEST(embedder, has_the_heads_of_its_type) {
   EXPECT_EQ(why_not<small_embedder>(whole), "it opened");
   EXPECT_EQ(why_not<wider_embedder>(whole),
             whole + "/2_Dense/model.safetensors: dense.0.weight is [72, 36]; the model needs [80, 36]");
-  EXPECT_EQ(why_not<bare_embedder>(whole), whole + ": has dense heads behind the mean of its rows; bare_embedder has none: "
-                                                   "add pooled_embedding{.hidden, .out}");
+  EXPECT_EQ(why_not<bare_embedder>(whole), whole +
+                                               ": has dense heads behind the mean of its rows; bare_embedder has none: "
+                                               "add pooled_embedding{.hidden, .out}");
   const fs::path folder = fs::temp_directory_path() / ("g4_embedder_heads_" + std::to_string(getpid()));
   fs::copy(whole, folder, fs::copy_options::recursive);
   fs::remove(folder / "modules.json");

@@ -232,8 +232,8 @@ struct header_reader : json_reader {
 
 /// The tensors of one file, in the order of their data.
 [[nodiscard]] inline result<std::vector<stored_tensor>> read_safetensors_entries(std::span<const std::byte> bytes,
-                                                                                const std::string& name,
-                                                                                std::uint32_t file) {
+                                                                                 const std::string& name,
+                                                                                 std::uint32_t file) {
   if (bytes.size() < 8) {
     return fail(name, ": has ", bytes.size(), " bytes; a safetensors file begins with the 8-byte length of its header");
   }

@@ -37,12 +37,12 @@ namespace detail {
 
 /// Refuses a tensor in a storage that g4 does not read; with infinities or NaNs, where `finite` is asked for; of zeros
 /// alone, where `filled` is.
-[[nodiscard]] G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::stored_tensor& t, bool finite,
-                                                    bool filled);
+[[nodiscard]] G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::stored_tensor& t,
+                                                    bool finite, bool filled);
 
 /// What of a module decides how its tensors are read.
 struct module_facts {
-  bool norms_add_one = false;         ///< norms scale by 1 + weight; the weights of a model hold the sum
+  bool norms_add_one = false;           ///< norms scale by 1 + weight; the weights of a model hold the sum
   std::optional<generation> text = {};  ///< of a text: its token table may be shorter in the file (`fitting_extents`)
 };
 

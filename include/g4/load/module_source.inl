@@ -13,7 +13,8 @@
 
 namespace g4::load::detail {
 
-G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::stored_tensor& t, bool finite, bool filled) {
+G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::stored_tensor& t, bool finite,
+                                      bool filled) {
   if (auto type = io::storage_of(file, t); !type) return unexpected(std::move(type.error()));
   if (auto sound = finite ? io::check_finite(file, t) : result<void>{}; !sound) return sound;
   return filled ? io::check_not_all_zero(file, t) : result<void>{};
@@ -21,12 +22,7 @@ G4_INLINE result<void> check_contents(const io::tensor_file& file, const io::sto
 
 G4_INLINE module_source::module_source(const io::tensor_file& file, format f, matcher match, module_facts facts,
                                        checks look, progress told)
-    : file_(file),
-      match_(std::move(match)),
-      format_(f),
-      facts_(facts),
-      look_(look),
-      told_(told) {
+    : file_(file), match_(std::move(match)), format_(f), facts_(facts), look_(look), told_(told) {
   for (const io::stored_tensor& t : file_.tensors()) total_ += t.bytes.size();
 }
 

@@ -42,11 +42,15 @@ class small_vectors {
 
 /// A backend that has an order of its own for weights, kept in a store of its choosing.
 template <class B>
-concept prepares_weights = requires { typename B::weight_store; };
+concept prepares_weights = requires {
+  typename B::weight_store;
+};
 
 /// One that cannot read from the file's own pages: tables, which are read row by row as they are stored, move too.
 template <class B>
-concept prepares_tables = prepares_weights<B> && requires { requires B::prepares_tables; };
+concept prepares_tables = prepares_weights<B> && requires {
+  requires B::prepares_tables;
+};
 
 struct no_store {};
 template <class B>
