@@ -51,7 +51,7 @@ template <std::size_t N>
   return held;
 }
 template <std::size_t N>
-[[nodiscard]] std::string text_of(const std::array<char, N>& held) {
+[[nodiscard]] std::string held_text(const std::array<char, N>& held) {
   return {held.data(), static_cast<std::size_t>(std::find(held.begin(), held.end(), '\0') - held.begin())};
 }
 
@@ -79,14 +79,14 @@ template <Variant V, Backend B>
   const auto differs = [&](const char* what, const auto& found, const auto& expected) {
     return fail(path, ": ", what, " ", found, "; this session's is ", expected);
   };
-  if (file.variant != here.variant) return differs("a text of", text_of(file.variant), text_of(here.variant));
+  if (file.variant != here.variant) return differs("a text of", held_text(file.variant), held_text(here.variant));
   if (file.checkpoint != here.checkpoint) {
-    return fail(path, ": a text of another checkpoint of ", text_of(here.variant),
+    return fail(path, ": a text of another checkpoint of ", held_text(here.variant),
                 "; keys and values of other weights mean nothing here");
   }
   if (file.local != here.local || file.global != here.global) {
-    return fail(path, ": keys and values are in ", text_of(file.local), " (local layers) and ", text_of(file.global),
-                " (global); this session keeps them in ", text_of(here.local), " and ", text_of(here.global));
+    return fail(path, ": keys and values are in ", held_text(file.local), " (local layers) and ", held_text(file.global),
+                " (global); this session keeps them in ", held_text(here.local), " and ", held_text(here.global));
   }
   if (file.number_bytes != here.number_bytes)
     return differs("a number's bytes are", file.number_bytes, here.number_bytes);

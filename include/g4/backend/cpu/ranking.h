@@ -27,9 +27,10 @@ class ranking {
   void best(g4::cpu::products<Kernels>& products, const weight_view& w, const float* x, std::size_t k, float cap,
             float* y, std::vector<std::int32_t>& guess);
 
-  /// Bytes of working memory for heads of so many columns; none where nothing is ranked.
+  /// Bytes of working memory for heads of so many columns; none where nothing is ranked, as no rows shorter than a block of
+  /// Q8_0 are.
   [[nodiscard]] std::size_t room_for(std::size_t columns) const {
-    return columns == 0 ? 0 : plan_bytes(columns) + stride(columns) * tasks_.workers();
+    return columns < 32 ? 0 : plan_bytes(columns) + stride(columns) * tasks_.workers();
   }
   /// Takes it. Says whether there was memory.
   [[nodiscard]] bool make_ready(std::size_t columns) { return scratch_.make_ready(room_for(columns)); }
