@@ -10,6 +10,10 @@
 #include <memory>
 #endif
 
+#ifdef G4_MACHINE_ASAN
+extern "C" void __asan_unpoison_memory_region(const volatile void* at, std::size_t size);
+#endif
+
 namespace g4::cuda_machine {
 
 namespace {
@@ -19,7 +23,12 @@ constexpr std::size_t page = 4096;
 }  // namespace
 
 stack_shelf::~stack_shelf() {
-  for (std::byte* const bottom : all_) munmap(bottom - page, bytes + page);
+  for (std::byte* const bottom : all_) {
+#ifdef G4_MACHINE_ASAN
+    __asan_unpoison_memory_region(bottom, bytes);  // who was there last never returned, and the next map may lie here
+#endif
+    munmap(bottom - page, bytes + page);
+  }
 }
 
 std::byte* stack_shelf::take() {
