@@ -6,6 +6,7 @@
 
 #include "g4/backend/cpu.h"
 #include "g4/g4.h"
+#include "g4/generate/batch.h"
 #include "g4/variants/gemma3_270m.h"
 
 static int complain(const g4::error& why) {

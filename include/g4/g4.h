@@ -13,14 +13,12 @@
 #pragma once
 
 #include "g4/core/result.h"
-#include "g4/generate/batch.h"
 #include "g4/generate/generate.h"
 #include "g4/generate/lookup.h"
 #include "g4/generate/speculate.h"
 #include "g4/model/text/session.h"
 #include "g4/model/transformer.h"
 #include "g4/open/open.h"
-#include "g4/open/saved_text.h"
 #include "g4/sample/sampler.h"
 #include "g4/text/chat.h"
 #include "g4/text/tokenizer.h"

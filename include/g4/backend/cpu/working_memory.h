@@ -19,8 +19,10 @@ class working_memory {
     return reinterpret_cast<T*>(memory_.get());
   }
 
-  /// Has room for so many bytes from now on. Says whether there was memory.
-  [[nodiscard]] bool make_ready(std::size_t bytes) {
+  /// Has room for `count` elements from now on. Says whether there was memory.
+  template <class T = std::byte>
+  [[nodiscard]] bool make_ready(std::size_t count) {
+    const std::size_t bytes = count * sizeof(T);
     if (bytes <= bytes_) return true;
     void* const made = ::operator new[](bytes, alignment, std::nothrow);
     if (made == nullptr) return false;
