@@ -16,6 +16,7 @@
 #include "g4/io/safetensors_writer.h"
 #include "g4/load/config.h"
 #include "g4/model/multimodal.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/run_program.h"
 #include "tests/support/marked_vocabulary.h"
 #include "tests/support/own_path.h"
@@ -26,6 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using cli_test::ended;
+using cli_test::expect_refused;
 using nlohmann::json;
 using namespace g4;
 
@@ -102,14 +104,6 @@ json read(const ended& e) {
   EXPECT_EQ(e.status, 0) << e.err;
   return e.status == 0 ? json::parse(e.out) : json();
 }
-void expect_refused(const ended& e, std::string_view reason) {
-  EXPECT_EQ(e.status, 1) << e.err;
-  EXPECT_EQ(e.out, "");
-  EXPECT_EQ(e.err.find("g4: "), 0u) << e.err;
-  EXPECT_EQ(e.err.find('\n'), e.err.size() - 1) << e.err;
-  EXPECT_NE(e.err.find(reason), std::string::npos) << e.err;
-}
-
 TEST(towers, shown_and_timed) {
   const json shown = read(run({"inspect", "--json"}));
   EXPECT_EQ(shown["variant"], "tiny_senses");

@@ -20,6 +20,7 @@
 #include "g4/io/safetensors_writer.h"
 #include "g4/load/config.h"
 #include "g4/ops/kl_divergence.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/run_program.h"
 #include "tests/support/random_checkpoint.h"
 
@@ -27,6 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using cli_test::ended;
+using cli_test::expect_refused;
 using cli_test::on_terminal;
 using cli_test::run;
 using nlohmann::json;
@@ -67,14 +69,6 @@ class cleaner : public ::testing::Environment {
 };
 const auto* const clean_up = ::testing::AddGlobalTestEnvironment(new cleaner);
 
-/// One sentence on stderr, nothing on stdout, exit status 1.
-void expect_refused(const ended& e, std::string_view reason) {
-  EXPECT_EQ(e.status, 1) << e.err;
-  EXPECT_EQ(e.out, "");
-  EXPECT_EQ(e.err.find("g4: "), 0u) << e.err;
-  EXPECT_EQ(e.err.find('\n'), e.err.size() - 1) << e.err;
-  EXPECT_NE(e.err.find(reason), std::string::npos) << e.err;
-}
 /// Exit status 2, a hint at --help, nothing on stdout.
 void expect_wrong_usage(const ended& e, std::string_view reason) {
   EXPECT_EQ(e.status, 2) << e.err;

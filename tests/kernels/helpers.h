@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -52,6 +53,16 @@ class exact_bytes {
   std::byte* data_;
   std::size_t size_;
 };
+
+inline std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.end()}; }
+
+/// Within `limit`, of numbers above 1 relative to them.
+inline void expect_near(const std::vector<float>& y, const std::vector<double>& expected, double limit) {
+  ASSERT_EQ(y.size(), expected.size());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    ASSERT_NEAR(static_cast<double>(y[i]), expected[i], limit * std::max(1.0, std::abs(expected[i]))) << "at " << i;
+  }
+}
 
 inline std::vector<float> random_floats(std::size_t n, unsigned seed, float scale = 1.0f) {
   std::mt19937 random(seed);

@@ -15,15 +15,6 @@
 namespace g4::test {
 namespace {
 
-std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.end()}; }
-
-void expect_near(const std::vector<float>& y, const std::vector<double>& expected, double limit) {
-  ASSERT_EQ(y.size(), expected.size());
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    ASSERT_NEAR(static_cast<double>(y[i]), expected[i], limit * std::max(1.0, std::abs(expected[i]))) << "at " << i;
-  }
-}
-
 // ‖y − expected‖ / ‖expected‖
 double error_of(const std::vector<float>& y, const std::vector<double>& expected) {
   double off = 0, all = 0;
