@@ -7,6 +7,7 @@
 #include "conformance/runner/checkpoint.h"
 #include "conformance/runner/checks.h"
 #include "conformance/runner/compare.h"
+#include "conformance/runner/passes.h"
 #include "conformance/runner/recorder.h"
 #include "conformance/runner/tolerance.h"
 
@@ -67,14 +68,9 @@ class drafter_check {
       std::vector<std::int32_t> tried{first_ids[r]};
       tried.insert(tried.end(), drafts.begin() + static_cast<std::ptrdiff_t>(r * per_round_),
                    drafts.begin() + static_cast<std::ptrdiff_t>((r + 1) * per_round_));
-      std::vector<std::int32_t> choices;
-      const auto ran = (*target)->run_all(prompt{tried, {}, {}, {}}, [&](std::size_t, std::span<const double> row) {
-        verified.insert(verified.end(), row.begin(), row.end());
-        choices.push_back(static_cast<std::int32_t>(index_of_largest(row)));
-      });
-      if (!ran) return unexpected(ran.error());
-      std::size_t agreed = 0;
-      while (agreed < per_round_ && choices[agreed] == tried[agreed + 1]) ++agreed;
+      const auto round = verify(**target, tried, verified);
+      if (!round) return unexpected(round.error());
+      const auto& [choices, agreed] = *round;
       found_accepted.push_back(static_cast<std::int32_t>(agreed));
       found_next.push_back(choices[agreed]);
       speculative.insert(speculative.end(), tried.begin(), tried.begin() + static_cast<std::ptrdiff_t>(agreed + 1));

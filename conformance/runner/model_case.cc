@@ -11,6 +11,7 @@
 #include "conformance/runner/compare.h"
 #include "conformance/runner/greedy.h"
 #include "conformance/runner/media.h"
+#include "conformance/runner/passes.h"
 #include "conformance/runner/recorder.h"
 #include "conformance/runner/tolerance.h"
 
@@ -68,14 +69,7 @@ class model_check {
     return all_logits(prompt_.what, options, who);
   }
   result<std::vector<double>> all_logits(const prompt& what, const session_options& options, observer* who) {
-    auto text = model_.start(options);
-    if (!text) return unexpected(text.error());
-    (*text)->watch(who);
-    std::vector<double> logits;
-    const auto ran = (*text)->run_all(
-        what, [&](std::size_t, std::span<const double> row) { logits.insert(logits.end(), row.begin(), row.end()); });
-    if (!ran) return unexpected(ran.error());
-    return logits;
+    return conformance::all_logits(model_, what, options, who);
   }
 
   result<void> one_pass() {

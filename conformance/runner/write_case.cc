@@ -8,6 +8,7 @@
 #include "conformance/runner/checkpoint.h"
 #include "conformance/runner/compare.h"
 #include "conformance/runner/media.h"
+#include "conformance/runner/passes.h"
 #include "conformance/runner/recorder.h"
 #include "conformance/runner/written.h"
 
@@ -36,14 +37,7 @@ class model_writer {
   [[nodiscard]] std::size_t tokens() const { return prompt_.what.ids.size(); }
 
   result<std::vector<double>> all_logits(const prompt& what, const session_options& options, observer* who) {
-    auto text = model_.start(options);
-    if (!text) return unexpected(text.error());
-    (*text)->watch(who);
-    std::vector<double> logits;
-    const auto ran = (*text)->run_all(
-        what, [&](std::size_t, std::span<const double> row) { logits.insert(logits.end(), row.begin(), row.end()); });
-    if (!ran) return unexpected(ran.error());
-    return logits;
+    return conformance::all_logits(model_, what, options, who);
   }
 
   result<void> one_pass() {
@@ -131,14 +125,9 @@ class model_writer {
       std::vector<std::int32_t> tried{id};
       for (const std::int32_t guess : (*drafter)->draft(id, per_round)) tried.push_back(guess);
       drafts.insert(drafts.end(), tried.begin() + 1, tried.end());
-      std::vector<std::int32_t> choices;
-      const auto ran = (*target)->run_all(prompt{tried, {}, {}, {}}, [&](std::size_t, std::span<const double> row) {
-        verified.insert(verified.end(), row.begin(), row.end());
-        choices.push_back(static_cast<std::int32_t>(index_of_largest(row)));
-      });
-      if (!ran) return unexpected(ran.error());
-      std::size_t agreed = 0;
-      while (agreed < per_round && choices[agreed] == tried[agreed + 1]) ++agreed;
+      const auto round = verify(**target, tried, verified);
+      if (!round) return unexpected(round.error());
+      const auto& [choices, agreed] = *round;
       accepted.push_back(static_cast<double>(agreed));
       next_ids.push_back(choices[agreed]);
       speculative.insert(speculative.end(), tried.begin(), tried.begin() + static_cast<std::ptrdiff_t>(agreed + 1));
