@@ -107,10 +107,16 @@ class products {
     return mode_ == numeric::fast8 && tokens > few_rows && has_panels(w.type) && in_panels(w) != nullptr;
   }
 
-  /// Bytes of `tokens` rows as levels of `level` bytes, with the steps and sums of their blocks.
-  [[nodiscard]] static std::size_t rounded_bytes(std::size_t columns, std::size_t tokens, std::size_t level) {
-    const std::size_t blocks = ceil_div(columns, 32);
-    return ceil_div(tokens * blocks * 32 * level, 64) * 64 + 4 * (ceil_div(tokens * blocks * 4, 64) * 64);
+  /// Where rows lie that were rounded to levels of `level` bytes: the levels, then steps, two sums and totals of their
+  /// blocks, in bytes.
+  struct rounded_layout {
+    std::size_t levels = 0;
+    std::size_t of_blocks = 0;  ///< each of the four
+    [[nodiscard]] std::size_t total() const { return levels + 4 * of_blocks; }
+  };
+  [[nodiscard]] static rounded_layout rounded(std::size_t columns, std::size_t tokens, std::size_t level) {
+    const std::size_t blocks = tokens * ceil_div(columns, 32);
+    return {ceil_div(blocks * 32 * level, 64) * 64, ceil_div(blocks * 4, 64) * 64};
   }
 
   template <class Level>

@@ -88,8 +88,8 @@ typename products<Kernels>::rooms products<Kernels>::rooms_for(const work_limits
       if (has_panels(s)) panel = std::max(panel, panel_size(s, ceil_div(most.columns, 256) * 256));
     }
     each = std::max(each, lines(product_scratch + std::max(panels_together, 2 * panel)));
-    r.levels = rounded_bytes(most.columns, most.rows, sizeof(std::int16_t));
-    if (mode_ == numeric::fast8) r.byte_levels = rounded_bytes(most.columns, most.rows, sizeof(std::int8_t));
+    r.levels = rounded(most.columns, most.rows, sizeof(std::int16_t)).total();
+    if (mode_ == numeric::fast8) r.byte_levels = rounded(most.columns, most.rows, sizeof(std::int8_t)).total();
     if (most.ranked != 0) r.moving = panel_size(storage::q8_0, most.ranked) * tasks_.workers();
   }
   r.scratch = each * tasks_.workers();
@@ -117,15 +117,14 @@ template <class Level>
 rounded_activations<Level> products<Kernels>::round_into(working_memory& room, const float* x, std::size_t columns,
                                                           std::size_t tokens,
                                                           void (*quantise)(const rounding_call<Level>&)) {
-  const std::size_t blocks = ceil_div(columns, 32);
-  const std::size_t level_bytes = ceil_div(tokens * blocks * 32 * sizeof(Level), 64) * 64;
-  const std::size_t step_bytes = ceil_div(tokens * blocks * 4, 64) * 64;
-  std::byte* memory = room.take<std::byte>(rounded_bytes(columns, tokens, sizeof(Level)));
+  const rounded_layout at = rounded(columns, tokens, sizeof(Level));
+  std::byte* memory = room.take<std::byte>(at.total());
   const auto floats_at = [&](std::size_t n) {
-    return reinterpret_cast<float*>(memory + level_bytes + n * step_bytes);
+    return reinterpret_cast<float*>(memory + at.levels + n * at.of_blocks);
   };
   const rounded_activations<Level> out{reinterpret_cast<Level*>(memory), floats_at(0),
-                                       reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), blocks};
+                                       reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3),
+                                       ceil_div(columns, 32)};
   tasks_.run(tokens, tasks_.split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
     quantise({x, columns, first, count, out});
   });
