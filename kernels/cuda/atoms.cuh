@@ -1,6 +1,7 @@
 /// Whatever a kernel does together with its neighbours and is not C++: each beside its definition, which the host runs.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -100,6 +101,42 @@ G4_DEVICE unsigned half2_minus(unsigned a, unsigned b) {
 #else
   const auto one = [](unsigned x, unsigned y) { return half_bits(float_of_half(x) - float_of_half(y)); };
   return one(a & 0xffff, b & 0xffff) | one(a >> 16, b >> 16) << 16;
+#endif
+}
+
+/// The exponent, as a float's bits have it, of the power of two that brings numbers up to `most` to at most 2¹³ … 2¹⁴: no
+/// half float then ends below what products need, and none is beyond 65504. What is no number changes nothing.
+G4_DEVICE unsigned exponent_for_halves(float most) {
+  if (!(most > 0 && most <= 3.4028235e38f)) return 127;
+  const unsigned of_most = std::bit_cast<unsigned>(most) >> 23;
+  const unsigned exponent = of_most < 14 ? 253 : 127 + 127 + 13 - of_most;
+  return exponent < 253 ? exponent : 253;
+}
+/// The power of two of an exponent, and what undoes it.
+G4_DEVICE float power_of(unsigned exponent) { return std::bit_cast<float>(exponent << 23); }
+G4_DEVICE float undoing(unsigned exponent) { return std::bit_cast<float>((254 - exponent) << 23); }
+
+// ---- Who comes last --------------------------------------------------------------------------------------------------
+
+/// Which of several blocks comes to `counter`, counted from 0. All that the block's other threads wrote before their barrier
+/// is seen by whoever comes later. One thread of a block.
+G4_DEVICE unsigned take_ticket(unsigned* counter) {
+#if defined(__CUDACC__)
+  __threadfence();
+  const unsigned mine = atomicAdd(counter, 1u);
+  __threadfence();
+  return mine;
+#else
+  return cuda_machine::now->count(counter);
+#endif
+}
+
+/// What another block wrote, in this launch.
+G4_DEVICE float read_fresh(const float* at) {
+#if defined(__CUDACC__)
+  return __ldcg(at);
+#else
+  return *at;
 #endif
 }
 

@@ -22,7 +22,8 @@ constexpr unsigned attend_warps = 4;
 G4_DEVICE float cached_number(const gc::text_rows& of, const std::byte* base, size_t head, std::int64_t at, size_t i) {
   const auto* const row = reinterpret_cast<const byte*>(base) +
                           (head * of.cache.slots + static_cast<size_t>(at) % of.cache.slots) * of.row_bytes;
-  return of.cache.type == storage::q8_0 ? number_at<storage::q8_0>(row, i) : number_at<storage::f32>(row, i);
+  if (of.cache.type == storage::q8_0) return number_at<storage::q8_0>(row, i);
+  return of.cache.type == storage::f16 ? number_at<storage::f16>(row, i) : number_at<storage::f32>(row, i);
 }
 
 /// One block a query head of a row. Each warp takes every fourth tile of 32 keys, a lane a key, and keeps what it has

@@ -71,6 +71,27 @@ void device::copy(const void* from, std::size_t bytes, void* to) {
   in_->note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, in_->stream), "a copy on the device");
 }
 
+// Every call to the stream is noted by the runtime, in the order that the stream would have it.
+void device::begin_recording() {
+  in_->recording = true;
+  in_->note(cudaStreamBeginCapture(in_->stream, cudaStreamCaptureModeRelaxed), "the beginning of a recording");
+}
+gpu_recording device::end_recording() {
+  in_->recording = false;
+  cudaGraph_t graph = nullptr;
+  in_->note(cudaStreamEndCapture(in_->stream, &graph), "a recording");
+  if (graph == nullptr) return {};
+  cudaGraphExec_t ready = nullptr;
+  in_->note(cudaGraphInstantiate(&ready, graph, 0), "a recording");
+  cudaGraphDestroy(graph);
+  return gpu_recording(
+      {static_cast<void*>(ready), [](void* p) { (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(p)); }});
+}
+void device::run(const gpu_recording& steps) {
+  if (steps.get() == nullptr || !in_->failed.empty()) return;
+  in_->note(cudaGraphLaunch(static_cast<cudaGraphExec_t>(steps.get()), in_->stream), "a recorded step");
+}
+
 result<void> device::failure() {
   in_->note(cudaStreamSynchronize(in_->stream), "the kernels before");
   if (in_->failed.empty()) return {};

@@ -39,10 +39,11 @@
 inline void __syncthreads() { g4::cuda_machine::now->block_barrier(); }
 inline void __syncwarp() { g4::cuda_machine::now->warp_barrier(); }
 using dim3 = g4::cuda_machine::extents;
-struct alignas(8) uint2 {
+// They are read where other types were written, as a GPU may.
+struct __attribute__((may_alias, aligned(8))) uint2 {
   unsigned x, y;
 };
-struct alignas(16) uint4 {
+struct __attribute__((may_alias, aligned(16))) uint4 {
   unsigned x, y, z, w;
 };
 

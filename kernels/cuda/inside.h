@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/cuda/device.cuh"
 
@@ -14,6 +17,7 @@ struct g4::cuda::device::inside {
   cudaStream_t stream = nullptr;
   int number = 0;
   bool check_each = false;
+  bool recording = false;
   std::string failed;  ///< the first failure's sentence
 
   /// Remembers what went wrong first.
@@ -32,7 +36,7 @@ struct g4::cuda::device::inside {
     }
     kernel<<<grid, threads, shared, stream>>>(call);
     note(cudaGetLastError(), name);
-    if (check_each) note(cudaStreamSynchronize(stream), name);
+    if (check_each && !recording) note(cudaStreamSynchronize(stream), name);
   }
 };
 
@@ -47,10 +51,23 @@ struct g4::cuda_on_host::device::inside {
 
   cuda_machine::machine machine;
   std::shared_ptr<cuda_machine::far_memory> memory = std::make_shared<cuda_machine::far_memory>();
+  using steps = std::vector<std::function<void()>>;
+  std::shared_ptr<steps> recording;  ///< null unless calls are being noted
+  std::size_t replayed = 0;
+  std::string failed;  ///< what was asked for in the middle of a recording and cannot be
 
   template <class Call>
   void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
               const Call& call) {
+    if (recording != nullptr) {
+      recording->emplace_back([=, this] { launch_now(name, kernel, grid, threads, shared, call); });
+    } else {
+      launch_now(name, kernel, grid, threads, shared, call);
+    }
+  }
+  template <class Call>
+  void launch_now(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
+                  const Call& call) {
     const cuda_machine::opened memory_open(*memory);
     machine.launch(name, kernel, grid, threads, shared, call);
   }

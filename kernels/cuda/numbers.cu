@@ -5,10 +5,10 @@
 #include <limits>
 
 #include "g4/backend/gpu_calls.h"
-#include "g4/core/small_float.h"
 #include "g4/ops/begin.h"
 #include "g4/ops/gate.h"
 #include "g4/ops/sigmoid.h"
+#include "kernels/cuda/heads.cuh"
 #include "kernels/cuda/inside.h"
 #include "kernels/cuda/stored.cuh"
 
@@ -65,11 +65,6 @@ G4_DEVICE void one(const gc::turn_angles& c, size_t i) {
 
 // ---- Attention -------------------------------------------------------------------------------------------------------
 
-G4_DEVICE void turn(float* a, float* b, float cos, float sin) {
-  const float x = *a, y = *b;
-  *a = x * cos - y * sin;
-  *b = y * cos + x * sin;
-}
 G4_DEVICE void one(const gc::rope& c, size_t i) {
   const size_t half = c.d / 2, pair = i % half, head = i / half, t = head / c.heads;
   float* const x = c.x + head * c.d + pair;
@@ -82,46 +77,12 @@ G4_DEVICE void one(const gc::rope_2d& c, size_t i) {
   turn(x, x + pairs, c.cos[angle], c.sin[angle]);
 }
 
-/// Thirty-two numbers as Q8_0: `block::plain_q8_0` of `ops/quantise_row.h`.
-G4_DEVICE void store_q8_0(const float* x, byte* out) {
-  float most = 0, unsound = 0;  // the second stays nought, but for what is no number
-  for (int i = 0; i < 32; ++i) {
-    most = fmaxf(most, fabsf(x[i]));
-    unsound += 0.0f * x[i];
-  }
-  const std::uint16_t bits = f16_from_float(fminf(most / 127.0f, 65504.0f) + unsound);
-  const float d = float_from_f16(bits);
-  const float inverse = d > 0 ? 1.0f / d : 0.0f;
-  out[0] = static_cast<byte>(bits & 0xff);
-  out[1] = static_cast<byte>(bits >> 8);
-  for (int i = 0; i < 32; ++i) {
-    const float q = nearbyintf(x[i] * inverse);
-    out[2 + i] = static_cast<byte>(static_cast<signed char>(q >= -127.0f ? fminf(q, 127.0f) : -127.0f));
-  }
-}
-/// Where a cache keeps position `at` of a head: bytes from its beginning.
-G4_DEVICE size_t cached_at(const gc::text_rows& of, size_t head, std::int64_t at) {
-  return (head * of.cache.slots + static_cast<size_t>(at) % of.cache.slots) * of.row_bytes;
-}
 G4_DEVICE void one(const gc::store& c, size_t i) {
   const cache_view& cache = c.into.cache;
   const size_t blocks = (cache.head_size + 31) / 32, first = i % blocks * 32;
   const size_t head = i / blocks % cache.heads, t = i / blocks / cache.heads;
-  if (c.into.rows[t].text != c.into.text) return;
-  const size_t from = (t * cache.heads + head) * cache.head_size + first;
-  const size_t to = cached_at(c.into, head, index_of(c.into.rows[t].at));
-  if (cache.type == storage::q8_0) {
-    const size_t block = first / 32 * stored<storage::q8_0>::bytes;
-    store_q8_0(c.keys + from, reinterpret_cast<byte*>(cache.keys) + to + block);
-    store_q8_0(c.values + from, reinterpret_cast<byte*>(cache.values) + to + block);
-    return;
-  }
-  auto* const keys = reinterpret_cast<float*>(cache.keys + to) + first;
-  auto* const values = reinterpret_cast<float*>(cache.values + to) + first;
-  for (size_t n = 0; n < 32 && first + n < cache.head_size; ++n) {
-    keys[n] = c.keys[from + n];
-    values[n] = c.values[from + n];
-  }
+  const size_t from = (t * cache.heads + head) * cache.head_size;
+  if (c.into.rows[t].text == c.into.text) keep(c.into, t, head, first, c.keys + from, c.values + from);
 }
 
 // ---- Several streams -------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 // Weights in panels times rows: half floats multiplied, sums in float32.
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "g4/backend/gpu_calls.h"
+#include "g4/ops/gate.h"
 #include "kernels/cuda/inside.h"
 #include "kernels/cuda/panels.cuh"
 
@@ -43,6 +43,8 @@ constexpr unsigned stage_columns = panels<Type>::bytes*(256 / panels<Type>::colu
 template <storage Type>
 constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* panels<Type>::bytes;
 
+G4_DEVICE size_t panels_of(size_t rows) { return (rows + panel_rows - 1) / panel_rows; }
+
 template <storage Type>
 struct product_room {
   alignas(128) byte ring[product_warps][ring_slots][stage_bytes<Type>];
@@ -62,13 +64,8 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
     for (unsigned i = lane; i < count; i += warp_size) most = fmaxf(most, fabsf(x[from + i]));
   }
   most = warp_max::run(most);
-  unsigned exponent = 127;
-  if (most > 0 && most <= 3.4028235e38f) {
-    const unsigned of_most = std::bit_cast<unsigned>(most) >> 23;
-    exponent = of_most < 14 ? 253 : 127 + 127 + 13 - of_most;
-    if (exponent > 253) exponent = 253;
-  }
-  const float factor = std::bit_cast<float>(exponent << 23);
+  const unsigned exponent = exponent_for_halves(most);
+  const float factor = power_of(exponent);
   for (unsigned i = lane; i < count; i += warp_size) {
     room.z[token][i] = static_cast<std::uint16_t>(there ? half_bits(x[from + i] * factor) : 0);
   }
@@ -78,62 +75,83 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
     for (unsigned i = 0; i < 32; ++i) sum += float_of_half(room.z[token][32 * b + i]);
     room.sums[token][b] = sum;
   }
-  if (lane == 0) room.unscale[token] = std::bit_cast<float>((254 - exponent) << 23);
+  if (lane == 0) room.unscale[token] = undoing(exponent);
 }
 
 /// One warp a panel and 8 tokens. Stages of the panel arrive in the warp's own ring of two, one being multiplied while the
 /// other is on its way; all warps share the activations, a chunk of columns at a time.
+///
+/// Several weights are one list of panels. Gated, a warp has the same panel of two weights: of every chunk it multiplies the
+/// first's stages and then the second's, and ends with gelu_tanh(y_0) ∘ y_1.
 template <storage Type>
 G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::panel_product c) {
   using form = panels<Type>;
   G4_SHARED(product_room<Type>, shared);
   product_room<Type>& room = *shared;
   const unsigned warp = warp_index(), lane = lane_index(), t = lane % 4;
-  const size_t panel = size_t{blockIdx.x} * product_warps + warp, first = size_t{blockIdx.y} * product_tokens;
-  const bool mine = panel * panel_rows < c.rows;
-  const auto* const steps = reinterpret_cast<const byte*>(c.panels) + panel * (c.columns / form::columns) * form::bytes;
+  const size_t first = size_t{blockIdx.y} * product_tokens;
+  size_t panel = size_t{blockIdx.x} * product_warps + warp;
+  size_t part = 0;
+  if (!c.gated) {
+    while (part < c.count && panel >= panels_of(c.parts[part].rows)) panel -= panels_of(c.parts[part++].rows);
+  }
+  const bool mine = part < c.count && panel < panels_of(c.parts[part].rows);
+  const size_t panel_bytes = c.columns / form::columns * form::bytes;
   const auto stages = static_cast<unsigned>((c.columns + stage_columns<Type> - 1) / stage_columns<Type>);
+  const unsigned weights = c.gated ? 2 : 1;
 
   const auto columns_of = [&](unsigned stage) {
     const size_t left = c.columns - size_t{stage} * stage_columns<Type>;
     return static_cast<unsigned>(left < stage_columns<Type> ? left : stage_columns<Type>);
   };
-  const auto fetch = [&](unsigned stage) {
-    room.full[warp][stage % ring_slots].copy(room.ring[warp][stage % ring_slots],
-                                             steps + size_t{stage} * stage_bytes<Type>,
-                                             columns_of(stage) / form::columns * form::bytes);
+  // The n-th stage that the warp multiplies, of all its weights.
+  const auto fetch = [&](unsigned n) {
+    constexpr unsigned in_chunk = chunk_columns / stage_columns<Type>;
+    const unsigned chunk = n / (weights * in_chunk), before = chunk * in_chunk, left = stages - before;
+    const unsigned here = left < in_chunk ? left : in_chunk, at = n - before * weights;
+    const unsigned stage = before + at % here;
+    const auto* const steps = reinterpret_cast<const byte*>(c.parts[part + at / here].panels) + panel * panel_bytes;
+    room.full[warp][n % ring_slots].copy(room.ring[warp][n % ring_slots], steps + size_t{stage} * stage_bytes<Type>,
+                                         columns_of(stage) / form::columns * form::bytes);
   };
   if (mine) {
     for (unsigned slot = 0; slot < ring_slots; ++slot) room.full[warp][slot].begin();
-    for (unsigned stage = 0; stage < ring_slots && stage < stages; ++stage) fetch(stage);
+    for (unsigned n = 0; n < ring_slots && n < stages * weights; ++n) fetch(n);
   }
 
-  float y[4] = {};
-  unsigned stage = 0;
+  float y[2][4] = {};
+  unsigned n = 0;
   for (size_t from = 0; from < c.columns; from += chunk_columns) {
     const auto count = static_cast<unsigned>(c.columns - from < chunk_columns ? c.columns - from : chunk_columns);
     __syncthreads();  // nobody reads the chunk before any more
     take_activations(room, warp, c.x + (first + warp) * c.columns, from, count, first + warp < c.tokens);
     __syncthreads();
     if (!mine) continue;
-    float part[4] = {};
-    for (unsigned column = 0; column < count; ++stage) {
-      room.full[warp][stage % ring_slots].wait(stage / ring_slots & 1);
-      const unsigned end = column + columns_of(stage);
-      for (const byte* step = room.ring[warp][stage % ring_slots]; column < end;
-           column += form::columns, step += form::bytes) {
-        form::run(step, {room.z[lane / 4] + column, room.sums[2 * t] + column / 32, room.sums[2 * t + 1] + column / 32},
-                  part);
+    G4_UNROLL
+    for (unsigned which = 0; which < 2; ++which) {
+      if (which == weights) break;
+      float sum[4] = {};
+      for (unsigned column = 0; column < count; ++n) {
+        room.full[warp][n % ring_slots].wait(n / ring_slots & 1);
+        const unsigned left = count - column, end = column + (left < stage_columns<Type> ? left : stage_columns<Type>);
+        for (const byte* step = room.ring[warp][n % ring_slots]; column < end;
+             column += form::columns, step += form::bytes) {
+          form::run(step,
+                    {room.z[lane / 4] + column, room.sums[2 * t] + column / 32, room.sums[2 * t + 1] + column / 32},
+                    sum);
+        }
+        __syncwarp();  // every lane has read the slot
+        if (n + ring_slots < stages * weights) fetch(n + ring_slots);
       }
-      __syncwarp();  // every lane has read the slot
-      if (stage + ring_slots < stages) fetch(stage + ring_slots);
+      for (unsigned i = 0; i < 4; ++i) y[which][i] += sum[i] * room.unscale[2 * t + i % 2];
     }
-    for (unsigned i = 0; i < 4; ++i) y[i] += part[i] * room.unscale[2 * t + i % 2];
   }
   if (!mine) return;
+  const gc::panel_product::part& to = c.parts[part];
   for (unsigned i = 0; i < 4; ++i) {
     const size_t row = panel * panel_rows + lane / 4 + 8 * (i / 2), token = first + 2 * t + i % 2;
-    if (row < c.rows && token < c.tokens) c.y[token * c.rows + row] = y[i];
+    if (row >= to.rows || token >= c.tokens) continue;
+    to.y[token * to.rows + row] = c.gated ? ops::gelu_tanh(y[0][i]) * y[1][i] : y[0][i];
   }
 }
 
@@ -149,8 +167,9 @@ void pack(device::inside& on, const gc::to_panels& c) {
 }
 template <storage Type>
 void multiply(device::inside& on, const gc::panel_product& c) {
-  constexpr unsigned rows = panel_rows * product_warps;
-  const dim3 grid(static_cast<unsigned>((c.rows + rows - 1) / rows),
+  size_t all = 0;
+  for (size_t i = 0; i < (c.gated ? 1 : c.count); ++i) all += (c.parts[i].rows + panel_rows - 1) / panel_rows;
+  const dim3 grid(static_cast<unsigned>((all + product_warps - 1) / product_warps),
                   static_cast<unsigned>((c.tokens + product_tokens - 1) / product_tokens));
   on.launch("panel_product", &product_panels<Type>, grid, product_warps * warp_size, sizeof(product_room<Type>), c);
 }

@@ -6,6 +6,7 @@
 #include "g4/backend/gpu_calls.h"
 #include "g4/ops/top_k.h"
 #include "kernels/cuda/atoms.cuh"
+#include "kernels/cuda/heads.cuh"
 #include "kernels/cuda/inside.h"
 #include "kernels/cuda/stored.cuh"
 
@@ -36,6 +37,44 @@ G4_DEVICE void one_row(const gc::add_norm& c, size_t t) {
   const float factor = root_mean_inverse(delta, c.width, c.eps);
   for (size_t i = lane_index(); i < c.width; i += warp_size) {
     x[i] += delta[i] * factor * (c.scale != nullptr ? c.scale[i] : 1.0f);
+  }
+}
+
+/// `one_row` of add_norm and of rms_norm: a lane reads again what it wrote itself.
+G4_DEVICE void one_row(const gc::close_and_open& c, size_t t) {
+  one_row(gc::add_norm{c.rows, c.x, c.delta, c.closing, c.width, c.eps}, t);
+  one_row(gc::rms_norm{c.rows, c.x, c.opening, c.width, c.eps, c.y}, t);
+}
+
+// ---- Heads -----------------------------------------------------------------------------------------------------------
+
+/// x = rope(rms_norm(x) · scale), of d numbers; a null scale leaves the norm out. A lane turns pairs, so it must have been
+/// written what the other lanes have normed.
+G4_DEVICE void norm_and_turn(float* x, const float* scale, size_t d, float eps, const float* cos, const float* sin) {
+  if (scale != nullptr) {
+    const float factor = root_mean_inverse(x, d, eps);
+    for (size_t i = lane_index(); i < d; i += warp_size) x[i] = x[i] * factor * scale[i];
+    __syncwarp();
+  }
+  for (size_t i = lane_index(); i < d / 2; i += warp_size) turn(x + i, x + i + d / 2, cos[i], sin[i]);
+}
+/// The query heads of a row, then its key heads with their values.
+G4_DEVICE void one_row(const gc::turn_heads& c, size_t i) {
+  const heads_call<float>& call = c.call;
+  const size_t all = call.heads + call.key_heads, t = i / all, h = i % all, d = call.head_size;
+  const float *const cos = call.cos + t * (d / 2), *const sin = call.sin + t * (d / 2);
+  if (h < call.heads)
+    return norm_and_turn(call.query + (t * call.heads + h) * d, call.query_norm, d, call.eps, cos, sin);
+  const size_t head = h - call.heads, at = (t * call.key_heads + head) * d;
+  float *const key = call.key + at, *const value = call.value + at;
+  const float* const raw = call.raw_value + at;  // the key itself where K = V
+  const float factor = call.value_normed ? root_mean_inverse(raw, d, call.eps) : 1.0f;
+  for (size_t n = lane_index(); n < d; n += warp_size) value[n] = call.value_normed ? raw[n] * factor * 1.0f : raw[n];
+  __syncwarp();
+  norm_and_turn(key, call.key_norm, d, call.eps, cos, sin);
+  __syncwarp();  // a block of the cache has numbers of other lanes
+  for (size_t block = lane_index(); block < (d + 31) / 32; block += warp_size) {
+    keep(c.into, t, head, 32 * block, key, value);
   }
 }
 

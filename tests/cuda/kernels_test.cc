@@ -164,6 +164,35 @@ TEST(kernels, of_attention_over_a_cache) {
   }
 }
 
+TEST(kernels, of_attention_in_half_floats) {
+  for (const std::size_t d : {36u, 64u}) {
+    for (const float cap : {0.0f, 5.0f}) {
+      expect_the_same([=](auto& b) { test::attend_halves(b, d, cap); }, 2e-3, backend::numeric::fast);
+    }
+  }
+}
+
+TEST(kernels, of_heads_that_are_normed_turned_and_kept) {
+  for (const storage type : {storage::f32, storage::q8_0}) {
+    for (const bool key_is_value : {false, true}) {
+      expect_the_same([=](auto& b) { test::turn_heads(b, type, key_is_value); });
+    }
+  }
+}
+
+TEST(kernels, of_norms_that_close_and_open) {
+  expect_the_same([](auto& b) { test::close_and_open(b); });
+}
+
+TEST(kernels, of_several_products_and_gated_ones) {
+  expect_the_same([](auto& b) { test::gated(b); }, 1e-5, backend::numeric::fast);
+  expect_the_same([](auto& b) { test::gated(b); });
+}
+
+TEST(kernels, of_the_greatest) {
+  expect_the_same([](auto& b) { test::greatest(b); }, 0);
+}
+
 TEST(kernels, of_experts) {
   expect_the_same([](auto& b) { test::experts(b); });
 }
@@ -190,7 +219,8 @@ struct random_blocks {
     const float huge = type == storage::iq4_xs ? 1e7f : 1e4f;  // of which all rows are large
     for (std::size_t r = 0; r < rows; ++r) {
       dequantise(type, bytes.data() + r * stride(), columns, numbers.data());
-      if (std::all_of(numbers.begin(), numbers.end(), [huge](float x) { return std::abs(x) < huge; })) finite.push_back(r);
+      if (std::all_of(numbers.begin(), numbers.end(), [huge](float x) { return std::abs(x) < huge; }))
+        finite.push_back(r);
     }
   }
   [[nodiscard]] std::size_t stride() const { return bytes.size() / rows; }
@@ -308,6 +338,12 @@ INSTANTIATE_TEST_SUITE_P(storages, in_panels,
 
 #ifndef G4_TEST_ON_GPU
 
+/// The kernels without those that do several steps at once.
+class step_by_step : public backend::cuda_on_host {
+  using backend::cuda_on_host::close_and_open;
+  using backend::cuda_on_host::turn_heads;
+};
+
 TEST(products, give_a_row_the_same_bits_however_many_there_are) {
   backend::cuda_on_host on;
   bench<backend::cuda_on_host> b(on);
@@ -322,6 +358,35 @@ TEST(products, give_a_row_the_same_bits_however_many_there_are) {
     static_cast<void>(on.host(one, single.size(), single.data()));
     EXPECT_EQ(single, std::vector<float>(many.begin() + static_cast<std::ptrdiff_t>(t * 70),
                                          many.begin() + static_cast<std::ptrdiff_t>((t + 1) * 70)));
+  }
+}
+
+TEST(attention_in_half_floats, gives_a_row_the_same_bits_however_many_there_are) {
+  backend::cuda_on_host on({.mode = backend::numeric::fast});
+  bench<backend::cuda_on_host> b(on);
+  test::attend_halves(b, 64, 0);  // five rows, one, five, and ten, of which the last five are the first
+  const auto &five = b.shown[0].second, &one = b.shown[1].second, &again = b.shown[2].second, &ten = b.shown[3].second;
+  const auto part = [](const auto& of, std::size_t first, std::size_t n) {
+    return std::vector<double>(of.begin() + static_cast<std::ptrdiff_t>(first),
+                               of.begin() + static_cast<std::ptrdiff_t>(first + n));
+  };
+  EXPECT_EQ(one, part(five, 0, one.size()));
+  EXPECT_EQ(again, five);
+  EXPECT_EQ(part(ten, 0, five.size()), five);
+  EXPECT_EQ(part(ten, five.size(), five.size()), five);
+}
+
+TEST(fused_kernels, give_the_bits_of_their_steps) {
+  for (const storage type : {storage::f32, storage::f16, storage::q8_0}) {
+    backend::cuda_on_host on;
+    bench<backend::cuda_on_host> b(on);
+    test::turn_heads(b, type, true);
+    test::close_and_open(b);
+    step_by_step alone;
+    bench<step_by_step> steps(alone);
+    test::turn_heads(steps, type, true);
+    test::close_and_open(steps);
+    EXPECT_TRUE(test::near(b.shown, steps.shown, 0, true));
   }
 }
 

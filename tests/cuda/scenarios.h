@@ -2,10 +2,14 @@
 /// defects in kernels.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "g4/core/small_float.h"
@@ -69,22 +73,187 @@ void attend_near(Bench& b, std::size_t past) {
   b.on.attend_near(call), b.see("attend_near, softened", out, n);
 }
 
+/// Where the kernels' cache holds half floats: rows of two texts, each over stretches of its own, few rows (parts that are
+/// joined) and then as many again (one part after the other); twice, for what a launch leaves behind.
+template <class Bench>
+void attend_halves(Bench& b, std::size_t d, float cap) {
+  constexpr std::size_t slots = 600, K = 2, H = 6, T = 650;
+  const storage type = b.on.cache_storage();
+  const auto halves = [](std::size_t n, unsigned seed) {
+    auto made = numbers(n, seed, 2);
+    for (float& x : made) x = std::nearbyint(x * 64) / 64;
+    return made;
+  };
+  std::vector<cache_view> caches;
+  for (int text = 0; text < 2; ++text) {
+    const std::size_t bytes = cached_bytes(type, K, slots, d);
+    caches.push_back({b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, K, d, type});
+  }
+  const cache_view* const of_texts[] = {&caches[0], &caches[1]};
+  std::vector<pass_row> rows;
+  for (std::size_t t = 0; t < T; ++t) {
+    const auto at = static_cast<std::int64_t>(t < 640 ? t : t - 640);
+    rows.push_back({position{at}, position{at + 1}, position{at + 1}, 0, 0, t < 640 ? 0 : 1});
+  }
+  // In two calls: a row of the second goes where one of the first was.
+  const auto keys = halves(T * K * d, 1), values = halves(T * K * d, 2);
+  const auto *const k = b.put(keys), *const v = b.put(values);
+  const auto* const all = b.put(rows);
+  b.on.store(cached_rows<float>{of_texts, 0, all, 40, k, v, 2});
+  b.on.store(cached_rows<float>{of_texts, 0, all + 40, T - 40, k + 40 * K * d, v + 40 * K * d, 2});
+
+  const std::size_t queries[] = {639, 639, 300, 639, 649};
+  const key_range ranges[] = {{position{40}, position{640}},
+                              {position{300}, position{310}},
+                              {position{250}, position{258}},
+                              {position{512}, position{640}},
+                              {position{0}, position{10}}};
+  std::vector<pass_row> asking;
+  std::vector<key_range> seen;
+  std::vector<float> q = halves(5 * H * d, 3);
+  for (std::size_t i = 0; i < 10; ++i) {
+    asking.push_back(rows[queries[i % 5]]);
+    seen.push_back(ranges[i % 5]);
+  }
+  q.insert(q.end(), q.begin(), q.end());
+  row_attention<float> call{of_texts, 0, b.put(asking), {}, 2};
+  call.of.query = b.put(q);
+  call.of.keys = b.put(seen);
+  float* const out = b.template room<>(10 * H * d);
+  call.of.out = out;
+  call.of.heads = H;
+  call.of.scale = 0.1f;
+  call.of.soft_cap = cap;
+  for (const std::size_t tokens : {5u, 1u, 5u, 10u}) {
+    call.of.tokens = tokens;
+    b.on.attend(call);
+    b.see("attend_halves", out, tokens * H * d);
+  }
+}
+
+/// Queries of five rows, keys and values that go into a cache, and what a query then finds there.
+template <class Bench>
+void turn_heads(Bench& b, storage type, bool key_is_value) {
+  constexpr std::size_t slots = 7, K = 2, H = 4, d = 64, T = 5;
+  const std::size_t bytes = cached_bytes(type, K, slots, d);
+  const cache_view cache{b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, K, d, type};
+  const cache_view* const of_texts[] = {&cache};
+  std::vector<pass_row> rows;
+  for (std::size_t t = 0; t < T; ++t) {
+    const auto at = static_cast<std::int64_t>(5 + t);
+    rows.push_back({position{at}, position{at + 1}, position{10}, 0, 0, 0});
+  }
+  heads_call<float> call;
+  call.query = b.put(numbers(T * H * d, 1, 3)), call.heads = H, call.query_norm = b.put(numbers(d, 2));
+  call.key = b.put(numbers(T * K * d, 3, 3)), call.value = b.put(numbers(T * K * d, 4, 3));
+  call.raw_value = key_is_value ? call.key : call.value;
+  call.key_heads = K, call.key_norm = b.put(numbers(d, 5)), call.value_normed = key_is_value;
+  call.head_size = d, call.rows = T, call.eps = 1e-6f;
+  call.cos = b.put(numbers(T * d / 2, 6)), call.sin = b.put(numbers(T * d / 2, 7));
+  call.caches = of_texts, call.begun = b.put(rows);
+  if constexpr (requires { b.on.turn_heads(call); }) {
+    b.on.turn_heads(call);
+  } else {
+    composed::turn_heads(b.on, call);
+  }
+  b.see("query", call.query, T * H * d), b.see("key", call.key, T * K * d), b.see("value", call.value, T * K * d);
+  row_attention<float> asked{of_texts, 0, call.begun, {}, 1};
+  asked.of.query = call.query;
+  asked.of.keys = b.put(std::vector<key_range>(T, {position{5}, position{10}}));
+  float* const out = b.template room<>(T * H * d);
+  asked.of.out = out;
+  asked.of.tokens = T;
+  asked.of.heads = H;
+  b.on.attend(asked);
+  b.see("what was kept", out, T * H * d);
+}
+
+template <class Bench>
+void close_and_open(Bench& b) {
+  constexpr std::size_t T = 5, W = 37;
+  float *x = b.put(numbers(T * W, 1)), *delta = b.put(numbers(T * W, 2, 3)), *y = b.template room<>(T * W);
+  const float *closing = b.put(numbers(W, 3)), *opening = b.put(numbers(W, 4));
+  if constexpr (requires { b.on.close_and_open(x, delta, closing, opening, T, W, 1e-6f, y); }) {
+    b.on.close_and_open(x, delta, closing, opening, T, W, 1e-6f, y);
+  } else {
+    composed::close_and_open(b.on, x, delta, closing, opening, T, W, 1e-6f, y);
+  }
+  b.see("stream", x, T * W), b.see("normed", y, T * W);
+}
+
+/// The k greatest of more than a block sorts, some of them equal and one that is no number.
+template <class Bench>
+void greatest(Bench& b) {
+  constexpr std::size_t n = 5000, k = 70;
+  auto x = numbers(n, 1);
+  for (std::size_t i = 0; i < 9; ++i) x[i * 500 + 3] = 2;
+  x[7] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<token_id> ids(k);
+  std::vector<float> values(k);
+  if constexpr (requires { b.on.greatest(x.data(), n, k, ids.data(), values.data()); }) {
+    b.on.greatest(b.put(x), n, k, ids.data(), values.data());
+  } else {
+    std::vector<token_id> all(n);
+    for (std::size_t i = 0; i < n; ++i) all[i] = static_cast<token_id>(i);
+    const auto of = [&x](token_id id) { return id == 7 ? -2.0f : x[static_cast<std::size_t>(id)]; };
+    std::stable_sort(all.begin(), all.end(), [&](token_id a, token_id c) { return of(a) > of(c); });
+    for (std::size_t i = 0; i < k; ++i) ids[i] = all[i], values[i] = of(all[i]);
+  }
+  b.shown.emplace_back("ids", std::vector<double>(ids.begin(), ids.end()));
+  b.shown.emplace_back("values", std::vector<double>(values.begin(), values.end()));
+}
+
+/// A weight of blocks whose products need no rounding, and activations that are half floats.
+inline std::vector<std::byte> exact_blocks(std::size_t rows, std::size_t columns, std::size_t seed) {
+  std::vector<std::byte> w(rows * row_bytes(storage::q8_0, columns));
+  for (std::size_t i = 0; i < w.size(); i += 34) {
+    const std::uint16_t scale = f16_from_float(static_cast<float>(1 + (i / 34 + seed) % 7) / 8);
+    std::memcpy(w.data() + i, &scale, 2);
+    for (std::size_t j = 0; j < 32; ++j) w[i + 2 + j] = static_cast<std::byte>((i + j + seed) * 37 % 251);
+  }
+  return w;
+}
+inline std::vector<float> exact_activations(std::size_t n, float least = 0x1p-3f) {
+  std::vector<float> x(n);
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(static_cast<int>(i * 29 % 61) - 30) * least;
+  return x;
+}
+
 /// A product of half floats, where nothing needs to be rounded: two chunks of activations, more stages than ring.
 template <class Bench>
 void panels(Bench& b) {
   constexpr std::size_t rows = 100, columns = 2304, T = 3;
-  std::vector<std::byte> w(rows * row_bytes(storage::q8_0, columns));
-  for (std::size_t i = 0; i < w.size(); i += 34) {
-    const std::uint16_t scale = f16_from_float(static_cast<float>(1 + i / 34 % 7) / 8);
-    std::memcpy(w.data() + i, &scale, 2);
-    for (std::size_t j = 0; j < 32; ++j) w[i + 2 + j] = static_cast<std::byte>((i + j) * 37 % 251);
-  }
-  std::vector<float> x(T * columns);
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 29 % 61) - 30) / 8;
-  const weight_view weight = b.prepared(w, rows, columns, storage::q8_0);
+  const weight_view weight = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
   float* const y = b.template room<>(T * rows);
-  b.on.matmul(weight, b.put(x), T, y);
+  b.on.matmul(weight, b.put(exact_activations(T * columns)), T, y);
   b.see("panels", y, T * rows);
+}
+
+/// Three weights of one input at once, the last of another storage, and two with a gate between.
+template <class Bench>
+void gated(Bench& b) {
+  constexpr std::size_t columns = 2304, T = 3, rows[] = {37, 19, 50};
+  const float* const x = b.put(exact_activations(T * columns, 0x1p-12f));
+  const weight_view w[] = {b.prepared(exact_blocks(rows[0], columns, 0), rows[0], columns, storage::q8_0),
+                           b.prepared(exact_blocks(rows[1], columns, 3), rows[1], columns, storage::q8_0),
+                           b.floats(rows[2], columns, 4),
+                           b.prepared(exact_blocks(rows[0], columns, 5), rows[0], columns, storage::q8_0)};
+  float* const y[] = {b.template room<>(T * rows[0]), b.template room<>(T * rows[1]), b.template room<>(T * rows[2]),
+                      b.template room<>(T * rows[0])};
+  if constexpr (requires { typename std::remove_cvref_t<decltype(b.on)>::projection; }) {
+    const typename std::remove_cvref_t<decltype(b.on)>::projection several[] = {
+        {w[0], y[0]}, {w[1], y[1]}, {w[2], y[2]}};
+    b.on.matmuls(several, x, T);
+  } else {
+    for (std::size_t i = 0; i < 3; ++i) b.on.matmul(w[i], x, T, y[i]);
+  }
+  for (std::size_t i = 0; i < 3; ++i) b.see("several", y[i], T * rows[i]);
+  if constexpr (requires { b.on.gated_product(w[0], w[3], x, T, y[0], y[3]); }) {
+    b.on.gated_product(w[0], w[3], x, T, y[0], y[3]);
+  } else {
+    composed::gated_product(b.on, w[0], w[3], x, T, y[0], y[3]);
+  }
+  b.see("gated", y[0], T * rows[0]);
 }
 
 template <class Bench>

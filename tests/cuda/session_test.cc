@@ -1,8 +1,13 @@
 // Whole models on the kernels: as on the definitions, in every order, and a device's failure is a sentence.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "g4/backend/cuda_on_host.h"
@@ -68,6 +73,115 @@ struct tiny_halves : transformer<
 
 TEST(cuda_session, half_floats) {
   expect_as_defined<tiny_halves>({.context = 40, .batch = 7}, backend::numeric::fast, 2e-2f);
+}
+
+// ---- Steps that are recorded -----------------------------------------------------------------------------------------
+
+/// What a text of single tokens and of a few at a time leaves behind, and how many of its steps were replayed.
+template <class V>
+std::vector<std::vector<float>> decoded(const test::random_checkpoint& checkpoint, const gpu_options& choice,
+                                        std::size_t& replayed) {
+  cuda_on_host on(choice);
+  const auto w = checkpoint.load<V>(on);
+  auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 12});
+  std::vector<std::vector<float>> rows;
+  const auto keep = [&](const auto& logits) {
+    EXPECT_TRUE(logits) << (logits ? "" : logits.error().message);
+    if (logits) rows.emplace_back(logits->begin(), logits->end());
+  };
+  const auto ids = some_ids(12, V::vocab);
+  keep(s.run(ids));  // too many rows to be recorded
+  for (std::size_t i = 0; i < 7; ++i) keep(s.run(ids[i]));
+  for (std::size_t i = 0; i < 4; ++i) keep(s.run(std::span(ids).first(3)));
+  EXPECT_TRUE(s.rewind(24));
+  for (std::size_t i = 0; i < 4; ++i) {  // where the rings of local layers begin again
+    for (auto& row : logits_of_all(s, {ids.begin(), ids.begin() + 2})) rows.push_back(row);
+    keep(s.run(ids[i]));
+  }
+  replayed = on.device().in().replayed;
+  return rows;
+}
+
+template <class V>
+void expect_replayed_as_run(backend::numeric mode) {
+  const test::random_checkpoint checkpoint(V::spec);
+  std::size_t replayed = 0, none = 0;
+  const auto want = decoded<V>(checkpoint, {.mode = mode, .record = false}, none);
+  const auto got = decoded<V>(checkpoint, {.mode = mode, .seed = 4}, replayed);
+  EXPECT_EQ(none, 0u);
+  EXPECT_EQ(replayed, 6u + 3 + 3 + 4);  // of each kind of step but the first; single tokens come back
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < want.size(); ++i) EXPECT_EQ(got[i], want[i]) << i;
+  EXPECT_NE(got[1], got[2]);
+}
+
+TEST(cuda_replay, gives_the_bits_of_a_step_that_is_run) {
+  expect_replayed_as_run<test::tiny_e2b>(backend::numeric::exact);
+  expect_replayed_as_run<tiny_halves>(backend::numeric::fast);
+}
+TEST(cuda_replay, gives_the_bits_with_experts) { expect_replayed_as_run<test::tiny_a4b>(backend::numeric::fast); }
+TEST(cuda_replay, gives_the_bits_with_several_streams) {
+  expect_replayed_as_run<test::tiny_3n>(backend::numeric::exact);
+}
+
+TEST(cuda_replay, knows_a_moved_session_and_another_one) {
+  using V = tiny_halves;
+  const test::random_checkpoint checkpoint(V::spec);
+  cuda_on_host on({.mode = backend::numeric::fast});
+  const auto w = checkpoint.load<V>(on);
+  const auto ids = some_ids(6, V::vocab);
+  const auto run = [&](auto& s) {
+    std::vector<std::vector<float>> rows;
+    for (const token_id id : ids) {
+      const auto logits = *s.run(id);
+      rows.emplace_back(logits.begin(), logits.end());
+    }
+    return rows;
+  };
+  auto a = *session<V, cuda_on_host>::make(*w, on, {.context = 16, .batch = 4});
+  const auto want = run(a);
+  auto b = std::move(a);
+  auto wide = *session<V, cuda_on_host>::make(*w, on, {.context = 900, .batch = 4});  // its parts need more room
+  ASSERT_TRUE(b.rewind(0));
+  EXPECT_EQ(run(wide), want);
+  EXPECT_EQ(run(b), want);
+  auto other = *b.fork();
+  ASSERT_TRUE(other.rewind(0));
+  EXPECT_EQ(run(other), want);
+}
+
+TEST(cuda_replay, refuses_what_cannot_be_recorded) {
+  cuda_on_host on;
+  const auto memory = *on.take(64);
+  auto* const x = reinterpret_cast<float*>(memory.data());
+  const float one = 1;
+  static_cast<void>(on.record([&] { on.put(&one, 1, x); }));
+  const auto failed = on.failure();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message, "CUDA on the host: a copy from or to the host in the middle of a recording");
+}
+
+TEST(cuda_session, the_greatest_logits_alone_come_to_the_host) {
+  using V = tiny_halves;
+  const test::random_checkpoint checkpoint(V::spec);
+  cuda_on_host on({.mode = backend::numeric::fast});
+  const auto w = checkpoint.load<V>(on);
+  auto all = *session<V, cuda_on_host>::make(*w, on, {.context = 16, .batch = 4});
+  auto few = *session<V, cuda_on_host>::make(*w, on, {.context = 16, .batch = 4, .best_logits = 3});
+  for (const token_id id : some_ids(6, V::vocab)) {
+    const auto got = *few.run(id), want = *all.run(id);
+    std::vector<float> sorted(want.begin(), want.end());
+    std::ranges::sort(sorted, std::greater<>());
+    ASSERT_EQ(got.size(), want.size());
+    std::size_t known = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      if (std::isinf(got[i])) continue;
+      ++known;
+      EXPECT_EQ(got[i], want[i]);
+      EXPECT_GE(got[i], sorted[2]);
+    }
+    EXPECT_EQ(known, 3u);
+  }
 }
 
 TEST(cuda_session, rows_of_two_texts_share_a_pass_and_keep_their_bits) {

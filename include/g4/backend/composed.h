@@ -19,10 +19,10 @@ namespace g4 {
 template <class Scalar>
 struct experts_call {
   std::size_t experts = 0;
-  std::size_t chosen = 0;  ///< k
-  std::size_t hidden = 0;  ///< I
-  std::size_t width = 0;   ///< D
-  std::size_t rows = 0;    ///< T
+  std::size_t chosen = 0;                ///< k
+  std::size_t hidden = 0;                ///< I
+  std::size_t width = 0;                 ///< D
+  std::size_t rows = 0;                  ///< T
   const Scalar* z = nullptr;             ///< [T, D]    what the experts read
   const Scalar* weight = nullptr;        ///< [T, k]    of the chosen, from `route`
   const std::int32_t* choice = nullptr;  ///< [T, k]
@@ -36,19 +36,58 @@ struct experts_call {
 /// Scores of tokens, of which only those of the best clusters are computed.
 template <class Scalar>
 struct clusters_call {
-  std::size_t clusters = 0;                 ///< C
-  std::size_t chosen = 0;                   ///< k
-  std::size_t vocab = 0;                    ///< V; every cluster has V / C tokens
-  const Scalar* h = nullptr;                ///< [D]
-  const Scalar* scores = nullptr;           ///< [C]    of the clusters
-  const std::int32_t* ordering = nullptr;   ///< [V]    the tokens, cluster after cluster
-  std::int32_t* choice = nullptr;           ///< [k]    the best clusters, descending
-  Scalar* score = nullptr;                  ///< one number to work in
-  token_id* best = nullptr;                 ///< the greatest score's token, the smaller id of equals
-  Scalar* logits = nullptr;                 ///< [V]; null unless somebody looks at them
+  std::size_t clusters = 0;                ///< C
+  std::size_t chosen = 0;                  ///< k
+  std::size_t vocab = 0;                   ///< V; every cluster has V / C tokens
+  const Scalar* h = nullptr;               ///< [D]
+  const Scalar* scores = nullptr;          ///< [C]    of the clusters
+  const std::int32_t* ordering = nullptr;  ///< [V]    the tokens, cluster after cluster
+  std::int32_t* choice = nullptr;          ///< [k]    the best clusters, descending
+  Scalar* score = nullptr;                 ///< one number to work in
+  token_id* best = nullptr;                ///< the greatest score's token, the smaller id of equals
+  Scalar* logits = nullptr;                ///< [V]; null unless somebody looks at them
 };
 
 namespace composed {
+
+/// A layer's heads behind their projections, in place, and into the cache.
+///
+///     v = rms_norm(raw v) or raw v      k = rope(rms_norm(k) · w_k)      cache ← k, v      q = rope(rms_norm(q) · w_q)
+template <class B>
+void turn_heads(B& on, const heads_call<typename B::scalar>& c) {
+  const std::size_t T = c.rows, d = c.head_size;
+  if (c.key != nullptr) {
+    if (c.value_normed) {  // first: with K = V it is the raw projection of the key
+      on.rms_norm(c.raw_value, nullptr, T * c.key_heads, d, c.eps, c.value);
+    } else if (c.raw_value != c.value) {
+      on.copy(c.raw_value, T * c.key_heads * d, c.value);
+    }
+    if (c.key_norm != nullptr) on.rms_norm(c.key, c.key_norm, T * c.key_heads, d, c.eps, c.key);
+    on.rope(c.key, T, c.key_heads, d, c.cos, c.sin);
+    on.store(cached_rows<typename B::scalar>{c.caches, c.layer, c.begun, T, c.key, c.value, c.texts});
+  }
+  if (c.query == nullptr) return;
+  if (c.query_norm != nullptr) on.rms_norm(c.query, c.query_norm, T * c.heads, d, c.eps, c.query);
+  on.rope(c.query, T, c.heads, d, c.cos, c.sin);
+}
+
+/// The closing half of a sandwich norm and the opening half of the next: x += rms_norm(delta) · closing, then
+/// y = rms_norm(x) · opening. delta is left undefined.
+template <class B>
+void close_and_open(B& on, typename B::scalar* x, typename B::scalar* delta, const float* closing, const float* opening,
+                    std::size_t rows, std::size_t width, float eps, typename B::scalar* y) {
+  on.add_norm(x, delta, closing, rows, width, eps);
+  on.rms_norm(x, opening, rows, width, eps, y);
+}
+
+/// gate = gelu_tanh(w_gate · x) ∘ (w_up · x); up [T, hidden] is room.
+template <class B>
+void gated_product(B& on, const weight_view& w_gate, const weight_view& w_up, const typename B::scalar* x,
+                   std::size_t rows, typename B::scalar* gate, typename B::scalar* up) {
+  on.matmul(w_gate, x, rows, gate);
+  on.matmul(w_up, x, rows, up);
+  on.gelu_gate(gate, up, rows * w_gate.rows);
+}
 
 /// y[t] = Σ_j weight_j · down_j · (activation(gate_j·z[t]) ∘ up_j·z[t]), j over the experts that token t chose.
 ///

@@ -36,9 +36,9 @@ namespace words {
 /// Taking, filling and showing memory.
 template <class B>
 concept Memory = requires(B& on, typename B::scalar* y, const typename B::scalar* x, std::size_t n) {
-  typename B::owned_memory;                                // owns a block: data(), size()
-  on.take(n /*bytes*/);                              // result<owned_memory>
-  on.put(x, n, y);                                   // from the host
+  typename B::owned_memory;  // owns a block: data(), size()
+  on.take(n /*bytes*/);      // result<owned_memory>
+  on.put(x, n, y);           // from the host
   { on.host(x, n, y /*room on the host*/) } -> std::same_as<const typename B::scalar*>;
   on.copy(x, n, y);
 };
@@ -71,7 +71,7 @@ concept Rows = requires(B& on, typename B::scalar* y, const typename B::scalar* 
 template <class B>
 concept Products = requires(B& on, typename B::scalar* y, const typename B::scalar* x, const weight_view w,
                             std::size_t n) {
-  on.matmul(w, x, n /*T*/, y);                       // y [T, w.rows] = x [T, w.columns] · wᵀ
+  on.matmul(w, x, n /*T*/, y);  // y [T, w.rows] = x [T, w.columns] · wᵀ
 };
 
 /// Norms of rows.
@@ -87,8 +87,7 @@ concept Norms = requires(B& on, typename B::scalar* y, const typename B::scalar*
 /// Which keys rows see, what they are turned by, and what comes of it.
 template <class B>
 concept Attention = requires(B& on, typename B::scalar* y, const typename B::scalar* x, std::size_t n,
-                             const begin_call<typename B::scalar>& rows,
-                             const cached_rows<typename B::scalar>& keys,
+                             const begin_call<typename B::scalar>& rows, const cached_rows<typename B::scalar>& keys,
                              const row_attention<typename B::scalar>& queries) {
   on.begin(rows);
   /// Rotates the pairs (i, i + d/2) of every head by the angle whose cosine and sine are given, in place.
@@ -115,8 +114,8 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
                           const ops::near_attention<typename B::scalar>& queries) {
   /// y = (x − mean) / √(variance + eps) · weight + bias, row by row; y may be x, and a null bias adds nothing.
   on.layer_norm(x, w /*weight*/, w /*bias*/, n /*T*/, n /*width*/, eps, y);
-  on.centre(y, n);                                             // y = 2·(y − ½)
-  on.gelu(y, n);                                               // in its tanh form
+  on.centre(y, n);  // y = 2·(y − ½)
+  on.gelu(y, n);    // in its tanh form
   on.clamp(x, n, w /*low*/, w /*high*/, y);
   on.standardise(y, w /*bias*/, w /*scale*/, n /*T*/, n /*width*/);
   /// As `rope`, but in two halves of every head: cos, sin [T, 2, d/4].
@@ -141,8 +140,8 @@ concept Towers = requires(B& on, typename B::scalar* y, const typename B::scalar
 
 /// A machine for text models: all of the vocabularies.
 template <class B>
-concept Backend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
-                  words::Attention<B> && words::Streams<B>;
+concept Backend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> && words::Attention<B> &&
+    words::Streams<B>;
 
 /// A backend whose operations need memory besides what they are given. It grows with the calls that come, so this is no
 /// duty but a plan: once a backend is ready for them, calls within the limits take no more.
@@ -176,16 +175,35 @@ template <class B>
 /// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
 /// other may be −∞. Whether it does is up to `session_options::best_logits` alone.
 template <class B>
-concept RanksProducts = Backend<B> && requires(B& on, typename B::scalar* y, const typename B::scalar* x,
-                                               const weight_view w, std::size_t k, float cap,
-                                               std::vector<std::int32_t>& guess) {
+concept RanksProducts = Backend<B> &&
+    requires(B& on, typename B::scalar* y, const typename B::scalar* x, const weight_view w, std::size_t k, float cap,
+             std::vector<std::int32_t>& guess) {
   on.best_products(w, x, k, cap, y, guess);
+};
+
+/// A backend that finds the k greatest of many numbers by itself: where only those are wanted, nothing else comes to the host.
+template <class B>
+concept FindsGreatest = Backend<B> &&
+    requires(B& on, const typename B::scalar* x, std::size_t n, token_id* ids, typename B::scalar* values) {
+  { B::most_greatest } -> std::convertible_to<std::size_t>;
+  on.greatest(x, n, n /*k*/, ids, values);
+};
+
+/// A backend that can note what a step asks of it, and do it again: see `model/text/recorded.h`.
+template <class B>
+concept RecordsSteps = requires(B& on, const B& asked) {
+  typename B::recording;  // get(): null where nothing is recorded
+  { asked.recorded_rows() } -> std::same_as<std::size_t>;
+  {
+    on.record([] {})
+    } -> std::same_as<typename B::recording>;
+  on.replay(on.record([] {}));
 };
 
 /// A machine for towers: nothing of streams is asked of it.
 template <class B>
 concept TowerBackend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&
-                       words::Attention<B> && words::Towers<B>;
+    words::Attention<B> && words::Towers<B>;
 
 /// What went wrong on a backend whose operations may fail after they were asked for, as a GPU's do; it waits for them. What
 /// was computed since is worth nothing.

@@ -27,6 +27,10 @@ class device {
   void put(const void* from, std::size_t bytes, void* to);
   void get(const void* from, std::size_t bytes, void* to);
   void copy(const void* from, std::size_t bytes, void* to);
+  /// From now on calls and copies are noted instead of done, until `end_recording`, which gives them; `run` does them.
+  void begin_recording();
+  [[nodiscard]] gpu_recording end_recording();
+  void run(const gpu_recording& steps);
   /// What went wrong first, in a sentence. It waits for all that was asked for.
   [[nodiscard]] result<void> failure();
 
@@ -54,7 +58,7 @@ class cuda : public gpu<g4::cuda::device> {
   [[nodiscard]] static result<cuda> open(const gpu_options& choice = {}) {
     auto device = g4::cuda::device::open(choice);
     if (!device) return unexpected(std::move(device.error()));
-    return cuda(std::move(*device), choice.mode);
+    return cuda(std::move(*device), choice);
   }
 };
 

@@ -26,6 +26,10 @@ class device {
   void put(const void* from, std::size_t bytes, void* to);
   void get(const void* from, std::size_t bytes, void* to);
   void copy(const void* from, std::size_t bytes, void* to);
+  /// From now on calls and copies are noted instead of done, until `end_recording`, which gives them; `run` does them.
+  void begin_recording();
+  [[nodiscard]] gpu_recording end_recording();
+  void run(const gpu_recording& steps);
   /// What went wrong first, in a sentence. It waits for all that was asked for.
   [[nodiscard]] result<void> failure();
 
@@ -48,7 +52,7 @@ namespace g4::backend {
 class cuda_on_host : public gpu<g4::cuda_on_host::device> {
  public:
   using gpu<g4::cuda_on_host::device>::gpu;
-  explicit cuda_on_host(const gpu_options& choice = {}) : gpu(*g4::cuda_on_host::device::open(choice), choice.mode) {}
+  explicit cuda_on_host(const gpu_options& choice = {}) : gpu(*g4::cuda_on_host::device::open(choice), choice) {}
 };
 
 static_assert(Backend<cuda_on_host> && TowerBackend<cuda_on_host>);

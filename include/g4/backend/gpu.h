@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -39,8 +40,9 @@ struct gpu_weights {
 ///
 /// The host reads and writes no number between `put` and `host`, so nothing waits for the device in between. In `exact`
 /// all is computed in float32, weights as they are stored. In `fast` products multiply half floats and add in float32,
-/// where the weight's storage has a form in panels; the file's order is kept beside it. One object serves one thread at a time; results are the same bits in
-/// every run, and for a row however many rows there are.
+/// where the weight's storage has a form in panels; the file's order is kept beside it. Keys and values are half floats then,
+/// and attention multiplies half floats. One object serves one thread at a time; results are the same bits in every run, and
+/// for a row however many rows there are.
 template <class Device>
 class gpu {
  public:
@@ -50,7 +52,8 @@ class gpu {
   using weight_store = gpu_weights;
   static constexpr bool prepares_tables = true;  ///< nothing can be read from the file's own pages
 
-  explicit gpu(Device device, numeric mode = numeric::exact) : on_(std::move(device)), mode_(mode) {}
+  explicit gpu(Device device, const gpu_options& choice = {})
+      : on_(std::move(device)), mode_(choice.mode), records_(choice.record && !choice.check_each) {}
 
   [[nodiscard]] numeric mode() const { return mode_; }
 
@@ -99,6 +102,21 @@ class gpu {
     return made;
   }
 
+  // ---- Steps that are recorded -----------------------------------------------------------------------------------------
+
+  using recording = gpu_recording;
+  /// The most rows of a pass that is worth recording; 0: none is.
+  [[nodiscard]] std::size_t recorded_rows() const { return records_ ? 8 : 0; }
+  /// What `body` asks for, which is not done: neither `put` nor `host` may be among it, and it has run before, so that all
+  /// memory it needs is there. What differs from one replay to the next lies in the device's memory.
+  template <class Body>
+  [[nodiscard]] gpu_recording record(Body&& body) {
+    on_.begin_recording();
+    body();
+    return on_.end_recording();
+  }
+  void replay(const gpu_recording& steps) { on_.run(steps); }
+
   // ---- Rows ----------------------------------------------------------------------------------------------------------
 
   void fill(float* y, std::size_t n, float value) { numbers(gpu_calls::fill{n, y, value}); }
@@ -144,12 +162,62 @@ class gpu {
   void unit(const float* x, std::size_t width, float* y) { each_row(gpu_calls::unit{1, x, width, y}); }
   void best(const float* x, std::size_t n, token_id* index) { on_.run(gpu_calls::best{x, n, nullptr, index, nullptr}); }
 
+  static constexpr std::size_t most_greatest = 1024;
+  /// The k greatest of x [n], 1 ≤ k ≤ `most_greatest` and k ≤ n, the greatest first, the smaller index of equals: to the host.
+  void greatest(const float* x, std::size_t n, std::size_t k, token_id* ids, float* values) {
+    const std::size_t blocks = (n + 2047) / 2048;
+    auto* const found = room<std::uint64_t>(greatest_room_, (blocks + 1) * k);
+    if (found == nullptr) return;
+    auto* const best_ids = reinterpret_cast<token_id*>(found + blocks * k);
+    auto* const best_values = reinterpret_cast<float*>(best_ids + k);
+    on_.run(gpu_calls::greatest_of_each{x, n, k, found});
+    on_.run(gpu_calls::greatest{found, blocks * k, k, best_ids, best_values});
+    on_.get(best_ids, k * sizeof(token_id), ids);
+    on_.get(best_values, k * sizeof(float), values);
+  }
+
   // ---- Products and norms --------------------------------------------------------------------------------------------
 
   void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
     const gpu_panels* const of = prepared_as<gpu_panels>(w);
     if (of == nullptr) return exact_matmul(w, x, tokens, y);
-    if (tokens != 0) on_.run(gpu_calls::panel_product{of->panels, w.type, w.rows, w.columns, x, tokens, y});
+    if (tokens != 0)
+      on_.run(gpu_calls::panel_product{w.type, w.columns, x, tokens, false, 1, {{of->panels, w.rows, y}}});
+  }
+  /// A weight and where its product goes.
+  struct projection {
+    weight_view w;
+    float* y;
+  };
+  /// y_i = x · w_iᵀ: neighbours of one storage in one call.
+  void matmuls(std::span<const projection> several, const float* x, std::size_t tokens) {
+    for (std::size_t i = 0; i < several.size() && tokens != 0;) {
+      gpu_calls::panel_product call{several[i].w.type, several[i].w.columns, x, tokens, false, 0, {}};
+      const std::size_t first = i;
+      for (; i < several.size() && call.count < gpu_calls::panel_product::most_parts; ++i) {
+        const weight_view& w = several[i].w;
+        const gpu_panels* const of = prepared_as<gpu_panels>(w);
+        if (of == nullptr || w.type != call.type) break;
+        call.parts[call.count++] = {of->panels, w.rows, several[i].y};
+      }
+      if (i == first) {
+        matmul(several[i].w, x, tokens, several[i].y);
+        ++i;
+      } else {
+        on_.run(call);
+      }
+    }
+  }
+  /// gate = gelu_tanh(w_gate · x) ∘ (w_up · x), in one call where both lie in panels of one storage.
+  void gated_product(const weight_view& w_gate, const weight_view& w_up, const float* x, std::size_t tokens,
+                     float* gate, float* up) {
+    const gpu_panels *const a = prepared_as<gpu_panels>(w_gate), *const b = prepared_as<gpu_panels>(w_up);
+    if (a == nullptr || b == nullptr || w_gate.type != w_up.type) {
+      return composed::gated_product(*this, w_gate, w_up, x, tokens, gate, up);
+    }
+    if (tokens == 0) return;
+    on_.run(gpu_calls::panel_product{
+        w_gate.type, w_gate.columns, x, tokens, true, 2, {{a->panels, w_gate.rows, gate}, {b->panels, w_up.rows, up}}});
   }
   void exact_matmul(const matrix_view& w, const float* x, std::size_t tokens, float* y) {
     if (tokens != 0) on_.run(gpu_calls::product{gpu_calls::stored(w), x, tokens, y});
@@ -159,6 +227,10 @@ class gpu {
   }
   void add_norm(float* x, float* delta, const float* scale, std::size_t tokens, std::size_t width, float eps) {
     each_row(gpu_calls::add_norm{tokens, x, delta, scale, width, eps});
+  }
+  void close_and_open(float* x, float* delta, const float* closing, const float* opening, std::size_t rows,
+                      std::size_t width, float eps, float* y) {
+    each_row(gpu_calls::close_and_open{rows, x, delta, closing, opening, width, eps, y});
   }
   void layer_norm(const float* x, const float* weight, const float* bias, std::size_t rows, std::size_t width,
                   float eps, float* y) {
@@ -184,8 +256,23 @@ class gpu {
   void rope_2d(float* x, std::size_t rows, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
     numbers(gpu_calls::rope_2d{rows * heads * 2 * (d / 4), x, heads, d, cos, sin});
   }
-  [[nodiscard]] storage cache_storage() const { return storage::f32; }
-  [[nodiscard]] bool caches(storage type) const { return type == storage::f32 || type == storage::q8_0; }
+  [[nodiscard]] storage cache_storage() const { return mode_ == numeric::exact ? storage::f32 : storage::f16; }
+  [[nodiscard]] bool caches(storage type) const {
+    return type == storage::f32 || type == storage::f16 || type == storage::q8_0;
+  }
+  /// As `composed::turn_heads`, in one call for rows of one text.
+  void turn_heads(const heads_call<float>& call) {
+    if (call.key != nullptr && call.texts != 1) return composed::turn_heads(*this, call);
+    gpu_calls::turn_heads one{0, call, {}};
+    one.call.heads = call.query != nullptr ? call.heads : 0;
+    one.call.key_heads = call.key != nullptr ? call.key_heads : 0;
+    one.rows = call.rows * (one.call.heads + one.call.key_heads);
+    if (call.key != nullptr) {
+      one.into = rows_of(cached_rows<float>{call.caches, call.layer, call.begun, call.rows, nullptr, nullptr, 1}, 0);
+    }
+    one.call.caches = nullptr;  // the host's
+    each_row(one);
+  }
   void store(const cached_rows<float>& call) {
     for (std::size_t text = 0; text < call.texts; ++text) {
       const gpu_calls::text_rows into = rows_of(call, text);
@@ -195,7 +282,14 @@ class gpu {
   }
   void attend(const row_attention<float>& call) {
     if (call.of.tokens == 0) return;
-    for (std::size_t text = 0; text < call.texts; ++text) on_.run(gpu_calls::attend{rows_of(call, text), call.of});
+    for (std::size_t text = 0; text < call.texts; ++text) {
+      const gpu_calls::text_rows of = rows_of(call, text);
+      if (mode_ != numeric::exact && of.cache.type == storage::f16 && of.cache.head_size % 4 == 0) {
+        attend_halves(of, call.of);
+      } else {
+        on_.run(gpu_calls::attend{of, call.of});
+      }
+    }
   }
 
   // ---- Streams -------------------------------------------------------------------------------------------------------
@@ -277,10 +371,9 @@ class gpu {
       experts_[e] = gpu_calls::stored(gate_up[e]);
       experts_[n + e] = gpu_calls::stored(down[e]);
     }
-    auto* const table = room<gpu_calls::stored_matrix>(expert_room_, 2 * n);
+    const auto* const table = table_of_experts();
     fill(call.y, call.rows * width, 0.0f);
     if (table == nullptr || call.rows == 0) return;
-    put(experts_.data(), 2 * n, table);
     for (std::size_t j = 0; j < k; ++j) {
       const std::int32_t* const choice = call.choice + j;
       each_row(gpu_calls::expert_product{call.rows * hidden, table, choice, k, 0, hidden, call.z, call.gate});
@@ -335,15 +428,45 @@ class gpu {
     return {cache, cached_row_bytes(cache.type, cache.head_size), call.rows, static_cast<std::int32_t>(text)};
   }
 
-  /// Memory of the backend's own for n Ts, which grows with the largest call; null where there is none.
+  /// `experts_` in the device's memory, where they stay: a layer puts its own there once.
+  [[nodiscard]] const gpu_calls::stored_matrix* table_of_experts() {
+    for (const expert_table& one : expert_tables_) {
+      if (one.of == experts_) return reinterpret_cast<const gpu_calls::stored_matrix*>(one.memory.data());
+    }
+    gpu_memory memory;
+    auto* const table = room<gpu_calls::stored_matrix>(memory, experts_.size());
+    if (table == nullptr) return nullptr;
+    put(experts_.data(), experts_.size(), table);
+    expert_tables_.push_back({experts_, std::move(memory)});
+    return table;
+  }
+
+  /// A tile is 16 rows of queries that share a key head; `kernels/cuda/attend_halves.cu`.
+  void attend_halves(const gpu_calls::text_rows& of, const attention_call<float>& call) {
+    constexpr std::size_t tile = 16, stretch = 256, few = 8;
+    const std::size_t K = of.cache.heads, tiles = (call.tokens * (call.heads / K) + tile - 1) / tile;
+    gpu_calls::attend_halves one{of, call, call.tokens <= few, of.cache.slots / stretch + 2, nullptr, nullptr};
+    if (one.at_once) {
+      one.parts = room<float>(part_room_, tiles * K * one.splits * tile * (of.cache.head_size + 2));
+      const std::size_t before = arrived_room_.size();
+      one.arrived = room<unsigned>(arrived_room_, tiles * K);
+      if (one.parts == nullptr || one.arrived == nullptr) return;
+      if (arrived_room_.size() != before) fill(reinterpret_cast<float*>(one.arrived), arrived_room_.size() / 4, 0.0f);
+    }
+    on_.run(one);
+  }
+
+  /// Memory of the backend's own for n Ts, which grows with the largest call; null where there is none. What was there before
+  /// is kept, for recordings that know it.
   template <class T>
   [[nodiscard]] T* room(gpu_memory& memory, std::size_t n) {
     if (memory.size() < n * sizeof(T)) {
-      auto taken = take(n * sizeof(T));
+      auto taken = take(std::max(n * sizeof(T), 2 * memory.size()));
       if (!taken) {
         if (failed_.message.empty()) failed_ = std::move(taken.error());
         return nullptr;
       }
+      if (memory.size() != 0) outgrown_.push_back(std::move(memory));
       memory = std::move(*taken);
     }
     return reinterpret_cast<T*>(memory.data());
@@ -351,8 +474,15 @@ class gpu {
 
   Device on_;
   numeric mode_;
-  gpu_memory expert_room_, cluster_room_, norm_room_;
+  bool records_;
+  gpu_memory cluster_room_, norm_room_, part_room_, arrived_room_, greatest_room_;
+  std::vector<gpu_memory> outgrown_;
+  struct expert_table {
+    std::vector<gpu_calls::stored_matrix> of;
+    gpu_memory memory;
+  };
   std::vector<gpu_calls::stored_matrix> experts_;
+  std::vector<expert_table> expert_tables_;
   error failed_;
 };
 

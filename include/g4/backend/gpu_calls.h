@@ -25,6 +25,7 @@ struct stored_matrix {
   std::size_t columns = 0;
   std::size_t stride = 0;  ///< bytes from one row to the next
   storage type = storage::f32;
+  friend bool operator==(const stored_matrix&, const stored_matrix&) = default;
 };
 [[nodiscard]] inline stored_matrix stored(const matrix_view& w) {
   return {w.data, w.rows, w.columns, w.stride(), w.type};
@@ -69,6 +70,12 @@ struct text_rows {
 };
 /// `count` is T · K · the blocks of 32 numbers in a head.
 struct store { std::size_t count; text_rows into; const float *keys, *values; };
+/// Heads of T rows, each normed, turned and kept: `composed::turn_heads`. `rows` is T · (query heads + key heads).
+struct turn_heads {
+  std::size_t rows;
+  heads_call<float> call;
+  text_rows into;
+};
 struct altup_predict { std::size_t count; const float *h, *coefficients; std::size_t streams, rows, width; float* y; };
 struct altup_correct {
   std::size_t count;
@@ -98,6 +105,15 @@ struct convolve_back { std::size_t count; const float* x; const float* kernel; s
 
 // ---- One warp a row --------------------------------------------------------------------------------------------------
 
+/// x += rms_norm(delta) · closing, and y = rms_norm(x) · opening.
+struct close_and_open {
+  std::size_t rows;
+  float* x;
+  const float *delta, *closing, *opening;
+  std::size_t width;
+  float eps;
+  float* y;
+};
 struct rms_norm { std::size_t rows; const float *x, *scale; std::size_t width; float eps; float* y; };
 struct add_norm { std::size_t rows; float* x; const float *delta, *scale; std::size_t width; float eps; };
 struct layer_norm { std::size_t rows; const float *x, *weight, *bias; std::size_t width; float eps; float* y; };
@@ -140,10 +156,39 @@ struct expert_product {
 
 /// y [T, w.rows] = x [T, w.columns] · wᵀ
 struct product { stored_matrix w; const float* x; std::size_t tokens; float* y; };
-/// The same with a weight in panels, of half floats with sums in float32; and how a weight gets there.
-struct panel_product { const std::byte* panels; storage type; std::size_t rows, columns; const float* x; std::size_t tokens; float* y; };
+/// The same with weights in panels, of half floats with sums in float32; and how a weight gets there. Several of one storage
+/// and one input are one call: y_i = x · w_iᵀ, or, gated, y_0 = gelu_tanh(x · w_0ᵀ) ∘ (x · w_1ᵀ).
+struct panel_product {
+  struct part {
+    const std::byte* panels;
+    std::size_t rows;
+    float* y;
+  };
+  static constexpr std::size_t most_parts = 3;
+  storage type;
+  std::size_t columns;
+  const float* x;
+  std::size_t tokens;
+  bool gated;
+  std::size_t count;
+  part parts[most_parts];
+};
 struct to_panels { stored_matrix w; std::byte* panels; };
 struct attend { text_rows of; attention_call<float> call; };
+/// The same over a cache of half floats, in half floats with sums in float32. Stretches of 256 positions are apart; where
+/// they run `at_once` each leaves its part in `parts`, and the one that ends last joins them, in the order of the text.
+struct attend_halves {
+  text_rows of;
+  attention_call<float> call;
+  bool at_once;
+  std::size_t splits;  ///< most stretches that a tile of rows can see
+  float* parts;        ///< [tiles, K, splits, 16, d + 2]
+  unsigned* arrived;   ///< [tiles, K], noughts before and after
+};
+/// The k greatest of x [n], the greatest first, the smaller index of equals; k is at most 1024. In two calls: the best of
+/// every 2048 numbers, then of those. What is no number comes last.
+struct greatest_of_each { const float* x; std::size_t n, k; std::uint64_t* found; };
+struct greatest { const std::uint64_t* found; std::size_t n, k; token_id* ids; float* values; };
 struct attend_near { ops::near_attention<float> call; };
 /// The greatest of x [n]: its index where `ids` is null, else ids[index], the smallest of equals. `least` gets the smallest.
 struct best { const float* x; std::size_t n; const token_id* ids; token_id* index; float* least; };
@@ -155,20 +200,21 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
   X(fill)                                                                                                              \
   X(scale)                                                                                                             \
   X(scale_by)                                                                                                          \
-  X(divide) X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap) X(gelu_gate) X(embed) \
+  X(divide)                                                                                                            \
+  X(scale_columns) X(add) X(add_three) X(add_bias) X(add_weighted) X(tanh) X(soft_cap) X(gelu_gate) X(embed)           \
       X(mix_embedded) X(mean_rows) X(begin_ids) X(visible) X(turn_angles) X(rope) X(rope_2d) X(store) X(altup_predict) \
           X(altup_correct) X(unscored) X(centre) X(gelu) X(clamp) X(standardise) X(mean_groups) X(keep_within) X(silu) \
               X(relu) X(glu) X(unfold) X(unfold_plane) X(depthwise) X(lay_beside) X(running_mean) X(scale_cumulated)   \
                   X(convolve_back)
-#define G4_GPU_CALLS_OF_ROWS(X)                                                                        \
-  X(rms_norm)                                                                                          \
-  X(add_norm)                                                                                          \
-  X(layer_norm)                                                                                        \
-  X(cumulated_sums) X(sparsify) X(match_magnitude) X(unit) X(route) X(best_clusters) X(cluster_scores) \
-      X(expert_product)
-#define G4_GPU_CALLS(X)      \
-  G4_GPU_CALLS_OF_NUMBERS(X) \
-  G4_GPU_CALLS_OF_ROWS(X) X(product) X(panel_product) X(to_panels) X(attend) X(attend_near) X(best)
+#define G4_GPU_CALLS_OF_ROWS(X)                                                                                      \
+  X(rms_norm)                                                                                                        \
+  X(close_and_open) X(turn_heads) X(add_norm) X(layer_norm) X(cumulated_sums) X(sparsify) X(match_magnitude) X(unit) \
+      X(route) X(best_clusters) X(cluster_scores) X(expert_product)
+#define G4_GPU_CALLS(X)                                                                                          \
+  G4_GPU_CALLS_OF_NUMBERS(X)                                                                                     \
+  G4_GPU_CALLS_OF_ROWS(X)                                                                                        \
+  X(product) X(panel_product) X(to_panels) X(attend) X(attend_halves) X(attend_near) X(best) X(greatest_of_each) \
+      X(greatest)
 
 /// Bytes of a weight in panels of 16 rows (`kernels/cuda/panels.cuh`); 0 where it has no form there.
 [[nodiscard]] constexpr std::size_t panel_bytes(const matrix_view& w) {

@@ -16,7 +16,19 @@ struct gpu_options {
   backend::numeric mode = backend::numeric::exact;  ///< exact or fast; fast8 is fast
   int device = 0;                                   ///< which of the machine's GPUs
   bool check_each = false;  ///< wait after every kernel, so that a failure names the kernel it happened in
+  bool record = true;       ///< a step of a few rows is recorded the second time it comes, and replayed from then on
   std::uint64_t seed = 0;   ///< of `cuda_on_host` alone: in which order blocks and threads run; 0 is theirs
+};
+
+/// Calls of kernels in their order, and with what: a step that can be run again as it is. Empty where nothing was recorded.
+class gpu_recording {
+ public:
+  gpu_recording() = default;
+  explicit gpu_recording(std::shared_ptr<void> calls) : calls_(std::move(calls)) {}
+  [[nodiscard]] void* get() const { return calls_.get(); }
+
+ private:
+  std::shared_ptr<void> calls_;
 };
 
 /// A block of a device's memory, given back with the object. The host may not follow a pointer into it.

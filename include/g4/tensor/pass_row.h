@@ -13,12 +13,12 @@ using token_id = std::int32_t;
 /// A token on its way through a model, and all that its row needs to know. Rows of several texts may share a pass: each
 /// reads and writes the cache of its own text, at its own position.
 struct pass_row {
-  position at{};              ///< its place in its text
-  position run_end{};         ///< behind the last token of its picture; at + 1 where it belongs to none
-  position text_end{};        ///< behind the last token of its text that is in the cache once this pass has run
-  token_id id = 0;            ///< whose row of the table it starts from
-  token_id looked_up = 0;     ///< whose row of the per-layer table it reads: 0, the padding, where it is no plain token
-  std::int32_t text = 0;      ///< which of the pass's texts it belongs to
+  position at{};           ///< its place in its text
+  position run_end{};      ///< behind the last token of its picture; at + 1 where it belongs to none
+  position text_end{};     ///< behind the last token of its text that is in the cache once this pass has run
+  token_id id = 0;         ///< whose row of the table it starts from
+  token_id looked_up = 0;  ///< whose row of the per-layer table it reads: 0, the padding, where it is no plain token
+  std::int32_t text = 0;   ///< which of the pass's texts it belongs to
 };
 
 /// The caches of the texts of a pass: `caches[text][layer]`.
@@ -49,6 +49,31 @@ struct row_attention {
   const pass_row* rows = nullptr;  ///< [T]
   attention_call<Scalar> of;
   std::size_t texts = 1;  ///< as in `cached_rows`
+};
+
+/// What becomes of T rows' queries, keys and values behind their projections: `composed::turn_heads`.
+///
+/// cos, sin   [T, d/2]
+template <class Scalar>
+struct heads_call {
+  Scalar* query = nullptr;            ///< [T, H, d], in place; null: there are keys alone
+  std::size_t heads = 0;              ///< H
+  const float* query_norm = nullptr;  ///< [d]; null: none
+  Scalar* key = nullptr;              ///< [T, K, d], in place; null: there are queries alone
+  Scalar* value = nullptr;            ///< [T, K, d]
+  const Scalar* raw_value = nullptr;  ///< [T, K, d], value or key
+  std::size_t key_heads = 0;          ///< K
+  const float* key_norm = nullptr;    ///< [d]; null: none
+  bool value_normed = false;          ///< without a weight
+  std::size_t head_size = 0;          ///< d
+  std::size_t rows = 0;               ///< T
+  float eps = 0;
+  const Scalar* cos = nullptr;
+  const Scalar* sin = nullptr;
+  text_caches caches = nullptr;  ///< where keys and values go, as in `cached_rows`
+  std::size_t layer = 0;
+  const pass_row* begun = nullptr;
+  std::size_t texts = 1;
 };
 
 /// Calls body(first, count) for each stretch of rows that are of one text, one position after the other.

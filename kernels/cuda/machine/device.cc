@@ -21,14 +21,36 @@ result<gpu_memory> device::take(std::size_t bytes) {
   return gpu_memory(std::move(block), bytes);
 }
 
-void device::put(const void* from, std::size_t bytes, void* to) { copy(from, bytes, to); }
-void device::get(const void* from, std::size_t bytes, void* to) { copy(from, bytes, to); }
-void device::copy(const void* from, std::size_t bytes, void* to) {
-  const cuda_machine::opened memory_open(*in_->memory);
+namespace {
+
+void copy_now(device::inside& in, const void* from, std::size_t bytes, void* to) {
+  const cuda_machine::opened memory_open(*in.memory);
   std::memcpy(to, from, bytes);
+}
+void copy_across(device::inside& in, const void* from, std::size_t bytes, void* to) {
+  if (in.recording == nullptr) return copy_now(in, from, bytes, to);
+  if (in.failed.empty()) in.failed = "a copy from or to the host in the middle of a recording";
+}
+
+}  // namespace
+
+void device::put(const void* from, std::size_t bytes, void* to) { copy_across(*in_, from, bytes, to); }
+void device::get(const void* from, std::size_t bytes, void* to) { copy_across(*in_, from, bytes, to); }
+void device::copy(const void* from, std::size_t bytes, void* to) {
+  if (in_->recording == nullptr) return copy_now(*in_, from, bytes, to);
+  in_->recording->emplace_back([in = in_.get(), from, bytes, to] { copy_now(*in, from, bytes, to); });
+}
+
+void device::begin_recording() { in_->recording = std::make_shared<inside::steps>(); }
+gpu_recording device::end_recording() { return gpu_recording(std::exchange(in_->recording, nullptr)); }
+void device::run(const gpu_recording& steps) {
+  if (steps.get() == nullptr) return;
+  ++in_->replayed;
+  for (const auto& step : *static_cast<inside::steps*>(steps.get())) step();
 }
 
 result<void> device::failure() {
+  if (!in_->failed.empty()) return fail("CUDA on the host: ", in_->failed);
   if (in_->machine.failure().empty()) return {};
   return fail("CUDA on the host: ", in_->machine.failure());
 }

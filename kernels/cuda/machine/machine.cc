@@ -31,6 +31,7 @@ void block::make_ready(const std::vector<unsigned>& some) {
 }
 
 std::ptrdiff_t block::next() {
+  const hidden here;
   while (head_ == ready_.size()) {  // nobody can go on before something lands
     if (left_ == 0 || !land_one()) return -1;
     make_ready(polling_);
@@ -53,15 +54,34 @@ std::ptrdiff_t block::next() {
 
 void block::leave_for(std::ptrdiff_t to, bool ended) {
   fibre& from = all_[current_];
+  const resume_point* target = &home_;
+  void* as = home_as_;
+  prepare_to_leave(from, to, ended, target, as);
+#ifdef G4_MACHINE_ASAN
+  void** const fake = ended ? nullptr : &from.fake_stack;
+  if (to >= 0) {
+    __sanitizer_start_switch_fiber(fake, all_[static_cast<std::size_t>(to)].stack, stack_shelf::bytes);
+  } else {
+    __sanitizer_start_switch_fiber(fake, home_bottom_, home_bytes_);
+  }
+#endif
+  go_on_as(as);
+  switch_stacks(from.at, *target);
+#ifdef G4_MACHINE_ASAN
+  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+#endif
+}
+
+void block::prepare_to_leave(fibre& from, std::ptrdiff_t to, bool ended, const resume_point*& target, void*& as) {
+  const hidden here;
   ++done.switches;
-  std::byte* const left = from.stack;
   if (ended) {
-    shelf_.give_back(left);
+    give_back(from.stack);
     from.stack = nullptr;
   }
-  const resume_point* target = &home_;
   if (to >= 0) {
     fibre& one = all_[static_cast<std::size_t>(to)];
+    as = one.as;
     if (one.stack == nullptr) {
       one.stack = shelf_.take();
       if (one.stack == nullptr) {
@@ -75,18 +95,22 @@ void block::leave_for(std::ptrdiff_t to, bool ended) {
     become(static_cast<unsigned>(to));
     target = &one.at;
   }
-#ifdef G4_MACHINE_ASAN
-  void** const fake = ended ? nullptr : &from.fake_stack;
-  if (to >= 0) {
-    __sanitizer_start_switch_fiber(fake, all_[static_cast<std::size_t>(to)].stack, stack_shelf::bytes);
+}
+
+// A stack that another thread would write next looks like a race to ThreadSanitizer, so it waits for the launch's end.
+void block::give_back(std::byte* stack) {
+  if (tells_threads_apart) {
+    launch_.stacks.push_back(stack);
   } else {
-    __sanitizer_start_switch_fiber(fake, home_bottom_, home_bytes_);
+    shelf_.give_back(stack);
   }
-#endif
-  switch_stacks(from.at, *target);
-#ifdef G4_MACHINE_ASAN
-  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
-#endif
+}
+
+void block::end_launch() {
+  acquire(&launch_.end);
+  for (void* const fibre : launch_.fibres) end_fibre(fibre);
+  for (std::byte* const stack : launch_.stacks) shelf_.give_back(stack);
+  launch_ = {};
 }
 
 void block::begin_fibre() {
@@ -107,17 +131,16 @@ void block::begin_fibre() {
 void block::run_threads() {
   for (;;) {
     body_(arguments_);
-    --left_;
-    // Whoever has ended no longer counts for the barrier: the others may be waiting for it alone.
-    if (!whole_.waiting.empty() && whole_.waiting.size() == left_) {
-      make_ready(whole_.waiting);
-      whole_.waiting.clear();
-    }
+    release(&launch_.end);
+    one_less();
     const std::ptrdiff_t to = next();
     if (to < 0) {
-      if (left_ != 0) failure_ = "every thread waits for another: a barrier or a collective that not all reach";
+      if (left_ != 0) {
+        const hidden here;
+        failure_ = "every thread waits for another: a barrier or a collective that not all reach";
+      }
       leave_for(-1, true);
-    } else if (fibre& one = all_[static_cast<std::size_t>(to)]; one.stack == nullptr) {
+    } else if (fibre& one = all_[static_cast<std::size_t>(to)]; one.stack == nullptr && !tells_threads_apart) {
       one.stack = std::exchange(all_[current_].stack, nullptr);
       become(static_cast<unsigned>(to));
     } else {
@@ -126,25 +149,48 @@ void block::run_threads() {
   }
 }
 
-void block::meet(meeting& m, std::size_t needed) {
-  m.waiting.push_back(current_);
-  if (m.waiting.size() == needed) {
-    make_ready(m.waiting);
-    m.waiting.clear();
+void block::one_less() {
+  const hidden here;
+  --left_;
+  // Whoever has ended no longer counts for the barrier: the others may be waiting for it alone.
+  if (!whole_.waiting.empty() && whole_.waiting.size() == left_) {
+    make_ready(whole_.waiting);
+    whole_.waiting.clear();
+  }
+}
+
+void block::meet(meeting& m, std::size_t needed, const char* mark) {
+  release(mark);
+  if (const hidden here; true) {
+    m.waiting.push_back(current_);
+    if (m.waiting.size() == needed) {
+      make_ready(m.waiting);
+      m.waiting.clear();
+    }
   }
   const std::ptrdiff_t to = next();
   if (to < 0) stop("every thread waits for another: a barrier or a collective that not all reach");
   if (to != static_cast<std::ptrdiff_t>(current_)) leave_for(to, false);
+  acquire(mark);
+}
+
+const char* block::mark_of(unsigned meeting, unsigned& met) {
+  const hidden here;
+  return tells_threads_apart ? marks_ + 2 * meeting + (met++ & 1) : nullptr;
+}
+void block::meet_warp() {
+  const unsigned warp = current_ / warp_lanes;
+  meet(warps_[warp], warp_lanes, mark_of(1 + warp, all_[current_].met_warp));
 }
 
 void block::block_barrier() {
   if (how_.forgotten == ordering::block_barrier) return;
-  meet(whole_, left_);
+  meet(whole_, left_, mark_of(0, all_[current_].met_block));
 }
 
 void block::warp_barrier() {
   if (how_.forgotten == ordering::warp_barrier) return;
-  meet(warps_[current_ / warp_lanes], warp_lanes);
+  meet_warp();
 }
 
 void block::copy_later(mbarrier& at, void* to, const void* from, std::uint32_t bytes) {
@@ -153,10 +199,22 @@ void block::copy_later(mbarrier& at, void* to, const void* from, std::uint32_t b
     stop("a bulk copy that is not aligned to 16 bytes");
   const auto room = reinterpret_cast<std::uintptr_t>(shared);
   if (place < room || place + bytes > room + shared_bytes) stop("a bulk copy that leads out of shared memory");
+  release(&at);
+  const hidden here;
   ++at.announced;
   at.in_flight += bytes;
   copies_.push_back({&at, to, from, bytes});
   if (how_.seed != 0 && draw() % 2 == 0) static_cast<void>(land_one());
+}
+
+// As a thread of its own, which comes after whoever began the copy and before whoever waited for it.
+void block::copy_now(const copy& c) {
+  void* const me = this_fibre();
+  go_on_as(engine_as_);
+  acquire(c.at);
+  std::memcpy(c.to, c.from, c.bytes);
+  release(c.at);
+  go_on_as(me);
 }
 
 bool block::land_one() {
@@ -164,7 +222,7 @@ bool block::land_one() {
   const std::size_t i = how_.seed != 0 ? draw() % copies_.size() : 0;
   const copy c = copies_[i];
   copies_.erase(copies_.begin() + static_cast<std::ptrdiff_t>(i));
-  std::memcpy(c.to, c.from, c.bytes);
+  copy_now(c);
   c.at->in_flight -= c.bytes;
   if (c.at->in_flight == 0 && c.at->announced == 1) {
     c.at->announced = 0;
@@ -175,16 +233,21 @@ bool block::land_one() {
 
 void block::wait_for_landing(const mbarrier& at, unsigned parity) {
   if (how_.forgotten == ordering::landing) return;
-  while ((at.phase & 1) == parity) {
-    polling_.push_back(current_);
+  const auto landed = [&at, parity] {
+    const hidden here;
+    return (at.phase & 1) != parity;
+  };
+  while (!landed()) {
+    if (const hidden here; true) polling_.push_back(current_);
     const std::ptrdiff_t to = next();
     if (to < 0) stop("every thread waits: for a copy that nobody began, or a barrier that not all reach");
     if (to != static_cast<std::ptrdiff_t>(current_)) leave_for(to, false);
   }
+  acquire(&at);
 }
 
 void block::stop(std::string why) {
-  if (failure_.empty()) failure_ = std::move(why);
+  if (const hidden here; failure_.empty()) failure_ = std::move(why);
   for (;;) leave_for(-1, false);  // nobody comes back to a thread that was left
 }
 
@@ -192,6 +255,20 @@ std::string block::run(void (*body)(void*), void* arguments) {
   const std::size_t n = threads.count();
   if (n % warp_lanes != 0) return "a block of " + std::to_string(n) + " threads, which is no whole number of warps";
   all_.assign(n, fibre{});
+  if (tells_threads_apart) {
+    constexpr std::size_t most = 6000;  // fibres at a time: the sanitizer has names for 8128
+    if (launch_.fibres.size() + n > most) {
+      for (void* const fibre : launch_.fibres) end_fibre(fibre);
+      launch_.fibres.clear();
+    }
+    for (fibre& one : all_) {
+      one.as = a_fibre();
+      launch_.fibres.push_back(one.as);
+    }
+    if (engine_as_ == nullptr) engine_as_ = a_fibre();
+    home_as_ = this_fibre();
+    marks_ = launch_.marks.emplace_back(2 * (n / warp_lanes + 1)).data();
+  }
   warps_.resize(n / warp_lanes);
   for (meeting& m : warps_) m.waiting.clear();
   whole_.waiting.clear();
@@ -222,13 +299,14 @@ std::string block::run(void (*body)(void*), void* arguments) {
   home_bottom_ = nullptr;
   __sanitizer_start_switch_fiber(&home_fake_stack_, one.stack, stack_shelf::bytes);
 #endif
+  go_on_as(one.as);
   switch_stacks(home_, one.at);
 #ifdef G4_MACHINE_ASAN
   __sanitizer_finish_switch_fiber(home_fake_stack_, nullptr, nullptr);
 #endif
   now = nullptr;
   for (const fibre& f : all_) {
-    if (f.stack != nullptr) shelf_.give_back(f.stack);  // of threads that were left where they were
+    if (f.stack != nullptr) give_back(f.stack);  // of threads that were left where they were
   }
   if (failure_.empty() && !copies_.empty()) failure_ = "a copy that nobody waited for";
   return failure_;
@@ -239,6 +317,12 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
   if (!failure_.empty()) return;
   constexpr std::size_t line = 128;
   const std::size_t blocks = grid.count();
+  std::vector<std::unique_ptr<std::byte, void (*)(std::byte*)>>
+      kept;  // where threads are told apart, until all have ended
+  struct ending {
+    block& of;
+    ~ending() { of.end_launch(); }
+  } const at_the_end{block_};
   ++block_.done.launches;
   block_.grid = grid;
   block_.threads = threads;
@@ -271,7 +355,9 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
     block_.shared = static_cast<std::byte*>(room);
     block_.shared_bytes = shared;
     const std::string why = block_.run(body, arguments);
-    if (room != nullptr) ::operator delete (room, std::align_val_t{line});
+    kept.emplace_back(static_cast<std::byte*>(room),
+                      [](std::byte* p) { ::operator delete (p, std::align_val_t{line}); });
+    if (!tells_threads_apart) kept.clear();
     if (!why.empty()) {
       failure_ = std::string(name) + ": " + why;
       return;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kernels/cuda/machine/stack.h"
+#include "kernels/cuda/machine/thread_sanitizer.h"
 
 namespace g4::cuda_machine {
 
@@ -74,6 +75,8 @@ class block {
     random_ = random | 1;
   }
 
+  /// At the end of a launch: all of its threads have come before what comes next.
+  void end_launch();
   /// Runs all threads of a block; the sentence that says what went wrong, or nothing.
   [[nodiscard]] std::string run(void (*body)(void*), void* arguments);
 
@@ -88,9 +91,12 @@ class block {
   template <class T, class Read>
   auto exchange(const T& mine, Read&& read) {
     static_assert(sizeof(T) <= box_bytes);
-    std::byte* const shown = boxes_.data() + (current_ / warp_lanes * 2 + (all_[current_].round++ & 1)) * warp_boxes;
-    std::memcpy(shown + lane() * box_bytes, &mine, sizeof(T));
-    meet(warps_[current_ / warp_lanes], warp_lanes);
+    std::byte* const shown = my_boxes();
+    {
+      const hidden here;
+      std::memcpy(shown + lane() * box_bytes, &mine, sizeof(T));
+    }
+    meet_warp();
     return read([shown](unsigned of) {
       T v;
       std::memcpy(&v, shown + of * box_bytes, sizeof(T));
@@ -102,17 +108,18 @@ class block {
   template <class Out, class In, class Body>
   Out together(const In& mine, Body&& body) {
     static_assert(sizeof(In) <= box_bytes && sizeof(Out) <= box_bytes);
-    std::byte* const shown = boxes_.data() + (current_ / warp_lanes * 2 + (all_[current_].round++ & 1)) * warp_boxes;
+    std::byte* const shown = my_boxes();
     std::byte* const my_box = shown + lane() * box_bytes;
-    std::memcpy(my_box, &mine, sizeof(In));
+    if (const hidden here; true) std::memcpy(my_box, &mine, sizeof(In));
     if (meeting& m = warps_[current_ / warp_lanes]; m.waiting.size() + 1 == warp_lanes) {
+      const hidden here;
       In in[warp_lanes];
       Out out[warp_lanes];
       for (unsigned l = 0; l < warp_lanes; ++l) std::memcpy(&in[l], shown + l * box_bytes, sizeof(In));
       body(in, out);
       for (unsigned l = 0; l < warp_lanes; ++l) std::memcpy(shown + l * box_bytes, &out[l], sizeof(Out));
     }
-    meet(warps_[current_ / warp_lanes], warp_lanes);
+    meet_warp();
     Out out;
     std::memcpy(&out, my_box, sizeof(Out));
     return out;
@@ -123,6 +130,14 @@ class block {
   /// Waits for the end of the phase of this parity.
   void wait_for_landing(const mbarrier& at, unsigned parity);
 
+  /// What stood at `counter`, which is one more now: blocks that come here later see what came before.
+  [[nodiscard]] unsigned count(unsigned* counter) {
+    release(counter);
+    const hidden here;
+    acquire(counter);
+    return (*counter)++;
+  }
+
   counts done;
 
  private:
@@ -130,8 +145,17 @@ class block {
   struct fibre {
     resume_point at;
     std::byte* stack = nullptr;
+    unsigned met_warp = 0, met_block = 0;  // how often
+    void* as = nullptr;                    // to ThreadSanitizer
     unsigned round = 0;  // two sets of boxes, so that one meeting suffices: nobody is two rounds ahead
     void* fake_stack = nullptr;
+  };
+
+  struct copy {
+    mbarrier* at;
+    void* to;
+    const void* from;
+    std::uint32_t bytes;
   };
 
   [[nodiscard]] std::uint64_t draw() {
@@ -141,13 +165,24 @@ class block {
     return random_;
   }
   void make_ready(const std::vector<unsigned>& some);
-  void meet(meeting& m, std::size_t needed);
+  [[nodiscard]] std::byte* my_boxes() {
+    const hidden here;
+    return boxes_.data() + (current_ / warp_lanes * 2 + (all_[current_].round++ & 1)) * warp_boxes;
+  }
+  void meet_warp();
+  /// `mark`: of this round of the meeting, for nobody is two rounds ahead.
+  void meet(meeting& m, std::size_t needed, const char* mark);
   /// The thread that goes on, or −1 where none can.
   [[nodiscard]] std::ptrdiff_t next();
   [[nodiscard]] bool land_one();
+  void copy_now(const copy& c);
+  void one_less();
+  void give_back(std::byte* stack);
+  [[nodiscard]] const char* mark_of(unsigned meeting, unsigned& met);
   void become(unsigned thread);
   /// To another thread, or home (−1). Does not come back where the running thread has ended.
   void leave_for(std::ptrdiff_t thread, bool ended);
+  void prepare_to_leave(fibre& from, std::ptrdiff_t to, bool ended, const resume_point*& target, void*& as);
   static void begin_fibre();
   void run_threads();
 
@@ -158,12 +193,15 @@ class block {
   std::vector<meeting> warps_;
   meeting whole_;
   std::vector<std::byte> boxes_;
-  struct copy {
-    mbarrier* at;
-    void* to;
-    const void* from;
-    std::uint32_t bytes;
-  };
+  struct of_launch {  // kept until its end where threads are told apart
+    std::vector<void*> fibres;
+    std::vector<std::byte*> stacks;
+    std::vector<std::vector<char>> marks;
+    char end = 0;
+  } launch_;
+  const char* marks_ = nullptr;  // of the block: two of its barrier, two of each warp
+  void* home_as_ = nullptr;
+  void* engine_as_ = nullptr;      // who copies
   std::vector<copy> copies_;       // on their way
   std::vector<unsigned> polling_;  // who waits for one
   std::vector<unsigned> ready_;

@@ -28,7 +28,7 @@ void switch_stacks(resume_point& from, const resume_point& to);
 /// Stacks with a page in front that may not be touched; they are kept and used again.
 class stack_shelf {
  public:
-#ifdef G4_MACHINE_ASAN
+#if defined(G4_MACHINE_ASAN) || defined(__SANITIZE_THREAD__)
   static constexpr std::size_t bytes = std::size_t{256} << 10;
 #else
   static constexpr std::size_t bytes = std::size_t{64} << 10;

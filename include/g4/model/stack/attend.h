@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "g4/backend/composed.h"
 #include "g4/model/stack/linear.h"
 #include "g4/model/stack/pass.h"
 #include "g4/model/weights.h"
@@ -15,22 +16,58 @@ template <class S>
   return static_cast<std::size_t>(keys_lie_elsewhere<S> ? layer : S::spec.producer[layer]);
 }
 
-/// Projects T tokens' keys and values, and writes them to the layer's cache.
+/// What becomes of a layer's heads behind their projections: the queries `query` and, where `with_keys`, the keys and values
+/// in p's rows, which go into the layer's cache.
 ///
-///     k = rope(k_norm(W_k x)),  v = v_norm(W_v x)       with K=V: v = v_norm(W_k x)
+///     k = rope(k_norm(W_k x)),  v = v_norm(W_v x)       with K=V: v = v_norm(W_k x), bias included, before norm and rotation
+///     q = rope(q_norm(W_q x))
+template <class S, int Kind, Backend B>
+void turn_heads(pass<B>& p, int layer, const layer_weights<S, Kind>& w, typename B::scalar* query, bool with_keys) {
+  constexpr layer_kind kind = S::kinds.kind[Kind];
+  const auto turn = angles_of<S, Kind>(p);
+  heads_call<typename B::scalar> call;
+  call.head_size = kind.head_size;
+  call.rows = p.rows;
+  call.eps = S::spec.norm_eps;
+  call.cos = turn.cos;
+  call.sin = turn.sin;
+  call.query = query;
+  call.heads = kind.query_heads;
+  if constexpr (S::spec.qk_norm) call.query_norm = w.query_norm.data;
+  if constexpr (kind.role == cache_role::owner) {
+    if (with_keys) {
+      call.key = p.template in<typename B::scalar>(p.at.key);      // [T, K·d]
+      call.value = p.template in<typename B::scalar>(p.at.value);  // [T, K·d]
+      call.raw_value = kind.key_is_value ? call.key : call.value;
+      call.key_heads = kind.key_value_heads;
+      call.value_normed = S::spec.v_norm;
+      if constexpr (S::spec.qk_norm) call.key_norm = w.key_norm.data;
+      call.caches = p.caches;
+      call.layer = cache_layer<S>(layer);
+      call.begun = p.begun();
+      call.texts = p.texts;
+    }
+  }
+  if constexpr (requires { p.on.turn_heads(call); }) {
+    p.on.turn_heads(call);
+  } else {
+    composed::turn_heads(p.on, call);
+  }
+  if (call.key != nullptr) {
+    p.show("attn.key", layer, call.key, call.key_heads * call.head_size);
+    p.show("attn.value", layer, call.value, call.key_heads * call.head_size);
+  }
+  if (query != nullptr) p.show("attn.query", layer, query, call.heads * call.head_size);
+}
+
+/// Projects T tokens' keys and values; `also` is another product of x that joins the projections, so that x is read once.
 ///
 /// x   [T, D]   the block's normed input
-/// `also` is another product of x that joins the projections, so that x is read once.
 template <class S, int Kind, Backend B, class... Product>
-void write_keys(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::width, typename B::scalar> x,
-                const Product&... also) {
+void project_keys(pass<B>& p, const layer_weights<S, Kind>& w, rows<S::width, typename B::scalar> x,
+                  const Product&... also) {
   using layer_type = layer_weights<S, Kind>;
   constexpr layer_kind kind = S::kinds.kind[Kind];
-  constexpr std::size_t key_heads = kind.key_value_heads;
-  constexpr std::size_t d = kind.head_size;
-  constexpr float eps = S::spec.norm_eps;
-  const std::size_t T = p.rows;
-
   const auto key = p.template scratch<layer_type::key_width>(p.at.key);      // [T, K·d]
   const auto value = p.template scratch<layer_type::key_width>(p.at.value);  // [T, K·d]
   if constexpr (kind.key_is_value) {
@@ -40,20 +77,15 @@ void write_keys(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::
   }
   if constexpr (S::spec.attention_bias) add_bias(p.on, key, w.key_bias);
   if constexpr (S::spec.attention_bias && !kind.key_is_value) add_bias(p.on, value, w.value_bias);
-  // With K=V the value is the raw projection, bias included, before the key norm and the rotation.
-  const auto* const raw_value = kind.key_is_value ? key.data : value.data;
-  if constexpr (S::spec.v_norm) {
-    p.on.rms_norm(raw_value, nullptr, T * key_heads, d, eps, value.data);
-  } else if constexpr (kind.key_is_value) {
-    p.on.copy(raw_value, T * key_heads * d, value.data);
-  }
-  if constexpr (S::spec.qk_norm) p.on.rms_norm(key.data, w.key_norm.data, T * key_heads, d, eps, key.data);
-  const auto turn = angles_of<S, Kind>(p);
-  p.on.rope(key.data, T, key_heads, d, turn.cos, turn.sin);
-  p.on.store(cached_rows<typename B::scalar>{p.caches, cache_layer<S>(layer), p.begun(), T, key.data, value.data,
-                                             p.texts});
-  p.show("attn.key", layer, key.data, key_heads * d);
-  p.show("attn.value", layer, value.data, key_heads * d);
+}
+
+/// Writes T tokens' keys and values to the layer's cache, and asks nothing.
+///
+/// x   [T, D]   the block's normed input
+template <class S, int Kind, Backend B>
+void write_keys(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::width, typename B::scalar> x) {
+  project_keys<S, Kind>(p, w, x);
+  turn_heads<S, Kind>(p, layer, w, nullptr, true);
 }
 
 /// Whether a layer's keys of this pass are in the cache already.
@@ -78,21 +110,16 @@ void attend(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::widt
   const std::size_t T = p.rows;
 
   const auto query = p.template scratch<layer_type::query_width>(p.at.query);  // [T, H·d]
-  bool projected = false;
+  bool with_keys = false;
   if constexpr (kind.role == cache_role::owner) {
     if (found == keys::to_write) {
-      write_keys<S, Kind>(p, layer, w, x, product{w.query, query});
-      projected = true;
+      project_keys<S, Kind>(p, w, x, product{w.query, query});
+      with_keys = true;
     }
   }
-  if (!projected) linear(p.on, w.query, x, query);
+  if (!with_keys) linear(p.on, w.query, x, query);
   if constexpr (S::spec.attention_bias) add_bias(p.on, query, w.query_bias);
-  if constexpr (S::spec.qk_norm) {
-    p.on.rms_norm(query.data, w.query_norm.data, T * heads, d, S::spec.norm_eps, query.data);
-  }
-  const auto turn = angles_of<S, Kind>(p);
-  p.on.rope(query.data, T, heads, d, turn.cos, turn.sin);
-  p.show("attn.query", layer, query.data, heads * d);
+  turn_heads<S, Kind>(p, layer, w, query.data, with_keys);
 
   const auto mixed = p.template scratch<layer_type::query_width>(p.at.mixed);  // [T, H·d]
   row_attention<typename B::scalar> call{p.caches, cache_layer<S>(layer), p.begun(), {}, p.texts};

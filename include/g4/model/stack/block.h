@@ -39,9 +39,8 @@ void decoder_block(pass<B>& p, int layer, const layer_weights<S, Kind>& w) {
   const auto normed = p.template scratch<S::width>(p.at.normed);
   const auto branch = p.template scratch<S::width>(p.at.branch);
   attend<S, Kind>(p, layer, w, normed, branch, found);
-  add_normed_rows(p.on, x, branch, w.post_attention_norm, eps);
+  close_and_open_rows(p.on, x, branch, w.post_attention_norm, w.feed_norm, eps, normed);
 
-  norm_rows(p.on, x, w.feed_norm, eps, normed);
   feed_forward<S, Kind>(p, w, normed, branch);
   if constexpr (spec.experts.has_value()) {
     p.show("moe.dense", layer, branch.data, S::width);

@@ -35,12 +35,18 @@ void feed_forward(pass<B>& p, const layer_weights<S, Kind>& w, rows<S::width, ty
   constexpr layer_kind kind = S::kinds.kind[Kind];
   const auto gate = p.template scratch<kind.hidden>(p.at.gate);  // [T, F]
   const auto up = p.template scratch<kind.hidden>(p.at.up);      // [T, F]
-  linears(p.on, x, product{w.gate, gate}, product{w.up, up});
-  if constexpr (kind.sparsity > 0) {
-    const auto z = static_cast<float>(ops::normal_quantile(static_cast<double>(kind.sparsity)));
-    p.on.sparsify(gate.data, p.rows, kind.hidden, z);
+  constexpr bool plain =
+      kind.sparsity == 0 && std::is_same_v<std::remove_cvref_t<decltype(S::activation)>, gelu_tanh_t>;
+  if constexpr (plain && requires { p.on.gated_product(w.gate, w.up, x.data, p.rows, gate.data, up.data); }) {
+    p.on.gated_product(w.gate, w.up, x.data, p.rows, gate.data, up.data);
+  } else {
+    linears(p.on, x, product{w.gate, gate}, product{w.up, up});
+    if constexpr (kind.sparsity > 0) {
+      const auto z = static_cast<float>(ops::normal_quantile(static_cast<double>(kind.sparsity)));
+      p.on.sparsify(gate.data, p.rows, kind.hidden, z);
+    }
+    apply_gate<S>(p.on, gate.data, up.data, p.rows * kind.hidden);
   }
-  apply_gate<S>(p.on, gate.data, up.data, p.rows * kind.hidden);
   linear(p.on, w.down, gate, y);
 }
 
@@ -67,9 +73,9 @@ void mixture_of_experts(pass<B>& p, int layer, const layer_weights<S, Kind>& w, 
   const auto z = p.template scratch<S::width>(p.at.normed);
   p.on.rms_norm(r.data, w.router_scale.data, T, width, spec.norm_eps, z.data);
   p.on.scale(z.data, T * width, 1 / std::sqrt(static_cast<scalar>(width)));
-  scalar* const logits = p.template in<scalar>(p.at.small);                // [T, E]
-  scalar* const weight = logits + T * experts;                             // [T, k]
-  std::int32_t* const choice = p.template in<std::int32_t>(p.at.choice);   // [T, k]
+  scalar* const logits = p.template in<scalar>(p.at.small);               // [T, E]
+  scalar* const weight = logits + T * experts;                            // [T, k]
+  std::int32_t* const choice = p.template in<std::int32_t>(p.at.choice);  // [T, k]
   p.on.matmul(w.router, z.data, T, logits);
   p.on.route(logits, T, experts, k, w.expert_scale.data, choice, weight);
   p.see(p.on, "router", layer, weight, T, k, 1, choice, k);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "g4/backend/composed.h"
 #include "g4/tensor/matrix.h"
 
 namespace g4 {
@@ -50,6 +51,19 @@ void norm_rows(B& on, rows<Width, Scalar> x, const vector<Width>& scale, float e
 template <class B, int Width, class Scalar>
 void add_normed_rows(B& on, rows<Width, Scalar> x, rows<Width, Scalar> delta, const vector<Width>& scale, float eps) {
   on.add_norm(x.data, delta.data, scale.data, x.count, Width, eps);
+}
+
+/// x += rms_norm(delta) · closing, y = rms_norm(x) · opening: in one step where the backend has it.
+template <class B, int Width, class Scalar>
+void close_and_open_rows(B& on, rows<Width, Scalar> x, rows<Width, Scalar> delta, const vector<Width>& closing,
+                         const vector<Width>& opening, float eps, rows<Width, Scalar> y) {
+  if constexpr (requires {
+                  on.close_and_open(x.data, delta.data, closing.data, opening.data, x.count, x.count, eps, y.data);
+                }) {
+    on.close_and_open(x.data, delta.data, closing.data, opening.data, x.count, Width, eps, y.data);
+  } else {
+    composed::close_and_open(on, x.data, delta.data, closing.data, opening.data, x.count, Width, eps, y.data);
+  }
 }
 
 }  // namespace g4

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -19,6 +20,7 @@
 #include "g4/model/text/head.h"
 #include "g4/model/text/inlay.h"
 #include "g4/model/text/plan.h"
+#include "g4/model/text/recorded.h"
 #include "g4/model/weights.h"
 
 namespace g4 {
@@ -172,22 +174,12 @@ class text_runner {
     p.rows = count;
     p.wanted = wanted;
     on_->put(rows_.get(), count, p.template in<pass_row>(p.at.rows));
-    begin_rows<V>(p, first_position_);
-    embed_rows<V>(p, *w_, inlays, in<scalar>(at_.per_layer_room));
-
-    // Behind the last keys that are written, only the rows that are wanted need to go on.
-    constexpr int owners = spec.shared_layers > 0 ? spec.first_shared() : spec.layers;
-    if (wanted.size() < count) p.narrows_at = owners - 1;
-    int l = 0;
-    for (; l < owners; ++l) run_layer_of(p, l);
-    keep_wanted<V>(p);  // where a layer does not narrow inside
-    if (p.rows == 0) return;
-    for (; l < spec.layers; ++l) run_layer_of(p, l);
-
-    if constexpr (spec.altup.has_value()) end_streams<V>(p, w_->altup_unembed_projections);
-    const auto normed = p.template scratch<spec.width>(p.at.normed);
-    norm_rows(*on_, p.template scratch<spec.width>(p.at.stream), w_->final_norm, spec.norm_eps, normed);
-    p.show("final_norm", -1, normed.data, spec.width);
+    if constexpr (RecordsSteps<B>) {
+      if (count <= on_->recorded_rows() && inlays.empty() && !see_.watching()) {
+        return steps_.run(*on_, count, caches, p.texts, wanted, [&] { run_step(p, inlays, wanted); });
+      }
+    }
+    run_step(p, inlays, wanted);
   }
 
   /// The final norm of the wanted rows of the last run [wanted, D], in the backend's memory.
@@ -204,6 +196,25 @@ class text_runner {
   }
   [[nodiscard]] std::span<const scalar> logits_on_host(std::size_t rows) {
     return host_view(*on_, const_cast<const scalar*>(logits()), rows * spec.vocab, logits_room_);
+  }
+  /// The k greatest of the row of `logits` on the host, all others −∞; k is at most the backend's `most_greatest`.
+  [[nodiscard]] std::span<const scalar> greatest_on_host(std::size_t k) requires FindsGreatest<B> {
+    constexpr scalar unknown = -std::numeric_limits<scalar>::infinity();
+    k = std::min<std::size_t>(k, spec.vocab);
+    if (greatest_room_.empty()) greatest_room_.assign(spec.vocab, unknown);
+    const auto known = [](token_id id) {
+      return id >= 0 && id < V::vocab;
+    };  // of a device that failed nothing is known
+    for (const token_id id : greatest_ids_) {
+      if (known(id)) greatest_room_[static_cast<std::size_t>(id)] = unknown;
+    }
+    greatest_ids_.assign(k, 0);
+    greatest_values_.resize(k);
+    on_->greatest(logits(), spec.vocab, k, greatest_ids_.data(), greatest_values_.data());
+    for (std::size_t i = 0; i < k; ++i) {
+      if (known(greatest_ids_[i])) greatest_room_[static_cast<std::size_t>(greatest_ids_[i])] = greatest_values_[i];
+    }
+    return greatest_room_;
   }
   /// A row of D numbers on the host, until the next call.
   [[nodiscard]] std::span<const scalar> row_on_host(const scalar* row) const {
@@ -224,6 +235,27 @@ class text_runner {
     return reinterpret_cast<T*>(memory_.data() + offset);
   }
 
+  /// A pass over rows that are in the backend's memory. Of what it asks of the backend nothing depends on their numbers.
+  void run_step(pass<B> p, std::span<const inlay<scalar>> inlays, std::span<const std::int32_t> wanted) {
+    const std::size_t count = p.rows;
+    begin_rows<V>(p, first_position_);
+    embed_rows<V>(p, *w_, inlays, in<scalar>(at_.per_layer_room));
+
+    // Behind the last keys that are written, only the rows that are wanted need to go on.
+    constexpr int owners = spec.shared_layers > 0 ? spec.first_shared() : spec.layers;
+    if (wanted.size() < count) p.narrows_at = owners - 1;
+    int l = 0;
+    for (; l < owners; ++l) run_layer_of(p, l);
+    keep_wanted<V>(p);  // where a layer does not narrow inside
+    if (p.rows == 0) return;
+    for (; l < spec.layers; ++l) run_layer_of(p, l);
+
+    if constexpr (spec.altup.has_value()) end_streams<V>(p, w_->altup_unembed_projections);
+    const auto normed = p.template scratch<spec.width>(p.at.normed);
+    norm_rows(*on_, p.template scratch<spec.width>(p.at.stream), w_->final_norm, spec.norm_eps, normed);
+    p.show("final_norm", -1, normed.data, spec.width);
+  }
+
   void run_layer_of(pass<B>& p, int l) {
     with_kind_of_layer<V>(l, [&]<int Kind>() { run_layer<V, Kind>(p, l, layer_of<Kind>(*w_, l)); });
   }
@@ -238,6 +270,9 @@ class text_runner {
   std::vector<scalar> logits_room_;
   mutable std::vector<scalar> row_room_;
   watcher<B> see_;
+  [[no_unique_address]] recorded_steps<B> steps_;
+  std::vector<token_id> greatest_ids_;  // of `greatest_on_host`
+  std::vector<scalar> greatest_values_, greatest_room_;
 };
 
 }  // namespace g4

@@ -49,9 +49,7 @@ class session {
     if (plan.counted()) plan.working = working_bytes(on, limits(fitting(options)));
     return plan;
   }
-  [[nodiscard]] memory_plan plan() const {
-    return plan(backend(), options_);
-  }
+  [[nodiscard]] memory_plan plan() const { return plan(backend(), options_); }
   [[nodiscard]] const session_options& options() const { return options_; }
   [[nodiscard]] static constexpr std::size_t vocabulary() { return spec.vocab; }
   /// Tokens run so far.
@@ -92,8 +90,8 @@ class session {
   result<std::size_t> rewind(std::size_t size) {
     if (size > size_) return fail("session: cannot rewind to ", size, " tokens, only ", size_, " have been run");
     if (size != 0 && furthest_ - size > options_.batch) {
-      return fail("session: cannot rewind to ", size, " tokens: ", furthest_,
-                  " have been run, and at most a batch of ", options_.batch, " of them can be taken back");
+      return fail("session: cannot rewind to ", size, " tokens: ", furthest_, " have been run, and at most a batch of ",
+                  options_.batch, " of them can be taken back");
     }
     if (size == 0) furthest_ = 0;
     return size_ = size;
@@ -176,7 +174,8 @@ class session {
     };
     if (!plan.counted() || !make_ready(on, limits(options))) return too_large();
     auto cache = text_cache<B>::make(on, spec, options);
-    if (!cache) return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
+    if (!cache)
+      return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
     auto runner = text_runner<V, B>::make(w, on, options.batch, options.first_position);
     if (!runner) return too_large();
     session made(std::move(*cache), std::move(*runner), options);
@@ -288,6 +287,12 @@ class session {
         on.fill(logits + head.rows, spec.vocab - head.rows, std::numeric_limits<scalar>::lowest());
         if constexpr (spec.logit_cap != 0) composed::cap_known(on, logits, spec.vocab, spec.logit_cap);
         return runner_.logits_on_host(1);
+      }
+    }
+    if constexpr (FindsGreatest<B>) {
+      if (options_.best_logits > 0 && options_.best_logits <= B::most_greatest) {
+        compute_logits(on, model_weights(), runner_.hidden(), 1, runner_.logits());
+        return runner_.greatest_on_host(options_.best_logits);
       }
     }
     return runner_.logits_of(runner_.hidden(), 1);
