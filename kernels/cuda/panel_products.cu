@@ -33,7 +33,7 @@ G4_KERNEL void pack_steps(gc::to_panels c) {
 
 constexpr unsigned product_warps = 8;
 constexpr unsigned product_tokens = 8;             // the columns of a tile: one cost for 1 to 8
-constexpr unsigned chunk_columns = 2048;           // of activations in shared memory at a time
+constexpr unsigned chunk_columns = 1024;           // of activations in shared memory at a time
 constexpr unsigned z_stride = chunk_columns + 16;  // so that the eight tokens' rows begin in different banks
 constexpr unsigned ring_slots = 2;
 
@@ -49,13 +49,14 @@ template <storage Type>
 struct product_room {
   alignas(128) byte ring[product_warps][ring_slots][stage_bytes<Type>];
   alignas(16) std::uint16_t z[product_tokens][z_stride];
+  alignas(16) std::uint16_t rest[product_tokens][z_stride];
   float sums[product_tokens][chunk_columns / 32];
   float unscale[product_tokens];
   landing full[product_warps][ring_slots];
 };
 
-/// Columns [from, from + count) of a token as half floats times a power of two that brings the greatest to 2¹³ … 2¹⁴: no
-/// half float ends below what activations need, and none is above 65504. The whole warp; beyond the tokens, noughts.
+/// Columns [from, from + count) of a token as two half floats each, times a power of two that brings the greatest to
+/// 2¹³ … 2¹⁴: no half float ends below what activations need, and none is above 65504. The whole warp; beyond the tokens, noughts.
 template <class Room>
 G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size_t from, unsigned count, bool there) {
   const unsigned lane = lane_index();
@@ -67,12 +68,17 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
   const unsigned exponent = exponent_for_halves(most);
   const float factor = power_of(exponent);
   for (unsigned i = lane; i < count; i += warp_size) {
-    room.z[token][i] = static_cast<std::uint16_t>(there ? half_bits(x[from + i] * factor) : 0);
+    const float number = there ? x[from + i] * factor : 0.0f;
+    const unsigned bits = half_bits(number);
+    room.z[token][i] = static_cast<std::uint16_t>(bits);
+    room.rest[token][i] = static_cast<std::uint16_t>(half_bits(number - float_of_half(bits)));
   }
   __syncwarp();
   for (unsigned b = lane; b < count / 32; b += warp_size) {
     float sum = 0;
-    for (unsigned i = 0; i < 32; ++i) sum += float_of_half(room.z[token][32 * b + i]);
+    for (unsigned i = 0; i < 32; ++i) {
+      sum += float_of_half(room.z[token][32 * b + i]) + float_of_half(room.rest[token][32 * b + i]);
+    }
     room.sums[token][b] = sum;
   }
   if (lane == 0) room.unscale[token] = undoing(exponent);
@@ -84,18 +90,26 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
 /// Several weights are one list of panels. Gated, a warp has the same panel of two weights: of every chunk it multiplies the
 /// first's stages and then the second's, and ends with gelu_tanh(y_0) ∘ y_1.
 template <storage Type>
-G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::panel_product c) {
+G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc::panel_product c) {
   using form = panels<Type>;
   G4_SHARED(product_room<Type>, shared);
   product_room<Type>& room = *shared;
   const unsigned warp = warp_index(), lane = lane_index(), t = lane % 4;
   const size_t first = size_t{blockIdx.y} * product_tokens;
   size_t panel = size_t{blockIdx.x} * product_warps + warp;
-  size_t part = 0;
-  if (!c.gated) {
-    while (part < c.count && panel >= panels_of(c.parts[part].rows)) panel -= panels_of(c.parts[part++].rows);
+  // Parts are taken by numbers that the compiler knows: what is indexed otherwise is copied to each thread's memory.
+  gc::panel_product::part to{nullptr, 0, nullptr};
+  bool mine = false;
+  G4_UNROLL
+  for (unsigned p = 0; p < gc::panel_product::most_parts; ++p) {
+    if (mine || p >= c.count || (p != 0 && c.gated)) continue;
+    mine = panel < panels_of(c.parts[p].rows);
+    if (mine) {
+      to = c.parts[p];
+    } else {
+      panel -= panels_of(c.parts[p].rows);
+    }
   }
-  const bool mine = part < c.count && panel < panels_of(c.parts[part].rows);
   const size_t panel_bytes = c.columns / form::columns * form::bytes;
   const auto stages = static_cast<unsigned>((c.columns + stage_columns<Type> - 1) / stage_columns<Type>);
   const unsigned weights = c.gated ? 2 : 1;
@@ -107,10 +121,12 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::pa
   // The n-th stage that the warp multiplies, of all its weights.
   const auto fetch = [&](unsigned n) {
     constexpr unsigned in_chunk = chunk_columns / stage_columns<Type>;
-    const unsigned chunk = n / (weights * in_chunk), before = chunk * in_chunk, left = stages - before;
-    const unsigned here = left < in_chunk ? left : in_chunk, at = n - before * weights;
-    const unsigned stage = before + at % here;
-    const auto* const steps = reinterpret_cast<const byte*>(c.parts[part + at / here].panels) + panel * panel_bytes;
+    const unsigned before =
+        c.gated ? n / (2 * in_chunk) * in_chunk : n / in_chunk * in_chunk;  // stages of chunks before
+    const unsigned here = stages - before < in_chunk ? stages - before : in_chunk, at = n - before * weights;
+    const bool second = at >= here;
+    const unsigned stage = before + (second ? at - here : at);
+    const auto* const steps = reinterpret_cast<const byte*>((second ? c.parts[1] : to).panels) + panel * panel_bytes;
     room.full[warp][n % ring_slots].copy(room.ring[warp][n % ring_slots], steps + size_t{stage} * stage_bytes<Type>,
                                          columns_of(stage) / form::columns * form::bytes);
   };
@@ -119,7 +135,7 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::pa
     for (unsigned n = 0; n < ring_slots && n < stages * weights; ++n) fetch(n);
   }
 
-  float y[2][4] = {};
+  float y[4] = {}, gated[4] = {};
   unsigned n = 0;
   for (size_t from = 0; from < c.columns; from += chunk_columns) {
     const auto count = static_cast<unsigned>(c.columns - from < chunk_columns ? c.columns - from : chunk_columns);
@@ -127,9 +143,7 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::pa
     take_activations(room, warp, c.x + (first + warp) * c.columns, from, count, first + warp < c.tokens);
     __syncthreads();
     if (!mine) continue;
-    G4_UNROLL
-    for (unsigned which = 0; which < 2; ++which) {
-      if (which == weights) break;
+    for (unsigned which = 0; which < weights; ++which) {
       float sum[4] = {};
       for (unsigned column = 0; column < count; ++n) {
         room.full[warp][n % ring_slots].wait(n / ring_slots & 1);
@@ -137,21 +151,25 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_panels(gc::pa
         for (const byte* step = room.ring[warp][n % ring_slots]; column < end;
              column += form::columns, step += form::bytes) {
           form::run(step,
-                    {room.z[lane / 4] + column, room.sums[2 * t] + column / 32, room.sums[2 * t + 1] + column / 32},
+                    {room.z[lane / 4] + column, room.rest[lane / 4] + column, room.sums[2 * t] + column / 32,
+                     room.sums[2 * t + 1] + column / 32},
                     sum);
         }
         __syncwarp();  // every lane has read the slot
         if (n + ring_slots < stages * weights) fetch(n + ring_slots);
       }
-      for (unsigned i = 0; i < 4; ++i) y[which][i] += sum[i] * room.unscale[2 * t + i % 2];
+      for (unsigned i = 0; i < 4; ++i) {
+        const float number = sum[i] * room.unscale[2 * t + i % 2];
+        y[i] += which == 0 ? number : 0;
+        gated[i] += which == 0 ? 0 : number;
+      }
     }
   }
   if (!mine) return;
-  const gc::panel_product::part& to = c.parts[part];
   for (unsigned i = 0; i < 4; ++i) {
     const size_t row = panel * panel_rows + lane / 4 + 8 * (i / 2), token = first + 2 * t + i % 2;
     if (row >= to.rows || token >= c.tokens) continue;
-    to.y[token * to.rows + row] = c.gated ? ops::gelu_tanh(y[0][i]) * y[1][i] : y[0][i];
+    to.y[token * to.rows + row] = c.gated ? ops::gelu_tanh(y[i]) * gated[i] : y[i];
   }
 }
 

@@ -5,7 +5,8 @@
 /// permutation for weights and activations, and this one lets a lane read its activations in one piece.
 ///
 /// Levels become half floats exactly, and a block's scale multiplies its float32 sum: weights are exact, but for plain
-/// floats, which are rounded to half floats.
+/// floats, which are rounded to half floats. An activation is two half floats, of which the second is what the first leaves:
+/// two products, which cost nothing where a step waits for its weights.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +21,20 @@ constexpr unsigned panel_rows = 16;
 
 /// What a lane multiplies with: its token's activations at the step's first column, and sums of them by 32 columns.
 struct step_activations {
-  const std::uint16_t* z;    ///< of token g
+  const std::uint16_t* z;  ///< of token g, and what is left of each: together they have 22 bits
+  const std::uint16_t* rest;
   const float *sum0, *sum1;  ///< of tokens 2t and 2t + 1
 };
 
 /// One product of 16 columns: those at `column` of the step, with a lane's four numbers of both rows as two pairs each.
 G4_DEVICE void multiply(float (&d)[4], const unsigned (&upper)[2], const unsigned (&lower)[2],
                         const step_activations& x, unsigned column) {
-  const auto two = *reinterpret_cast<const uint2*>(x.z + column + 4 * (lane_index() % 4));
-  const unsigned a[4] = {upper[0], lower[0], upper[1], lower[1]}, b[2] = {two.x, two.y};
+  const unsigned a[4] = {upper[0], lower[0], upper[1], lower[1]};
+  const std::size_t at = column + 4 * (lane_index() % 4);
+  const auto two = *reinterpret_cast<const uint2*>(x.z + at), rest = *reinterpret_cast<const uint2*>(x.rest + at);
+  const unsigned b[2] = {two.x, two.y}, c[2] = {rest.x, rest.y};
   mma_16x8x16::run(d, a, b);
+  mma_16x8x16::run(d, a, c);
 }
 
 /// Pair p of eight 4-bit levels, as half floats: 1024 + level, less `nought` (1024 + what stands for 0).

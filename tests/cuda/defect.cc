@@ -1,4 +1,4 @@
-// `PROGRAM SCENARIO`: does a kernel with a mistake planted in it give itself away? Prints the seeds that tell.
+// `PROGRAM SCENARIO [SEEDS]`: does a kernel with a mistake planted in it give itself away? Prints the seeds that tell.
 //
 // Linked with a kernel's planted source in front of the kernels: see tests/cuda/CMakeLists.txt.
 #include <cstdio>
@@ -42,7 +42,8 @@ int main(int argc, char** argv) {
   const double near_enough = scenario == "attend_halves" ? 2e-3 : 1e-5;
   decltype(want.shown) in_order;
   std::size_t told = 0;
-  for (std::uint64_t seed = 0; seed <= test::seeds; ++seed) {
+  const std::uint64_t seeds = argc > 2 ? std::stoul(argv[2]) : test::seeds;
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
     backend::cuda_on_host kernels({.mode = backend::numeric::fast, .seed = seed});
     test::bench<backend::cuda_on_host> got(kernels);
     run(scenario, got);

@@ -1,5 +1,5 @@
 # Builds tests/house/stranger by one route and runs what it built.
-#   cmake -D ROUTE=find_package|subdirectory|fetch -D G4_SOURCE=… -D G4_BINARY=… -D WORK=… [-D CXX=…] [-D HIGHWAY=…] -P stranger.cmake
+#   cmake -D ROUTE=find_package|subdirectory|fetch -D G4_SOURCE=… -D G4_BINARY=… -D WORK=… [-D CXX=…] [-D HIGHWAY=…] [-D CUDA=ON] [-D WITHOUT_KERNELS=ON] -P stranger.cmake
 cmake_minimum_required(VERSION 3.24)
 
 function(run)
@@ -25,7 +25,10 @@ endif()
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/stranger" -B "${WORK}/build" ${flags})
 run("${CMAKE_COMMAND}" --build "${WORK}/build" -j 2)
 set(programs headers_only with_own_variant)
-if(NOT ROUTE STREQUAL "fetch")
+if(CUDA)
+  list(APPEND programs on_a_gpu)
+endif()
+if(NOT ROUTE STREQUAL "fetch" AND NOT WITHOUT_KERNELS)
   list(APPEND programs with_kernels with_inline_kernels)
 endif()
 foreach(program IN LISTS programs)

@@ -65,6 +65,7 @@ void block::leave_for(std::ptrdiff_t to, bool ended) {
     __sanitizer_start_switch_fiber(fake, home_bottom_, home_bytes_);
   }
 #endif
+  release(&launch_.end);  // whoever never comes back has come to the launch's end here
   go_on_as(as);
   switch_stacks(from.at, *target);
 #ifdef G4_MACHINE_ASAN
@@ -131,7 +132,6 @@ void block::begin_fibre() {
 void block::run_threads() {
   for (;;) {
     body_(arguments_);
-    release(&launch_.end);
     one_less();
     const std::ptrdiff_t to = next();
     if (to < 0) {
@@ -315,10 +315,11 @@ std::string block::run(void (*body)(void*), void* arguments) {
 void machine::run(const char* name, extents grid, extents threads, std::size_t shared, void (*body)(void*),
                   void* arguments) {
   if (!failure_.empty()) return;
+  const hidden here;
   constexpr std::size_t line = 128;
   const std::size_t blocks = grid.count();
-  std::vector<std::unique_ptr<std::byte, void (*)(std::byte*)>>
-      kept;  // where threads are told apart, until all have ended
+  using shared_room = std::unique_ptr<std::byte, void (*)(std::byte*)>;
+  std::vector<shared_room> kept;  // where threads are told apart, until all have ended
   struct ending {
     block& of;
     ~ending() { of.end_launch(); }

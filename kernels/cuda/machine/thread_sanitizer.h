@@ -32,7 +32,7 @@ namespace g4::cuda_machine {
 
 #ifdef G4_MACHINE_TSAN
 
-/// What the running thread does meanwhile is the machine's own business. It may not switch.
+/// What the running thread does meanwhile is the machine's own business.
 struct hidden {
   hidden() {
     AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
