@@ -9,3 +9,4 @@
 #include "g4/load/module_source.inl"
 #include "g4/load/names.inl"
 #include "g4/load/tokenizer.inl"
+#include "g4/load/tower_source.inl"

@@ -37,6 +37,7 @@ namespace detail {
     case stage_role::turned: r.sigma = 1 / std::sqrt(static_cast<float>(t.extents[0])); break;
     case stage_role::table: r.sigma = 0.5f; break;
     case stage_role::bias: r.sigma = 0.1f; break;
+    case stage_role::softened: r.sigma = 0.1f, r.middle = gguf ? 0.69f : 0.0f; break;  // softplus(0) = log 2
     case stage_role::bound: r.middle = named("_min") ? -bound : bound; break;
     case stage_role::one_plus: r.sigma = 0.1f, r.middle = gguf ? 1.0f : 0.0f; break;
     case stage_role::numbers:

@@ -163,7 +163,7 @@ struct stage_weights<S, In, Text> {
         w.distance);
     visit(
         stage_tensor{
-            at(names.attention, ".per_dim_scale"), at("per_dim_scale.weight"), stage_role::bias, 1, {D / S.heads}},
+            at(names.attention, ".per_dim_scale"), at("per_dim_scale.weight"), stage_role::softened, 1, {D / S.heads}},
         w.per_number);
     map(at(names.output), "attn_out", w.output);
     numbers(at(names.post_attention), "attn_post_norm", w.post_attention);

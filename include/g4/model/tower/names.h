@@ -11,6 +11,7 @@
 #include <string_view>
 #include <variant>
 
+#include "g4/model/tower/part.h"
 #include "g4/spec/tower.h"
 
 namespace g4 {
@@ -117,6 +118,13 @@ namespace detail {
   if (t.find<stage::patches>().has_value()) return detail::patch_names(t, i);
   if (t.find<stage::conformer>().has_value()) return detail::conformer_names(t, i);
   return {"audio.soft_tokens", "embed_audio.embedding_projection", "mm.a.input_projection"};
+}
+
+/// A tensor of a stage under its whole names.
+[[nodiscard]] inline stage_tensor named(const stage_names& names, stage_tensor t) {
+  t.safetensors.insert(0, names.safetensors);
+  t.gguf.insert(0, names.gguf);
+  return t;
 }
 
 /// What a tower's tensors begin with in a format: nothing else of a file may begin so.

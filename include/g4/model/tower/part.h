@@ -15,7 +15,8 @@ namespace g4 {
 
 /// How a stage's tensor is read: a matrix in any storage, a table read row by row, or numbers in float32.
 /// A bias may be all noughts; a bound is one number that may be missing: there is no bound then. Of `one_plus` a safetensors
-/// file holds what exceeds 1, and a `turned` matrix has its columns where others have their rows. A `convolution`
+/// file holds what exceeds 1; of `softened` numbers, which may be noughts too, an mmproj file holds the softplus; and a
+/// `turned` matrix has its columns where others have their rows. A `convolution`
 /// [out, in, side, side] becomes a matrix [out, side² · in], a `channelwise` one [channels, 1, side, side] numbers
 /// [side², channels]: place by place, as planes with their channels side by side are read (`ops/plane.h`).
 enum class stage_role : std::uint8_t {
@@ -25,6 +26,7 @@ enum class stage_role : std::uint8_t {
   bias,
   bound,
   one_plus,
+  softened,
   turned,
   convolution,
   channelwise
@@ -37,6 +39,8 @@ struct stage_tensor {
   int rank = 1;
   std::array<int, 4> extents{};       ///< outermost first
   std::array<int, 4> gguf_extents{};  ///< where that format has another order
+
+  [[nodiscard]] bool is_lower_bound() const { return as == stage_role::bound && safetensors.ends_with("_min"); }
 };
 
 /// What a stage runs on: n rows, and memory to work in. All pointers but `places` are of the backend's memory.
