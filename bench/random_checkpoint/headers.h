@@ -26,7 +26,8 @@ using load::trained_context;
   return generation_of(m) == generation::gemma3 ? "language_model.model." : "model.language_model.";
 }
 
-[[nodiscard]] inline std::string config_json(const text_spec& m) {
+/// config.json of a text, as it is or nested in a multimodal model's.
+[[nodiscard]] inline nlohmann::ordered_json config_of(const text_spec& m) {
   using nlohmann::ordered_json;
   const generation g = generation_of(m);
   const std::string family = g == generation::gemma3 ? "gemma3" : g == generation::gemma3n ? "gemma3n" : "gemma4";
@@ -109,7 +110,7 @@ using load::trained_context;
   }
   if (!is_nested(m)) {
     text["tie_word_embeddings"] = m.tied_head;
-    return text.dump(2) + "\n";
+    return text;
   }
   ordered_json outer;
   outer["model_type"] = m.is_drafter() ? "gemma4_assistant" : family;
@@ -123,7 +124,8 @@ using load::trained_context;
     }
   }
   outer["text_config"] = std::move(text);
-  return outer.dump(2) + "\n";
+  return outer;
 }
+[[nodiscard]] inline std::string config_json(const text_spec& m) { return config_of(m).dump(2) + "\n"; }
 
 }  // namespace g4::bench

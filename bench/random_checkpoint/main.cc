@@ -2,11 +2,13 @@
 //
 //   g4_random_checkpoint gemma4_e2b Q4_0 e2b-q4_0.gguf
 //   g4_random_checkpoint gemma4_26b_a4b Q4_K a4b.gguf --vocabulary gemma-3-270m.gguf
-//   g4_random_checkpoint gemma4_e2b safetensors e2b/        (config.json, model.safetensors, tokenizer.json: the text)
+//   g4_random_checkpoint gemma4_e2b safetensors e2b/        (config.json, model.safetensors, tokenizer.json)
+//   g4_random_checkpoint gemma4_e2b safetensors e2b/ --text (the same without its towers)
 //   g4_random_checkpoint gemma4_e2b mmproj mmproj.gguf      (its towers alone, in BF16)
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -35,14 +37,15 @@ struct named_towers {
   std::string_view name;
   std::vector<g4::bench::detail::random_tensor> (*plan)(g4::load::format, g4::storage);
   bool sees, hears;
+  std::vector<std::string> (*marks)();
+  g4::result<void> (*write)(const std::string&, const g4::bench::random_options&);
 };
 
 template <class... M>
 std::vector<named_towers> towers_of(g4::one_of<M...>) {
-  return {{g4::load::variant_name<M>(), g4::bench::plan_towers<M>, M::can_see, M::can_hear}...};
+  return {{g4::load::variant_name<M>(), g4::bench::plan_towers<M>, M::can_see, M::can_hear,
+           g4::bench::marks_of<M>, g4::bench::write_random_model<M>}...};
 }
-using seeing_models = g4::one_of<g4::gemma3_4b, g4::gemma3_12b, g4::gemma3_27b, g4::gemma4_e2b, g4::gemma4_e4b,
-                                 g4::gemma4_12b, g4::gemma4_26b_a4b, g4::gemma4_31b>;
 
 void tell(std::size_t done, std::size_t total) {
   static std::size_t shown = 101;
@@ -53,7 +56,7 @@ void tell(std::size_t done, std::size_t total) {
 }
 
 int usage(const std::vector<named_spec>& specs) {
-  std::fputs("g4_random_checkpoint VARIANT TYPE PATH [--vocabulary FILE] [--seed N]\n  TYPE     safetensors, mmproj", stderr);
+  std::fputs("g4_random_checkpoint VARIANT TYPE PATH [--vocabulary FILE] [--seed N] [--text]\n  TYPE     safetensors, mmproj", stderr);
   for (const auto& t : g4::load::file_types) std::fprintf(stderr, ", %s", std::string(t.name).c_str());
   std::fputs("\n  VARIANT  one of:", stderr);
   for (const auto& [name, spec] : specs) std::fprintf(stderr, " %s", std::string(name).c_str());
@@ -72,6 +75,7 @@ int run(int argc, char** argv) {
   add(g4::all_drafters{}, specs);
   g4::bench::random_options options;
   std::vector<std::string> words;
+  bool only_text = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     const bool option = word == "--vocabulary" || word == "--seed";
@@ -80,6 +84,8 @@ int run(int argc, char** argv) {
       options.vocabulary = argv[++i];
     } else if (word == "--seed") {
       options.seed = std::strtoull(argv[++i], nullptr, 10);
+    } else if (word == "--text") {
+      only_text = true;
     } else {
       words.emplace_back(word);
     }
@@ -96,18 +102,20 @@ int run(int argc, char** argv) {
   if (::isatty(STDERR_FILENO) != 0) options.tell = tell;
 
   const std::string& path = words[2];
+  const std::vector<named_towers> models = towers_of(g4::all_multimodal{});
+  const auto seeing = std::find_if(models.begin(), models.end(), [&](const auto& m) { return m.name == words[0]; });
+  const bool has_towers = seeing != models.end();
   if (towers) {
-    for (const named_towers& model : towers_of(seeing_models{})) {
-      if (model.name != words[0]) continue;
-      const auto tensors = model.plan(g4::load::format::gguf, g4::storage::bf16);
-      const auto written = g4::bench::write_towers_gguf(path, tensors, model.sees, model.hears, options);
-      return written ? 0 : refuse(written.error().message);
-    }
-    return refuse(words[0] + " has no towers");
+    if (!has_towers) return refuse(words[0] + " has no towers");
+    const auto tensors = seeing->plan(g4::load::format::gguf, g4::storage::bf16);
+    const auto written = g4::bench::write_towers_gguf(path, tensors, seeing->sees, seeing->hears, options);
+    return written ? 0 : refuse(written.error().message);
   }
+  if (has_towers) options.marks = seeing->marks();
   if (folder) ::mkdir(path.c_str(), 0777);  // one that exists is as good
-  const auto written = folder ? g4::bench::write_random_safetensors(path, *spec, options)
-                              : g4::bench::write_random_gguf(path, *spec, *type, options);
+  const auto written = !folder                     ? g4::bench::write_random_gguf(path, *spec, *type, options)
+                       : has_towers && !only_text ? seeing->write(path, options)
+                                                   : g4::bench::write_random_safetensors(path, *spec, options);
   if (!written) return refuse(written.error().message);
 
   // What was written must read as what was asked for.

@@ -1,14 +1,18 @@
-/// Towers of true shapes with random weights: alone in a file, as an mmproj GGUF or as safetensors.
+/// Towers of true shapes with random weights: alone in a file, as an mmproj GGUF or as safetensors, or in a folder with
+/// the text that they belong to.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "bench/random_checkpoint/tower_headers.h"
 #include "bench/random_checkpoint/write.h"
 #include "g4/core/result.h"
 #include "g4/io/gguf_writer.h"
@@ -97,6 +101,60 @@ template <Multimodal M>
   detail::plan_sense<typename M::seeing, M::text::width>(f, base, plan);
   detail::plan_sense<typename M::hearing, M::text::width>(f, base, plan);
   return plan;
+}
+
+/// The tokens around a model's pictures, sounds and turns.
+template <Multimodal M>
+[[nodiscard]] std::vector<std::string> marks_of() {
+  std::vector<std::string> marks;
+  const auto add = [&](std::string_view mark) {
+    if (std::find(marks.begin(), marks.end(), mark) == marks.end()) marks.emplace_back(mark);
+  };
+  const auto around = [&]<class Sense>(std::type_identity<Sense>) {
+    if constexpr (!std::is_same_v<Sense, no_sense>) {
+      for (const mark& m : {Sense::marks.before, Sense::marks.each, Sense::marks.behind}) add(m.view());
+    }
+  };
+  around(std::type_identity<typename M::seeing>{});
+  around(std::type_identity<typename M::hearing>{});
+  const bool gemma4 = generation_of(M::text::spec) == generation::gemma4;
+  for (const char* const turn : {gemma4 ? "<|turn>" : "<start_of_turn>", gemma4 ? "<turn|>" : "<end_of_turn>"}) add(turn);
+  if (gemma4) {
+    for (const char* const thought : {"<|channel>", "<channel|>"}) add(thought);
+  }
+  return marks;
+}
+
+/// config.json of model M, its towers included.
+template <Multimodal M>
+[[nodiscard]] std::string config_json_with_towers() {
+  auto config = config_of(M::text::spec);
+  const generation g = generation_of(M::text::spec);
+  if constexpr (M::can_see) {
+    constexpr tower_spec t = M::seeing::tower::spec;
+    // Of patches straight into the text: a model of another name.
+    if (g == generation::gemma4 && !t.find<stage::encoder>().has_value()) {
+      config["model_type"] = "gemma4_unified";
+      config["text_config"]["model_type"] = "gemma4_unified_text";
+    }
+    config["vision_config"] = vision_config(t);
+    config[g == generation::gemma3 ? "mm_tokens_per_image" : "vision_soft_tokens_per_image"] = M::seeing::budget.most;
+  }
+  if constexpr (M::can_hear) {
+    config["audio_config"] = audio_config(M::hearing::tower::spec);
+    if (g == generation::gemma3n) config["audio_soft_tokens_per_image"] = M::hearing::budget.most;
+  }
+  return config.dump(2) + "\n";
+}
+
+/// Writes config.json, model.safetensors (bfloat16) and tokenizer.json of a model with its towers into a folder that exists.
+template <Multimodal M>
+[[nodiscard]] result<void> write_random_model(const std::string& folder, const random_options& options = {}) {
+  auto tensors = detail::plan_tensors(M::text::spec, load::format::safetensors, storage::bf16);
+  for (auto& t : plan_towers<M>(load::format::safetensors, storage::bf16)) tensors.push_back(std::move(t));
+  random_options with_marks = options;
+  if (with_marks.marks.empty()) with_marks.marks = marks_of<M>();
+  return detail::write_folder(folder, M::text::spec, config_json_with_towers<M>(), tensors, with_marks);
 }
 
 /// Writes the tensors of such a plan as a GGUF file, which an mmproj file is.

@@ -13,14 +13,15 @@
 
 namespace g4::bench {
 
-/// The family's first ids, the 256 bytes, printable characters and the visible blank, then one made-up word per id.
+/// The family's first ids, the 256 bytes, printable characters and the visible blank, the marks of a model that sees or
+/// hears, then one made-up word per id.
 struct vocabulary {
   static constexpr std::size_t least = 4 + 256;
   enum kind : std::int32_t { normal = 1, unknown = 2, control = 3, byte = 6 };
   std::vector<std::string> pieces;
   std::vector<std::int32_t> kinds;
 
-  explicit vocabulary(std::size_t size) {
+  explicit vocabulary(std::size_t size, const std::vector<std::string>& marks = {}) {
     const auto add = [&](std::string piece, kind k) {
       if (pieces.size() == size) return;
       pieces.push_back(std::move(piece));
@@ -34,6 +35,7 @@ struct vocabulary {
     for (unsigned b = 0; b < 256; ++b) add(std::string("<0x") + digits[b / 16] + digits[b % 16] + ">", byte);
     add("\xe2\x96\x81", normal);
     for (char c = '!'; c <= '~'; ++c) add(std::string(1, c), normal);
+    for (const std::string& mark : marks) add(mark, control);
     for (std::size_t i = 0; pieces.size() < size; ++i) add("\xe2\x96\x81word" + std::to_string(i), normal);
   }
 

@@ -32,6 +32,7 @@ namespace g4::bench {
 struct random_options {
   std::uint64_t seed = 1;
   std::string vocabulary;  ///< a GGUF or tokenizer.json whose vocabulary is taken; empty: a made-up one
+  std::vector<std::string> marks;  ///< tokens that a made-up vocabulary has as well: those around pictures and turns
   void (*tell)(std::size_t done, std::size_t total) = nullptr;  ///< told how many bytes are written
 };
 
@@ -143,7 +144,7 @@ struct random_tensor {
   if (m.sees == visibility::everything) return fail(path, ": text embedders are written as safetensors only");
   io::gguf_keys keys = load::gguf_header(m, "random weights", type.id, load::trained_context(m));
   if (options.vocabulary.empty()) {
-    vocabulary(static_cast<std::size_t>(m.vocab)).write(keys);
+    vocabulary(static_cast<std::size_t>(m.vocab), options.marks).write(keys);
   } else {
     const auto file = io::open_gguf(options.vocabulary);
     if (!file) return unexpected(file.error());
@@ -169,21 +170,23 @@ struct random_tensor {
   return out->finish();
 }
 
-/// Writes config.json, model.safetensors (bfloat16) and tokenizer.json into a folder that exists.
-[[nodiscard]] inline result<void> write_random_safetensors(const std::string& folder, const text_spec& m,
-                                                           const random_options& options = {}) {
+namespace detail {
+
+/// Writes config.json, model.safetensors and tokenizer.json into a folder that exists.
+[[nodiscard]] inline result<void> write_folder(const std::string& folder, const text_spec& m, const std::string& config,
+                                               const std::vector<random_tensor>& tensors,
+                                               const random_options& options) {
   const auto write_text = [&](const char* name, std::string_view text) -> result<void> {
     auto file = io::file_writer::create(folder + "/" + name);
     if (!file) return unexpected(std::move(file.error()));
     if (auto written = file->write(std::as_bytes(std::span(text.data(), text.size()))); !written) return written;
     return file->finish();
   };
-  std::vector<detail::random_tensor> tensors = detail::plan_tensors(m, load::format::safetensors, storage::bf16);
   std::vector<io::tensor_plan> plan;
   for (const auto& t : tensors) plan.push_back(t.plan);
-  if (auto written = write_text("config.json", config_json(m)); !written) return written;
+  if (auto written = write_text("config.json", config); !written) return written;
   if (options.vocabulary.empty()) {
-    const std::string json = vocabulary(static_cast<std::size_t>(m.vocab)).json();
+    const std::string json = vocabulary(static_cast<std::size_t>(m.vocab), options.marks).json();
     if (auto written = write_text("tokenizer.json", json); !written) return written;
   } else {
     auto file = io::map_file(options.vocabulary);
@@ -193,8 +196,17 @@ struct random_tensor {
   const std::pair<std::string, std::string> metadata[] = {{"format", "pt"}};
   auto out = io::write_safetensors(folder + "/model.safetensors", plan, metadata);
   if (!out) return unexpected(std::move(out.error()));
-  if (auto written = detail::write_tensors(*out, tensors, options); !written) return written;
+  if (auto written = write_tensors(*out, tensors, options); !written) return written;
   return out->finish();
+}
+
+}  // namespace detail
+
+/// Writes config.json, model.safetensors (bfloat16) and tokenizer.json of a text into a folder that exists.
+[[nodiscard]] inline result<void> write_random_safetensors(const std::string& folder, const text_spec& m,
+                                                           const random_options& options = {}) {
+  const auto tensors = detail::plan_tensors(m, load::format::safetensors, storage::bf16);
+  return detail::write_folder(folder, m, config_json(m), tensors, options);
 }
 
 }  // namespace g4::bench

@@ -6,18 +6,24 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "g4/backend/reference.h"
 #include "g4/load/config.h"
 #include "g4/load/tower.h"
+#include "g4/load/tower_config.h"
+#include "g4/load/tower_text.h"
 #include "g4/io/gguf.h"
 #include "g4/io/safetensors.h"
 #include "g4/media/patches.h"
 #include "g4/model/tower/run.h"
 #include "g4/model/transformer.h"
+#include "g4/multimodal.h"
 #include "g4/open/open.h"
 #include "g4/ops/dequantise.h"
 #include "g4/variants/all.h"
@@ -145,6 +151,90 @@ void expect_a_tower_to_run() {
 TEST(random_checkpoint, towers_of_pictures_in_both_formats) { expect_a_tower_to_run<small_eyes>(); }
 TEST(random_checkpoint, towers_of_sounds_in_both_formats) { expect_a_tower_to_run<small_ears>(); }
 
+struct small_gemma4_text : transformer<
+    shape{.layers = 2, .width = 48, .vocab = 400},
+    embed::tied_scaled,
+    norm::sandwich<plain_weight>,
+    attention<heads{.query = 2, .key_value = 1}, qk_norm, v_norm, unscaled>,
+    repeat<times<1, local<head{16}, window{8}, rope{.theta = 1e4f}>>,
+           times<1, global<head{16}, partial_rope{.theta = 1e6f, .fraction = 0.25f}>>>,
+    feed::gated<gelu_tanh, hidden{64}>,
+    layer_scalar,
+    image_mask::bidirectional_on_local,
+    logits::soft_cap{30}> {};
+struct wide_eyes
+    : tower<picture::any_aspect{.side = 4}, patches{.side = 2}, centred, embed::linear<width{32}>,
+            positions::per_axis{140},
+            encoder<layers{1}, norm::sandwich<plain_weight>,
+                    attention<heads{.query = 4, .key_value = 2}, head{8}, qk_norm, v_norm, unscaled, rope_2d{.theta = 100}>,
+                    feed::gated<gelu_tanh, hidden{64}>>,
+            mean_pooled{.side = 2}, scaled_by_root_of_width, standardised, into_text<norm::unweighted>> {};
+struct small_gemma4
+    : multimodal<small_gemma4_text,
+                 sees<wide_eyes, soft_tokens{.most = 70}, marked{"<|image>", "<|image|>", "<image|>"}>,
+                 hears<small_ears, soft_tokens{.most = 750}, marked{"<|audio>", "<|audio|>", "<audio|>"}>,
+                 turns::gemma4<>> {};
+struct ears_of_3n
+    : tower<sound::waveform{.rate = 16'000}, log_mel{.bins = 8, .window = 512, .emphasised = true},
+            subsample{.first = 5, .second = 3, .eps = 1e-3f, .cumulative = true}, embed::linear<width{12}>,
+            conformer<layers{1}, relative_attention{.heads = 2, .past = 13, .chunk = 0, .scaled_keys = false},
+                      light_conv{.side = 3}>,
+            every{4}, into_text<norm::soft_and_hard, own_ids{.first = 380, .count = 20}>> {};
+struct text_of_3n
+    : transformer<shape{.layers = 10, .width = 64, .vocab = 400}, embed::tied_scaled, norm::sandwich<plain_weight>,
+                  attention<heads{.query = 4, .key_value = 2}, qk_norm, v_norm, unscaled>,
+                  repeat<times<4, local<head{32}, window{8}, rope{.theta = 1e4f}>>,
+                         times<1, global<head{32}, rope{.theta = 1e6f}>>>,
+                  share_kv<last{5}>, feed::gated<gelu_tanh, hidden{96}, sparse{0.95f, 2}>,
+                  per_layer_embedding{.width = 32, .vocab = 380}, altup{4}, laurel{32}, logits::soft_cap{30}> {};
+struct small_3n : multimodal<text_of_3n,
+                             hears<ears_of_3n, soft_tokens{.most = 188, .filled_up = true},
+                                   marked{"<start_of_audio>", "<audio_soft_token>", "<end_of_audio>"}>,
+                             turns::gemma3n> {};
+
+/// What a model makes of a picture and a sound, from a folder of random weights to its last logits.
+template <class M>
+void expect_a_folder_with_towers_to_run(const std::string& name) {
+  const std::string folder = scratch(name);
+  ::mkdir(folder.c_str(), 0777);
+  const auto written = write_random_model<M>(folder);
+  ASSERT_TRUE(written) << written.error().message;
+  backend::reference<float> on;
+  const auto model = open<M>(folder, on);
+  ASSERT_TRUE(model) << model.error().message;
+  std::vector<std::uint8_t> rgb(20 * 30 * 3);
+  for (std::size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<std::uint8_t>(i * 7);
+  std::vector<float> samples(16'000);
+  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = std::sin(0.05f * static_cast<float>(i));
+  using model_type = multimodal_model<M, backend::reference<float>>;
+  std::vector<typename model_type::shown> media;
+  if constexpr (M::can_see) {
+    auto seen = model->see({rgb, 20, 30});
+    ASSERT_TRUE(seen) << seen.error().message;
+    media.push_back(std::move(*seen));
+  }
+  auto heard = model->hear({samples, 16'000});
+  ASSERT_TRUE(heard) << heard.error().message;
+  media.push_back(std::move(*heard));
+  typename model_type::turn question;
+  question.said.emplace_back("a b ");
+  for (const auto& one : media) question.said.emplace_back(one);
+  const auto prompt = model->prompt({question});
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  auto session = model->session({.context = prompt->ids.size(), .batch = prompt->ids.size()});
+  ASSERT_TRUE(session) << session.error().message;
+  const auto logits = session->run(prompt->view());
+  ASSERT_TRUE(logits) << logits.error().message;
+  expect_alive({logits->begin(), logits->end()});
+  for (const char* file : {"/config.json", "/model.safetensors", "/tokenizer.json"}) std::remove((folder + file).c_str());
+  std::remove(folder.c_str());
+}
+
+TEST(random_checkpoint, folder_of_gemma4_with_both_towers) {
+  expect_a_folder_with_towers_to_run<small_gemma4>("g4_towers");
+}
+TEST(random_checkpoint, folder_of_gemma3n_with_its_ears) { expect_a_folder_with_towers_to_run<small_3n>("g3n_towers"); }
+
 TEST(random_checkpoint, the_same_seed_the_same_file_another_seed_another) {
   const std::string path = scratch("seed.gguf");
   const auto bytes_with = [&](std::uint64_t seed) {
@@ -206,6 +296,37 @@ void expect_configs_to_read_back(one_of<V...>) {
 }
 
 TEST(random_checkpoint, config_json_of_every_decoder_reads_back) { expect_configs_to_read_back(all_variants{}); }
+template <class Sense>
+void expect_same_tower(const std::optional<tower_spec>& read, std::string_view name) {
+  if constexpr (std::is_same_v<Sense, no_sense>) {
+    EXPECT_FALSE(read) << name;
+  } else {
+    ASSERT_TRUE(read) << name;
+    for (const std::string& line : load::differences(*read, Sense::tower::spec, "", name)) ADD_FAILURE() << line;
+  }
+}
+template <class... M>
+void expect_towers_to_read_back(one_of<M...>) {
+  const auto check = []<class Model>(std::type_identity<Model>) {
+    const std::string_view name = load::variant_name<Model>();
+    const std::string config = config_json_with_towers<Model>();
+    const auto read = load::read_towers(config, name);
+    ASSERT_TRUE(read) << read.error().message;
+    expect_same_tower<typename Model::seeing>(read->sees, name);
+    expect_same_tower<typename Model::hearing>(read->hears, name);
+    if constexpr (Model::can_see) {
+      EXPECT_EQ(read->soft_tokens, Model::seeing::budget.most) << name;
+    }
+    const auto text = load::read_config(config, name);
+    ASSERT_TRUE(text) << text.error().message;
+    for (const std::string& line : load::differences(*text, Model::text::spec, name)) ADD_FAILURE() << name << ": " << line;
+  };
+  (check(std::type_identity<M>{}), ...);
+}
+
+TEST(random_checkpoint, config_json_with_the_towers_of_every_model_reads_back) {
+  expect_towers_to_read_back(all_multimodal{});
+}
 TEST(random_checkpoint, config_json_of_every_drafter_reads_back) { expect_configs_to_read_back(all_drafters{}); }
 TEST(random_checkpoint, config_json_of_every_embedder_reads_back) { expect_configs_to_read_back(all_embedders{}); }
 
