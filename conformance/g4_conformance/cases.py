@@ -155,13 +155,66 @@ class Case:
         """What an engine without towers is given on request."""
         return tuple(name for name in ("vision.soft_tokens", "audio.soft_tokens") if name in self.outputs)
 
-    def begins_like(self, tensor: str) -> list[str]:
-        """Mistakes that, made in the reference, make this tensor the first to diverge; the largest first."""
+    @property
+    def _text(self) -> dict:
+        return self.config.get("text_config") or self.config
+
+    @property
+    def _causal_window(self) -> int:
+        """How many keys a sliding layer sees, where every row sees what is before it and nothing else; otherwise 0."""
+        sees_ahead = self._text.get("use_bidirectional_attention") or {"token_type_ids", "mm_token_type_ids"} & set(self.inputs)
+        return 0 if sees_ahead else self._text.get("sliding_window") or 0
+
+    @functools.cached_property
+    def full_layers(self) -> list[bool]:
+        """Of every layer, whether it sees all that came before. Gemma 4 makes the last one full, whatever the file says."""
+        c = self._text
+        count = c.get("num_hidden_layers", 0)
+        kinds = c.get("layer_types")
+        pattern = c.get("sliding_window_pattern") or c.get("_sliding_window_pattern") or 1
+        full = [kind == "full_attention" for kind in kinds] if kinds else [(i + 1) % pattern == 0 for i in range(count)]
+        if str(c.get("model_type", "")).startswith("gemma4") and full:
+            full[-1] = True
+        return full
+
+    def place(self, tensor: str, first_row: int | None) -> str:
+        """What is special about where a model diverges: the kind of the layer, the width of the window, the cache."""
+        said = []
+        layer = re.match(r"(?:attn|mlp|moe|router|ple|laurel|altup|hidden)\.(\d+)", tensor)
+        if layer and (i := int(layer[1])) < len(self.full_layers):
+            full = self.full_layers
+            kind = "full" if full[i] else "sliding"
+            words = [f"the first {kind} layer" if i > 0 and full[i] not in full[:i] else f"a {kind} layer"]
+            shared = self._text.get("num_kv_shared_layers") or 0
+            if shared and i == len(full) - shared:
+                words.append("the first that reads the keys of an earlier one")
+            if i > 0 and i == len(full) - 1:
+                words.append("the last")
+            said.append(f"layer {i} is {', '.join(words[:-1])}{' and ' if len(words) > 1 else ''}{words[-1]}")
+            if (window := self._causal_window) and first_row in (window - 1, window):
+                said.append(f"the window is {window} wide")
+        if tensor in ("greedy_logits", "greedy_ids") and "logits" in self.outputs:
+            said.append("the prompt in one pass agrees: it is what steps through the cache make of it")
+        return "; ".join(said)
+
+    def begins_like(self, tensor: str, first_row: int | None = None) -> list[str]:
+        """Mistakes that, made in the reference, make this tensor the first to diverge; the largest first.
+
+        In a causal model the first of its rows tells more: up to the width of a window all windows see the same, and what is
+        wrong with anything else shows before.
+        """
         mistakes = self.about.get("checks", {}).get("mistakes", {})
         stage = re.compile(r"^(attn|mlp|moe|router|ple|laurel|altup)\.(\d+)\..*$")
-        same = [(m.get("tolerances") or 0, name) for name, m in mistakes.items()
-                if m.get("first") and stage.sub(r"hidden.\2", m["first"]) == stage.sub(r"hidden.\2", tensor)]
-        return [name.replace("_", " ") for _, name in sorted(same, reverse=True)]
+        begins = stage.sub(r"hidden.\2", tensor)
+        same = [(m.get("tolerances") or 0, name) for name, m in mistakes.items() if m.get("first") and stage.sub(r"hidden.\2", m["first"]) == begins]
+        same.sort(reverse=True)
+        if first_row is not None and (window := self._causal_window) and begins.startswith("hidden."):
+            if first_row < window - 1:
+                same = [(size, name) for size, name in same if not name.startswith("window")]
+            else:
+                width = ("window_one_shorter",) if first_row == window - 1 else ("window_one_longer", "window_missing")
+                same = [(size, name) for size, name in same if name in width]
+        return [name.replace("_", " ") for _, name in same]
 
 
 def _copy(source: str, target: str) -> None:

@@ -108,11 +108,15 @@ def _numbers(case: Case, name: str, found: np.ndarray, budget: str, label: str =
     limit = limits(case, name, expected, budget)
     if limit is None:
         return Finding(label, "left out", why="case.json gives no atol for it")
-    return compare_numbers(label, found.astype(np.float64), expected, limit, case.is_operation)
+    kept = rows if rows is not None and expected.shape[:1] == rows.shape else None
+    return compare_numbers(label, found.astype(np.float64), expected, limit, case.is_operation, kept)
 
 
-def compare_numbers(label: str, found: np.ndarray, expected: np.ndarray, limit, infinite_is_a_number: bool = False) -> Finding:
-    """Arrays of one shape. Infinities are equal to themselves where an operation is meant to give them."""
+def compare_numbers(label: str, found: np.ndarray, expected: np.ndarray, limit, infinite_is_a_number: bool = False,
+                    rows: np.ndarray | None = None) -> Finding:
+    """Arrays of one shape. Infinities are equal to themselves where an operation is meant to give them. `rows` are the positions
+    that a long case keeps: what is said names those."""
+    position = (lambda row: row) if rows is None else (lambda row: int(rows[row]))
     limit = np.broadcast_to(np.asarray(limit, dtype=np.float64), expected.shape)
     if expected.size == 0:
         return Finding(label, "ok", 0.0, 0.0, 0.0)
@@ -124,12 +128,12 @@ def compare_numbers(label: str, found: np.ndarray, expected: np.ndarray, limit, 
         ratio = np.where(error == 0, 0.0, error / limit)
     ratio[bad] = np.inf
     at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    out = Finding(label, "ok", float(ratio[at]), float(error[at]), float(limit[at]), [int(i) for i in at])
+    out = Finding(label, "ok", float(ratio[at]), float(error[at]), float(limit[at]), [position(int(i)) if axis == 0 else int(i) for axis, i in enumerate(at)])
     if out.ratio <= 1:
         return out
     out.verdict = "diverged"
     beyond = (ratio > 1).reshape(ratio.shape[0], -1) if ratio.ndim else (ratio > 1).reshape(1, 1)
-    out.first_row = int(np.argmax(beyond.any(axis=1)))
+    out.first_row = position(int(np.argmax(beyond.any(axis=1))))
     place = str(out.where)
     if bad.any():
         out.error = None

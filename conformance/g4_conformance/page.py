@@ -68,6 +68,8 @@ def _case(c: CaseResult) -> str:
         error = f" Error {figure(first.error)}, limit {figure(first.limit)}." if first.error is not None and first.ratio is not None else ""
         rows = f" Rows before {first.first_row} agree." if first.first_row else ""
         out.append(f"<p>The first tensor to diverge is <code>{escape(c.first)}</code>: it {escape(c.why)}.{error}{rows}</p>")
+        if c.place:
+            out.append(f"<p>{escape(c.place[0].upper() + c.place[1:])}.</p>")
         if c.begins_like:
             out.append(f"<p>Mistakes that begin here: {escape(', '.join(c.begins_like))}.</p>")
     elif c.why:

@@ -24,6 +24,7 @@ class CaseResult:
     verdict: str
     why: str = ""
     first: str = ""  # the first tensor to diverge
+    place: str = ""  # what is special about that place of the model
     begins_like: list[str] = dataclasses.field(default_factory=list)
     missing: list[str] = dataclasses.field(default_factory=list)
     unknown: list[str] = dataclasses.field(default_factory=list)

@@ -76,8 +76,9 @@ def case_result(case: Case, outcome: Outcome, known: ExpectedFailures, budget: s
         absent = [name for name in case.results if name in judged.missing]
         if judged.first is not None:
             out.verdict, out.first, out.why = "failed", judged.first.tensor, judged.first.why
+            out.place = case.place(out.first, judged.first.first_row)
             if budget == "float32":  # rounding begins anywhere
-                out.begins_like = case.begins_like(out.first)
+                out.begins_like = case.begins_like(out.first, judged.first.first_row)
         elif absent:
             out.verdict, out.why = "failed", f"the engine wrote no {', '.join(absent)}"
     entry = known.of(case.name)

@@ -33,6 +33,8 @@ def case_lines(c: CaseResult, all_tensors: bool = False) -> list[str]:
         if first.ratio is not None and first.error is not None:
             place = f"; rows before {first.first_row} agree" if first.first_row else ""
             lines.append(f"{under}error {figure(first.error)}, limit {figure(first.limit)}{place}")
+        if c.place:
+            lines.append(f"{under}{c.place}")
         if c.begins_like:
             lines.append(f"{under}mistakes that begin here: {', '.join(c.begins_like)}")
     if c.missing and c.verdict != "error":

@@ -75,6 +75,25 @@ class Mistakes(unittest.TestCase):
                 self.assertEqual((found.verdict, found.why, found.missing), ("passed", "", []))
                 self.assertLess(found.worst.ratio, 0.5)
 
+    def test_the_first_row_tells_a_window_from_all_else(self):
+        text = SOURCE.read_text()
+        for wrong, said in (("(ahead >= -reach)", ["window one longer", "window missing"]), ("(ahead > 1 - reach)", ["window one shorter"])):
+            found = result_of(engine_of(text.replace("(ahead > -reach)", wrong)), cases.select(["gemma3-1b"])[0])
+            self.assertEqual((found.first, sorted(found.begins_like), found.place),
+                             ("hidden.0", sorted(said), "layer 0 is a sliding layer; the window is 9 wide"))
+        found = result_of(engine_of(text.replace(" / dtype(np.sqrt(c[\"query_pre_attn_scalar\"]))", "")), cases.select(["gemma3-1b"])[0])
+        self.assertEqual(found.first, "hidden.0")
+        self.assertIn("query norm dropped", found.begins_like)
+        self.assertFalse([name for name in found.begins_like if "window" in name])
+        self.assertEqual(found.place, "layer 0 is a sliding layer")
+
+    def test_the_first_layer_of_its_kind_is_called_that(self):
+        case = cases.select(["gemma4-e2b"])[0]
+        self.assertEqual(case.place("attn.4.key", 1), "layer 4 is the first full layer")
+        self.assertEqual(case.place("hidden.10", 0), "layer 10 is a sliding layer and the first that reads the keys of an earlier one")
+        self.assertEqual(case.place("hidden.14", 8), "layer 14 is a full layer and the last; the window is 8 wide")
+        self.assertIn("steps through the cache", case.place("greedy_logits", 1))
+
     def test_one_at_a_time_is_found_where_it_is_made(self):
         text = SOURCE.read_text()
         for name, case, right, wrong, first, row in MISTAKES:
