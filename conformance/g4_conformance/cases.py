@@ -197,24 +197,30 @@ class Case:
             said.append("the prompt in one pass agrees: it is what steps through the cache make of it")
         return "; ".join(said)
 
-    def begins_like(self, tensor: str, first_row: int | None = None) -> list[str]:
-        """Mistakes that, made in the reference, make this tensor the first to diverge; the largest first.
+    def begins_like(self, tensors: list[str], first_row: int | None = None, ratio: float | None = None) -> list[str]:
+        """Mistakes that, made in the reference, begin at one of these tensors; the largest first.
 
-        In a causal model the first of its rows tells more: up to the width of a window all windows see the same, and what is
-        wrong with anything else shows before.
+        In a causal model the first row that is off tells more: up to the width of a window all windows see the same, and what is
+        wrong with anything else shows before. So does the size: what is off by a few limits is none of those that are off by
+        thousands.
         """
         mistakes = self.about.get("checks", {}).get("mistakes", {})
-        stage = re.compile(r"^(attn|mlp|moe|router|ple|laurel|altup)\.(\d+)\..*$")
-        begins = stage.sub(r"hidden.\2", tensor)
-        same = [(m.get("tolerances") or 0, name) for name, m in mistakes.items() if m.get("first") and stage.sub(r"hidden.\2", m["first"]) == begins]
-        same.sort(reverse=True)
-        if first_row is not None and (window := self._causal_window) and begins.startswith("hidden."):
+        begins = {stage(tensor) for tensor in tensors}
+        same = sorted(((m.get("tolerances") or 0, name) for name, m in mistakes.items() if m.get("first") and stage(m["first"]) in begins), reverse=True)
+        if ratio is not None and ratio < 10:
+            same = [(size, name) for size, name in same if size < 100]
+        elif first_row is not None and (window := self._causal_window) and not tensors[-1].startswith("greedy"):
             if first_row < window - 1:
                 same = [(size, name) for size, name in same if not name.startswith("window")]
             else:
                 width = ("window_one_shorter",) if first_row == window - 1 else ("window_one_longer", "window_missing")
                 same = [(size, name) for size, name in same if name in width]
         return [name.replace("_", " ") for _, name in same]
+
+
+def stage(tensor: str) -> str:
+    """`hidden.I` for what lies inside layer I, which few engines show; any other tensor is its own."""
+    return re.sub(r"^(attn|mlp|moe|router|ple|laurel|altup)\.(\d+)\..*$", r"hidden.\2", tensor)
 
 
 def _copy(source: str, target: str) -> None:

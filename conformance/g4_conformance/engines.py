@@ -86,7 +86,7 @@ class Program:
         if found is None:
             raise BadEngine(f"there is no program {self.command[0]}")
         self.command = [os.path.abspath(found)] + [os.path.abspath(a) if os.path.exists(a) else a for a in self.command[1:]]
-        self.name = command
+        self.name = " ".join(os.path.basename(word) or word for word in self.command)  # where it lies is nobody's business
 
     def run(self, folder: Path, out: Path, timeout: float) -> Outcome:
         began = time.monotonic()

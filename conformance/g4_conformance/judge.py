@@ -40,6 +40,16 @@ class Judgement:
         return next((f for f in self.findings if f.verdict == "diverged"), None)
 
     @property
+    def may_begin_at(self) -> list[str]:
+        """The first to diverge, and in front of it what was not written: the last is the first to diverge."""
+        names: list[str] = []
+        for f in self.findings:
+            names = names + [f.tensor] if f.verdict in ("missing", "diverged") else []
+            if f.verdict == "diverged":
+                return names
+        return []
+
+    @property
     def missing(self) -> list[str]:
         return [f.tensor for f in self.findings if f.verdict == "missing"]
 

@@ -22,7 +22,7 @@ svg .limit { stroke: var(--bad); stroke-width: 1 } svg .grid { stroke: var(--lin
 """
 
 _LOWEST, _HIGHEST = -5, 6  # powers of ten of error over limit that are drawn
-_HEIGHT, _LEFT, _BELOW = 110, 34, 62
+_HEIGHT, _LEFT, _ABOVE, _BELOW = 110, 34, 7, 84
 
 
 def _bar_height(ratio: float) -> float:
@@ -34,7 +34,7 @@ def drawing(findings: list[Finding]) -> str:
     """A bar per tensor in the order data flows. The height is log10 of the error over the limit; the line is the limit."""
     step = max(9.0, min(26.0, 900 / max(1, len(findings))))
     width = _LEFT + step * len(findings) + 8
-    out = [f'<svg viewBox="0 0 {width:.0f} {_HEIGHT + _BELOW}" style="max-width:{width * 1.25:.0f}px" role="img" '
+    out = [f'<svg viewBox="0 {-_ABOVE} {width:.0f} {_ABOVE + _HEIGHT + _BELOW}" style="max-width:{width * 1.25:.0f}px" role="img" '
            'aria-label="error over limit of every tensor">']
     for power in range(_LOWEST, _HIGHEST + 1):
         y = _HEIGHT - _bar_height(10.0**power)

@@ -43,7 +43,7 @@ def run_real(make_engine, args, say: Callable[[str], None]) -> Results:
             raise BadCase(f"{checkpoint} has no config.json")
         prompts = _prompts(args, checkpoint)
         made = [_case(place, checkpoint, name, ids, args.new_tokens) for name, ids in prompts.items()]
-        _reference(made, args.memory, place, say)
+        _reference(made, args.memory, say)
         hashes = [f"{path.name}: SHA-256 {_sha256(path)}" for path in _weights(checkpoint, args.gguf)]
         if args.gguf:
             os.environ["G4_CONFORMANCE_GGUF"] = os.path.abspath(args.gguf)
@@ -129,13 +129,13 @@ def _case(place: Path, checkpoint: Path, name: str, ids: list[int], count: int) 
     return folder
 
 
-def _reference(folders: list[Path], memory: float | None, place: Path, say) -> None:
+def _reference(folders: list[Path], memory: float | None, say) -> None:
     from .adapters.transformers import Eager, Sdpa
     ran: dict[Path, list[dict]] = {folder: [] for folder in folders}
     for cls in (Eager, Sdpa):
         reference = cls()
         if memory is not None:
-            reference.more = {"device_map": "auto", "max_memory": {"cpu": int(memory * 2**30)}, "offload_folder": str(place / "offload")}
+            reference.memory = int(memory * 2**30)
         for folder in folders:
             say(f"transformers {reference.transformers.__version__}, {reference.attention}: {folder.name}")
             ran[folder].append(reference.run(Case(folder)))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
 
-from .cases import Case
+from .cases import Case, stage
 from .engines import Outcome
 from .expected_failures import ExpectedFailures
 from .judge import judge
@@ -75,10 +75,16 @@ def case_result(case: Case, outcome: Outcome, known: ExpectedFailures, budget: s
         out.findings, out.missing, out.unknown = judged.findings, judged.missing, judged.unknown
         absent = [name for name in case.results if name in judged.missing]
         if judged.first is not None:
-            out.verdict, out.first, out.why = "failed", judged.first.tensor, judged.first.why
-            out.place = case.place(out.first, judged.first.first_row)
-            if budget == "float32":  # rounding begins anywhere
-                out.begins_like = case.begins_like(out.first, judged.first.first_row)
+            first = judged.first
+            out.verdict, out.first, out.why = "failed", first.tensor, first.why
+            if first.error is not None:  # a wrong shape says enough
+                begins = judged.may_begin_at
+                unseen = [name for name in begins if stage(name) != stage(first.tensor)]
+                out.place = case.place(first.tensor, first.first_row)
+                if unseen:
+                    out.place += f"{'; ' if out.place else ''}it may begin in any of the {len(unseen)} tensors in front that are not written"
+                if budget == "float32":  # rounding begins anywhere
+                    out.begins_like = case.begins_like(begins, first.first_row, first.ratio)
         elif absent:
             out.verdict, out.why = "failed", f"the engine wrote no {', '.join(absent)}"
     entry = known.of(case.name)

@@ -25,6 +25,7 @@ from typing import Callable
 
 import numpy as np
 
+from . import mobile_blocks
 from .about import write_about
 
 _CASES = Path(__file__).parent.parent / "cases"
@@ -639,6 +640,56 @@ OPERATIONS.append(Operation(
      "down_triangle": ({"filter": "triangle", "rows": 8, "columns": 10}, {"picture": _picture})},
     {"no smoothing": ("down", _changed(resize, filter="nearest"))},
     "2 of 255 for the cubic, 1 for the triangle: ways of rounding in between differ by as much", exact=True))
+
+
+# ---- MobileNetV5's blocks --------------------------------------------------------------------------------------------
+
+_blocks = mobile_blocks.variants(_normal)  # python -m golden.mobile_blocks holds them against timm's modules
+_SIZES = "s from stage to stage (golden/mobile_blocks.py): Σ|w|·s of sums, |w|·factor·s + |y|·(2 + √mean s²/√mean x²) of norms, 1.13·s + |x| of GELUs"
+OPERATIONS.append(Operation(
+    "edge-residual", "MobileNetV5's edge residual: a whole convolution that widens, a map that narrows; with and without what it is given",
+    "y = x + norm(narrow · gelu(norm(conv(x)))), without x where the plane is halved or its channels change; x [rows, columns, channels],\n"
+    "norm over channels, eps 1e-6, weight w; margins as \"SAME\": ⌈n / stride⌉ places, and where a margin is odd the one more is behind", mobile_blocks.edge_residual,
+    _blocks["edge-residual"],
+    {"the residual dropped": ("added", _changed(mobile_blocks.edge_residual, added=False)),
+     "the gelu dropped": ("added", _changed(mobile_blocks.edge_residual, no_gelu=True)),
+     "a gelu behind the second norm": ("halved", _changed(mobile_blocks.edge_residual, gelu_behind=True)),
+     "kernel turned": ("halved", _changed(mobile_blocks.edge_residual, turned=True)),
+     "the odd margin in front": ("halved", _changed(mobile_blocks.edge_residual, in_front=True))},
+    _SIZES))
+OPERATIONS.append(Operation(
+    "inverted-residual", "MobileNetV5's universal inverted residual: convolutions of each channel by itself at the start, in the middle, or nowhere",
+    "y = x + γ ∘ norm(narrow · m),  m = gelu(norm(middle(gelu(norm(widen · norm(start(x))))))), without what has no weights here; the middle\n"
+    "halves the plane, where there is none the start; without x as in op-edge-residual", mobile_blocks.inverted_residual,
+    _blocks["inverted-residual"],
+    {"the residual dropped": ("maps_alone", _changed(mobile_blocks.inverted_residual, added=False)),
+     "gamma dropped": ("at_the_start", _changed(mobile_blocks.inverted_residual, scaled=False)),
+     "gamma dropped where nothing is added": ("halved", _changed(mobile_blocks.inverted_residual, scaled=False)),
+     "a gelu at the start": ("at_the_start", _changed(mobile_blocks.inverted_residual, gelu_at_the_start=True)),
+     "no gelu in the middle": ("halved", _changed(mobile_blocks.inverted_residual, no_gelu_in_the_middle=True)),
+     "halved at the start": ("halved", _changed(mobile_blocks.inverted_residual, halves_first=True))},
+    _SIZES))
+OPERATIONS.append(Operation(
+    "mobile-attention", "MobileNetV5's multi-query attention over all places; keys and values of every place, or of thinned out ones",
+    "z = norm(x);  y = x + γ ∘ output · Σ_s softmax(query(z)[t]·key[s] / √d)[s] · value[s], all heads of one key and value, which are maps\n"
+    "of z, or with key_stride of norm(conv(z)), each channel by itself", mobile_blocks.mobile_attention,
+    _blocks["mobile-attention"],
+    {"scores unscaled": ("every_place", _changed(mobile_blocks.mobile_attention, scale=1.0)),
+     "values as keys": ("every_place", _changed(mobile_blocks.mobile_attention, values_as_keys=True)),
+     "causal": ("every_place", _changed(mobile_blocks.mobile_attention, causal=True)),
+     "gamma dropped": ("thinned_out", _changed(mobile_blocks.mobile_attention, scaled=False)),
+     "keys of every place": ("thinned_out", _changed(mobile_blocks.mobile_attention, every_place=True))},
+    _SIZES + "; of attention Σ p·s + Σ p|value|·(2 + 2·max Σ(s_q|k| + |q|s_k)/√d)"))
+OPERATIONS.append(Operation(
+    "multi-scale-fusion", "MobileNetV5's end: two planes beside each other, the smaller one drawn to the size of the larger",
+    "z = norm(narrow · gelu(norm(widen · (large, small drawn))));  y = norm(mean of the squares of z that leave side × side places);\n"
+    "drawn: place i of n shows place ⌊i·m/n⌋ of m", mobile_blocks.multi_scale_fusion,
+    _blocks["multi-scale-fusion"],
+    {"drawn column by column": ("halved", _changed(mobile_blocks.multi_scale_fusion, turned=True)),
+     "the planes exchanged": ("halved", lambda x, f, t: mobile_blocks.multi_scale_fusion(x, {**f, "exchanged": True}, t)),
+     "one place for a square": ("odd", _changed(mobile_blocks.multi_scale_fusion, picked=True)),
+     "not normed behind": ("odd", _changed(mobile_blocks.multi_scale_fusion, normed=False))},
+    _SIZES))
 
 
 # ---- Storages --------------------------------------------------------------------------------------------------------

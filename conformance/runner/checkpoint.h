@@ -21,10 +21,10 @@ namespace g4::conformance {
 
 /// The case's model on a backend.
 [[nodiscard]] inline result<std::unique_ptr<loaded_model>> load_case_model(const case_folder& folder, const engine& how,
-                                                                           bool fast) {
+                                                                           backend::numeric mode) {
   const auto file = open_checkpoint(folder);
   if (!file) return unexpected(file.error());
-  return how.load(*file, load::format::safetensors, fast);
+  return how.load(*file, load::format::safetensors, mode);
 }
 
 }  // namespace g4::conformance

@@ -11,7 +11,7 @@
 namespace g4::conformance {
 
 struct check_options {
-  bool fast = false;       ///< --mode fast
+  backend::numeric mode = backend::numeric::exact;
   std::string model_file;  ///< --model; empty without
 };
 
@@ -19,7 +19,8 @@ struct check_options {
 struct running_on {
   const text_spec& spec;
   const engine& how;
-  bool fast = false;
+  backend::numeric mode = backend::numeric::exact;
+  [[nodiscard]] bool fast() const { return mode != backend::numeric::exact; }
 };
 
 /// One pass, chunks, and token by token through the cache (model_case.cc).

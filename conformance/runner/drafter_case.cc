@@ -110,7 +110,7 @@ class drafter_check {
   void compare_numbers(const std::string& name, std::span<const double> found) {
     if (!folder_.has(name)) return;
     const std::vector<double> expected = folder_.numbers(name);
-    const auto limit = limit_for(folder_, name, expected, on_.fast);
+    const auto limit = limit_for(folder_, name, expected, on_.fast());
     if (!limit) return out_.failed(name, "case.json gives no atol");
     out_.compared(name, largest_error(found, expected), *limit);
   }
@@ -118,7 +118,7 @@ class drafter_check {
     compare_ids(name, found, folder_.numbers(name));
   }
   void compare_ids(const std::string& name, const std::vector<double>& found, const std::vector<double>& expected) {
-    if (on_.fast) return out_.skipped(name, "choices near a tie may differ in fast mode");
+    if (on_.fast()) return out_.skipped(name, "choices near a tie may differ in fast mode");
     std::size_t wrong = found.size() == expected.size() ? 0 : expected.size();
     for (std::size_t i = 0; i < found.size() && wrong < expected.size(); ++i) wrong += found[i] != expected[i] ? 1 : 0;
     out_.exact(name, wrong, expected.size());
@@ -133,7 +133,7 @@ class drafter_check {
 }  // namespace
 
 result<void> check_drafter(const case_folder& folder, const running_on& on, report& out) {
-  auto model = load_case_model(folder, on.how, on.fast);
+  auto model = load_case_model(folder, on.how, on.mode);
   if (!model) return unexpected(model.error());
   const auto file = open_checkpoint(folder, "assistant");
   if (!file) return unexpected(file.error());

@@ -15,7 +15,7 @@ void compare(const case_folder& folder, const running_on& on, report& out, const
              std::span<const double> found) {
   if (!folder.has(name)) return;
   const std::vector<double> expected = folder.numbers(name);
-  const auto limit = limit_for(folder, name, expected, on.fast);
+  const auto limit = limit_for(folder, name, expected, on.fast());
   if (!limit) return out.failed(name, "case.json gives no atol");
   out.compared(name, largest_error(found, expected), *limit);
 }
@@ -37,7 +37,7 @@ result<void> compare_text(const case_folder& folder, const running_on& on, loade
 }  // namespace
 
 result<void> check_embedder(const case_folder& folder, const running_on& on, report& out) {
-  auto model = load_case_model(folder, on.how, on.fast);
+  auto model = load_case_model(folder, on.how, on.mode);
   if (!model) return unexpected(model.error());
   for (const char* prefix : {"", "short."}) {
     if (auto done = compare_text(folder, on, **model, prefix, out); !done) return done;

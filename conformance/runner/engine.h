@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "g4/backend/numeric.h"
 #include "g4/core/result.h"
 #include "g4/io/tensor_file.h"
 #include "g4/load/names.h"
@@ -100,7 +101,8 @@ class loaded_model {
 /// How a model gets onto one backend.
 struct engine {
   std::string_view backend;
-  result<std::unique_ptr<loaded_model>> (*load)(const io::tensor_file& file, load::format format, bool fast) = nullptr;
+  result<std::unique_ptr<loaded_model>> (*load)(const io::tensor_file& file, load::format format,
+                                                backend::numeric mode) = nullptr;
   bool sees = false;  ///< whether the model has a picture tower
   bool hears = false;
   bool (*embeds)(std::int32_t id) = nullptr;  ///< whether an id's row is one of a tower's own

@@ -231,11 +231,11 @@ class loaded_model_of final : public loaded_model {
   using sees = case_tower<typename senses_of<M>::sees, V::width, B>;
   using hears = case_tower<typename senses_of<M>::hears, V::width, B>;
 
-  explicit loaded_model_of(bool fast) : on_(make_backend(fast)) {}
+  explicit loaded_model_of(backend::numeric mode) : on_(make_backend(mode)) {}
 
   [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
-                                                                  bool fast) {
-    auto model = std::make_unique<loaded_model_of>(fast);
+                                                                  backend::numeric mode) {
+    auto model = std::make_unique<loaded_model_of>(mode);
     auto weights = load::make_weights<V>(file, format, model->on_);
     if (!weights) return unexpected(weights.error());
     model->weights_ = *weights;
@@ -300,11 +300,11 @@ class loaded_model_of final : public loaded_model {
 #endif
 
  private:
-  static B make_backend(bool fast) {
+  static B make_backend(backend::numeric mode) {
     if constexpr (requires { typename B::options; }) {
       typename B::options options;
       if constexpr (requires { options.mode; }) {
-        if (fast) options.mode = decltype(options.mode)::fast;
+        options.mode = mode;
       }
       return B(options);
     } else {

@@ -15,7 +15,7 @@ result<void> check_greedy(const case_folder& folder, const running_on& on, loade
   const auto vocab = static_cast<std::size_t>(on.spec.vocab);
   if (expected.size() != ids.size() * vocab)
     return fail("greedy_logits has ", expected.size(), " numbers for ", ids.size(), " ids");
-  const auto limit = limit_for(folder, "greedy_logits", expected, on.fast);
+  const auto limit = limit_for(folder, "greedy_logits", expected, on.fast());
   if (!limit) return fail("case.json gives no atol for greedy_logits");
 
   auto text = model.start({.context = first.ids.size() + ids.size(), .batch = batch});

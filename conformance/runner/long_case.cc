@@ -29,7 +29,7 @@ std::vector<double> rows_of(std::span<const double> all, std::size_t T, const st
 void compare(const case_folder& folder, const running_on& on, report& out, const std::string& label,
              const std::string& tensor, std::span<const double> found) {
   const std::vector<double> expected = folder.numbers(tensor);
-  const auto limit = limit_for(folder, tensor, expected, on.fast);
+  const auto limit = limit_for(folder, tensor, expected, on.fast());
   if (!limit) return out.failed(label, "case.json gives no atol");
   out.compared(label, largest_error(found, expected), *limit);
 }
@@ -94,7 +94,7 @@ result<void> far_away(const case_folder& folder, const running_on& on, loaded_mo
 }  // namespace
 
 result<void> check_long(const case_folder& folder, const running_on& on, report& out) {
-  auto model = load_case_model(folder, on.how, on.fast);
+  auto model = load_case_model(folder, on.how, on.mode);
   if (!model) return unexpected(model.error());
   for (const std::size_t batch : {std::size_t{256}, std::size_t{31}}) {
     if (auto done = whole_prompt(folder, on, **model, batch, out); !done) return done;

@@ -1,4 +1,4 @@
-// One case: `PROGRAM [--backend NAME]… [--mode exact|fast] [--model FILE.gguf] [--counts FILE] CASE_DIR`
+// One case: `PROGRAM [--backend NAME]… [--mode exact|fast|fast8] [--model FILE.gguf] [--counts FILE] CASE_DIR`
 //           `PROGRAM --backend NAME [--model FILE.gguf] --write OUT.safetensors CASE_DIR`
 //
 // `conformance/check` builds and calls it; see there. Writes a line per tensor, and the counts to FILE.
@@ -33,8 +33,11 @@ result<arguments> read_arguments(int argc, char** argv) {
       out.backends.emplace_back(argv[++i]);
     } else if (option == "--mode") {
       const std::string mode = argv[++i];
-      if (mode != "exact" && mode != "fast") return fail("--mode is ", mode, "; it is exact or fast");
-      out.options.fast = mode == "fast";
+      if (mode != "exact" && mode != "fast" && mode != "fast8") {
+        return fail("--mode is ", mode, "; it is exact, fast or fast8");
+      }
+      using backend::numeric;
+      out.options.mode = mode == "fast8" ? numeric::fast8 : mode == "fast" ? numeric::fast : numeric::exact;
     } else if (option == "--model") {
       out.options.model_file = argv[++i];
     } else if (option == "--counts") {
@@ -166,8 +169,9 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     run_check(all, folder.name(), backend, [&](report& out) -> result<void> {
       for (const engine& how : unit.engines) {
         if (how.backend != backend) continue;
-        const bool fast = args.options.fast && (backend == "cpu" || backend == "inline" || backend == "cuda_on_host");
-        return check_on(what, folder, {*unit.spec, how, fast}, args.options, out);
+        const bool rounds = backend == "cpu" || backend == "inline" || backend == "cuda_on_host";
+        return check_on(what, folder, {*unit.spec, how, rounds ? args.options.mode : backend::numeric::exact},
+                        args.options, out);
       }
       return fail("this program was not made for the backend ", backend);
     });
@@ -191,7 +195,7 @@ result<void> write_case(const case_folder& folder, const arguments& args) {
     }
     const model_unit unit = this_unit();
     for (const engine& how : unit.engines) {
-      if (how.backend == backend) return write_model(folder, {*unit.spec, how, args.options.fast}, out);
+      if (how.backend == backend) return write_model(folder, {*unit.spec, how, args.options.mode}, out);
     }
     return fail("this program was not made for the backend ", backend);
   }();

@@ -60,7 +60,7 @@ class model_check {
 
   void compare(const std::string& label, const std::string& tensor, std::span<const double> found,
                std::span<const double> expected) {
-    const auto limit = limit_for(folder_, tensor, expected, on_.fast);
+    const auto limit = limit_for(folder_, tensor, expected, on_.fast());
     if (!limit) return out_.failed(label, "case.json gives no atol");
     out_.compared(label, largest_error(found, expected), *limit);
   }
@@ -81,7 +81,7 @@ class model_check {
       if (belongs_elsewhere(name)) continue;
       if (name == "logits") {
         compare(name, name, *logits, folder_.numbers(name));
-        if (on_.fast) compare_distributions(name, *logits, folder_.numbers(name));
+        if (on_.fast()) compare_distributions(name, *logits, folder_.numbers(name));
       } else if (const auto made = made_.find(name); made != made_.end() && folder_.is_integer(name)) {
         compare_integers(name, made->second, true);
       } else if (made != made_.end()) {
@@ -133,7 +133,7 @@ class model_check {
 
   void compare_integers(const std::string& name, std::span<const double> found, bool always = false) {
     const std::vector<double> expected = folder_.numbers(name);
-    if (on_.fast && !always) return out_.skipped(name, "choices near a tie may differ in fast mode");
+    if (on_.fast() && !always) return out_.skipped(name, "choices near a tie may differ in fast mode");
     std::size_t wrong = found.size() == expected.size() ? 0 : expected.size();
     for (std::size_t i = 0; i < expected.size() && wrong < expected.size(); ++i)
       wrong += found[i] != expected[i] ? 1 : 0;
@@ -185,7 +185,7 @@ class model_check {
 result<void> check_model(const case_folder& folder, const running_on& on, report& out) {
   auto prompt = prompt_of(folder, on);
   if (!prompt) return unexpected(prompt.error());
-  auto model = load_case_model(folder, on.how, on.fast);
+  auto model = load_case_model(folder, on.how, on.mode);
   if (!model) return unexpected(model.error());
   if (auto done = check_media(folder, on, out); !done) return done;
   auto made = run_towers(folder, on, **model);

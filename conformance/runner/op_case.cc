@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "conformance/runner/checks.h"
+#include "conformance/runner/mobile_operations.h"
+#include "conformance/runner/operation_inputs.h"
 #include "conformance/runner/written.h"
 #include "g4/backend/composed.h"
 #include "g4/backend/reference.h"
@@ -25,48 +27,6 @@ namespace g4::conformance {
 
 namespace operation {  // the checks are compiled as one file, and these have plain names
 namespace {
-
-using numbers = std::vector<float>;
-
-/// A variant of the operation: its facts and inputs, by the names of the case.
-class variant_inputs {
- public:
-  variant_inputs(const case_folder& folder, std::string name, const json& facts)
-      : folder_(folder), name_(std::move(name)), facts_(facts) {}
-
-  [[nodiscard]] std::string label(const std::string& of) const { return name_ + "." + of; }
-  [[nodiscard]] bool has(const std::string& of) const { return folder_.has(label(of)); }
-  [[nodiscard]] numbers floats(const std::string& of) const {
-    const auto wide = folder_.numbers(label(of));
-    return {wide.begin(), wide.end()};
-  }
-  [[nodiscard]] std::vector<std::int32_t> integers(const std::string& of) const { return folder_.integers(label(of)); }
-  [[nodiscard]] std::size_t extent(const std::string& of, std::size_t axis) const {
-    const auto shape = folder_.shape(label(of));
-    return axis < shape.size() ? shape[axis] : 1;
-  }
-  [[nodiscard]] float fact(const std::string& of, float otherwise = 0) const { return facts_.value(of, otherwise); }
-  [[nodiscard]] std::size_t count(const std::string& of) const { return facts_.at(of).get<std::size_t>(); }
-  [[nodiscard]] std::string word(const std::string& of) const { return facts_.at(of).get<std::string>(); }
-
- private:
-  const case_folder& folder_;
-  std::string name_;
-  const json& facts_;
-};
-
-/// What an operation makes, by the names of its outputs.
-using outputs = std::map<std::string, std::vector<double>>;
-
-template <class Numbers>
-std::vector<double> wide(const Numbers& from) {
-  return {from.begin(), from.end()};
-}
-
-/// A matrix of plain floats.
-matrix_view plain(const numbers& w, std::size_t columns) {
-  return {reinterpret_cast<const std::byte*>(w.data()), w.size() / columns, columns, storage::f32};
-}
 
 /// [T, streams, width] to [streams, T, width], or back with the first two exchanged.
 numbers exchanged(const numbers& x, std::size_t first, std::size_t second) {
@@ -349,6 +309,10 @@ std::optional<outputs> on_backend(const std::string& operation, B& on, const var
   if (operation == "convolution-back") return convolution_back(on, in);
   if (operation == "glu") return glu(on, in);
   if (operation == "near-attention") return near_attention(on, in);
+  if (operation == "edge-residual") return edge_residual(on, in);
+  if (operation == "inverted-residual") return inverted_residual(on, in);
+  if (operation == "mobile-attention") return mobile_attention(on, in);
+  if (operation == "multi-scale-fusion") return multi_scale_fusion(on, in);
   return std::nullopt;
 }
 

@@ -29,7 +29,7 @@ class prompt_check {
         prefix_(std::to_string(facts.at("index").get<int>()) + ".") {
     const json& tolerance = folder.about().at("suggested_tolerance");
     logits_atol_ = tolerance.at("logits_atol").get<double>();
-    hidden_rtol_ = on.fast ? fast_relative : tolerance.at("hidden_rtol_of_max_abs").get<double>();
+    hidden_rtol_ = on.fast() ? fast_relative : tolerance.at("hidden_rtol_of_max_abs").get<double>();
   }
 
   result<void> run() {
@@ -62,7 +62,7 @@ class prompt_check {
       next = prompt{{greedy[step]}, {}, {}, {}};  // along the expected ids, so that later steps can be compared too
     }
     if (greedy.empty()) return {};
-    if (!on_.fast) {
+    if (!on_.fast()) {
       out_.compared(prefix_ + "greedy_top5_logits", worst_top5, logits_atol_);
     }
     out_.exact(prefix_ + "greedy_ids", wrong, strict_steps(greedy.size()));
@@ -77,7 +77,7 @@ class prompt_check {
   }
   [[nodiscard]] bool counts(std::size_t step) const {
     if (step >= strict_steps(std::numeric_limits<std::size_t>::max())) return false;
-    if (!on_.fast) return true;
+    if (!on_.fast()) return true;
     // In fast mode only choices that its error cannot turn: 40 % of a logit difference is a shift common to all.
     const std::vector<double> top = folder_.numbers(prefix_ + "greedy_top5_logits");
     return top.size() > step * 5 + 1 && top[step * 5] - top[step * 5 + 1] > 0.25;
@@ -106,7 +106,7 @@ class prompt_check {
   void compare_logits(const std::vector<double>& logits) {
     const std::vector<std::int32_t> ids = folder_.integers(prefix_ + "top_ids");
     const std::vector<double> top = folder_.numbers(prefix_ + "top_logits");
-    if (on_.fast) return;  // raw differences are no measure there: see check_divergence
+    if (on_.fast()) return;  // raw differences are no measure there: see check_divergence
     double worst = 0;
     std::size_t misplaced = 0;
     for (std::size_t i = 0; i < ids.size() && i < top.size(); ++i) {
@@ -147,7 +147,7 @@ class prompt_check {
 /// The fast mode's logits against the exact mode's, which the other checks hold to the case: mean KL over a text.
 result<void> check_divergence(const case_folder& folder, const running_on& on, const io::tensor_file& file,
                               loaded_model& fast, report& out) {
-  auto exact = on.how.load(file, load::format::gguf, false);
+  auto exact = on.how.load(file, load::format::gguf, backend::numeric::exact);
   if (!exact) return unexpected(exact.error());
   for (const json& facts : folder.about().at("prompts")) {
     const std::string name = std::to_string(facts.at("index").get<int>());
@@ -199,12 +199,12 @@ result<void> check_divergence(const case_folder& folder, const running_on& on, c
 result<void> check_real(const case_folder& folder, const running_on& on, const check_options& options, report& out) {
   const auto file = io::open_gguf(options.model_file);
   if (!file) return unexpected(file.error());
-  auto model = on.how.load(file->tensors, load::format::gguf, on.fast);
+  auto model = on.how.load(file->tensors, load::format::gguf, on.mode);
   if (!model) return unexpected(model.error());
   for (const json& facts : folder.about().at("prompts")) {
     if (auto done = prompt_check(folder, on, **model, facts, out).run(); !done) return done;
   }
-  return on.fast ? check_divergence(folder, on, file->tensors, **model, out) : result<void>{};
+  return on.fast() ? check_divergence(folder, on, file->tensors, **model, out) : result<void>{};
 }
 
 }  // namespace g4::conformance

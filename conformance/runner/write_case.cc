@@ -165,7 +165,7 @@ class model_writer {
 result<void> write_model(const case_folder& folder, const running_on& on, written& out) {
   auto prompt = prompt_of(folder, on);
   if (!prompt) return unexpected(prompt.error());
-  auto model = load_case_model(folder, on.how, on.fast);
+  auto model = load_case_model(folder, on.how, on.mode);
   if (!model) return unexpected(model.error());
   const auto made = run_towers(folder, on, **model);
   if (!made) return unexpected(made.error());

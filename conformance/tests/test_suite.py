@@ -7,6 +7,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 import types
@@ -17,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 from g4_conformance import cases, cli, engines, expected_failures, judge, page, results, tensors
-from g4_conformance.run import run
+from g4_conformance.run import case_result, run
 
 HERE = Path(__file__).parent
 CASE = "gemma3-270m"
@@ -301,6 +302,57 @@ class Reports(Folder):
             self.assertTrue(said.startswith("g4-conformance: "), said)
 
 
+class LongCases(unittest.TestCase):
+    def test_what_is_said_names_positions_and_not_the_rows_that_are_kept(self):
+        case = cases.select(["gemma3-long"])[0]
+        found = {name: case.expected(name).copy() for name in case.outputs}
+        found["final_norm"][2:] += 1
+        first = judge.judge(case, found).first
+        position = int(case.inputs["rows"][2])
+        self.assertGreater(position, 2)
+        self.assertEqual((first.tensor, first.first_row), ("final_norm", position))
+        self.assertGreaterEqual(first.where[0], position)
+
+
+class Hints(unittest.TestCase):
+    def result(self, found):
+        return case_result(cases.select(["gemma4-e2b"])[0], engines.Outcome(found), expected_failures.ExpectedFailures())
+
+    def right(self, *names):
+        case = cases.select(["gemma4-e2b"])[0]
+        return {name: case.expected(name).copy() for name in case.outputs if name in names or not names}
+
+    def test_what_is_not_written_may_be_where_it_begins(self):
+        found = self.right("logits", "greedy_ids", "greedy_logits")
+        found["logits"][8:] += 1
+        said = self.result(found)
+        self.assertEqual((said.first, said.begins_like), ("logits", ["window missing", "window one longer"]))
+        self.assertIn("it may begin in any of the", said.place)
+        self.assertEqual(self.result(self.right()).place, "")
+
+    def test_a_few_limits_are_no_large_mistake(self):
+        found = self.right()
+        found["hidden.0"] += 2 * cases.select(["gemma4-e2b"])[0].facts("hidden.0")["atol"]
+        said = self.result(found)
+        self.assertEqual((said.first, said.begins_like), ("hidden.0", ["gelu by erf"]))
+
+    def test_a_wrong_type_is_no_place(self):
+        found = self.right()
+        found["greedy_ids"] = found["greedy_ids"].astype(np.float32)
+        said = self.result(found)
+        self.assertEqual((said.first, said.place, said.begins_like), ("greedy_ids", "", []))
+
+
+class Matrix(unittest.TestCase):
+    def test_the_page_is_what_the_cases_say(self):
+        made = subprocess.run([sys.executable, HERE.parent / "defects" / "matrix"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(made, (HERE.parent / "defects" / "MATRIX.md").read_text(), "write it again: conformance/defects/matrix > conformance/defects/MATRIX.md")
+
+    def test_every_defect_has_a_line_of_a_run(self):
+        names = [line.split("\t")[0] for line in (HERE.parent / "defects" / "found.tsv").read_text().splitlines()]
+        self.assertEqual(sorted(names), sorted(path.stem for path in (HERE.parent / "defects").glob("*.txt")))
+
+
 class Cases(unittest.TestCase):
     def test_every_case_is_on_a_must_pass_list(self):
         for case in cases.every():
@@ -345,8 +397,8 @@ class Cases(unittest.TestCase):
     def test_every_tensor_can_be_the_first_to_diverge(self):
         for case in cases.every():
             for name in case.outputs if not case.needs_weights else ():
-                self.assertIsInstance(case.begins_like(name), list)
-        self.assertEqual(cases.select(["gemma3-odd"])[0].begins_like("logits"), ["head taken from the embedding", "final soft cap dropped"])
+                self.assertIsInstance(case.begins_like([name]), list)
+        self.assertEqual(cases.select(["gemma3-odd"])[0].begins_like(["logits"]), ["head taken from the embedding", "final soft cap dropped"])
 
     def test_a_wrong_choice_of_cases_is_a_sentence(self):
         for asked, levels, families in ((["no-such"], [], []), ([], ["no such"], []), ([], [], ["gemma9"])):

@@ -31,7 +31,8 @@ class Eager:
         torch.set_grad_enabled(False)
         torch.set_num_threads(1)
         self.torch, self.transformers = torch, transformers
-        self.more = {}  # further arguments of from_pretrained
+        self.memory = None  # bytes for weights: what is more waits in the checkpoint
+        self.small = None
         self._loaded = None
 
     def run(self, case):
@@ -81,8 +82,12 @@ class Eager:
         config = case.folder / "config.json"
         if self._loaded is None or self._loaded[0] != config.resolve():
             self._loaded = None
-            model = getattr(self.transformers, json.loads(config.read_text())["architectures"][0]).from_pretrained(
-                case.folder, dtype=getattr(self.torch, self.dtype), attn_implementation=self.attention, **self.more).eval()
+            cls = getattr(self.transformers, json.loads(config.read_text())["architectures"][0])
+            if self.memory is None:
+                model = cls.from_pretrained(case.folder, dtype=getattr(self.torch, self.dtype), attn_implementation=self.attention).eval()
+            else:
+                from .streamed import SMALL, Streams
+                model = Streams(self.torch, self.transformers, self.memory, SMALL if self.small is None else self.small).model(case.folder, cls, self.attention)
             if self.attention == "eager" and hasattr(model, "set_experts_implementation"):
                 model.set_experts_implementation("eager")
             self._loaded = (config.resolve(), model)

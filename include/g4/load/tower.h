@@ -12,6 +12,7 @@
 #include "g4/io/tensor_file.h"
 #include "g4/load/module_source.h"
 #include "g4/load/names.h"
+#include "g4/load/place_by_place.h"
 #include "g4/load/tower_source.h"
 #include "g4/load/weight_places.h"
 #include "g4/model/tower/weights.h"
@@ -77,18 +78,6 @@ class tower_filler {
     }
   }
 
-  /// [out, in, places] as [out, places, in].
-  [[nodiscard]] static std::vector<float> place_by_place(std::span<const float> numbers, std::size_t out,
-                                                         std::size_t in) {
-    const std::size_t places = numbers.size() / out / in;
-    std::vector<float> turned(numbers.size());
-    for (std::size_t o = 0; o < out; ++o) {
-      for (std::size_t i = 0; i < in; ++i) {
-        for (std::size_t p = 0; p < places; ++p) turned[(o * places + p) * in + i] = numbers[(o * in + i) * places + p];
-      }
-    }
-    return turned;
-  }
   /// A convolution's weights, place by place, in float32.
   template <int Out, int Columns>
   void fill_convolution(const io::stored_tensor& found, const stage_tensor& t, matrix<Out, Columns>& m) {

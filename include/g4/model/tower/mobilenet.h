@@ -347,6 +347,52 @@ struct mobile_weights<K, In> {
   static float scale_of(int d) { return static_cast<float>(1 / std::sqrt(static_cast<double>(d))); }
 };
 
+/// The end: z = norm(narrow · gelu(norm(widen · (a, b drawn to the size of a)))), y = norm(mean of squares of z).
+template <int Kept, int Last, int Fused, int Side>
+struct mobile_fusion {
+  static constexpr int from = Kept + Last, inner = whole_channels(2.0 * from);
+
+  mobile_map<inner, from> widen;
+  mobile_map<Fused, inner> narrow;
+  vector<Fused> norm;
+
+  template <class Tensors>
+  void each(const Tensors& t) {
+    t.product("ffn.pw_exp.conv.weight", widen.weight);
+    t.numbers("ffn.pw_exp.bn.weight", widen.norm);
+    t.product("ffn.pw_proj.conv.weight", narrow.weight);
+    t.numbers("ffn.pw_proj.bn.weight", narrow.norm);
+    t.numbers("norm.weight", norm);
+  }
+  /// Of m.kept, a plane `large` places wide, and m.x; leaves Side² rows in p.x.
+  template <class B, class Scalar>
+  void run(B& on, stage_pass<Scalar>& p, const mobile_planes<Scalar>& m, std::size_t large) const {
+    const std::size_t n = large * large;
+    for (std::size_t t = 0; t < n; ++t) {  // which rows of the two stand beside each other
+      const std::size_t row = t / large * m.side / large, column = t % large * m.side / large;
+      p.host_ids[t] = static_cast<token_id>(t);
+      p.host_ids[n + t] = static_cast<token_id>(row * m.side + column);
+    }
+    on.put(p.host_ids, 2 * n, p.ids);
+    for (std::size_t i = 0; i < n; i += places_at_once) {
+      const std::size_t some = std::min(places_at_once, n - i);
+      on.lay_beside(m.kept, p.ids + i, some, Kept, from, m.squares);
+      on.lay_beside(m.x, p.ids + n + i, some, Last, from, m.squares + Kept);
+      widen.widen(on, m.squares, some, m.wide);
+      narrow.narrow(on, m.wide, some, m.inner + i * Fused);
+    }
+    const std::size_t across = large / Side;
+    for (std::size_t t = 0; t < n; ++t) {
+      const std::size_t row = t / large, column = t % large, square = row / across * Side + column / across;
+      p.host_ids[square * across * across + row % across * across + column % across] = static_cast<token_id>(t);
+    }
+    on.put(p.host_ids, n, p.ids);
+    p.rows = std::size_t{Side} * Side;
+    on.mean_groups(m.inner, p.ids, p.rows, across * across, Fused, p.x);
+    on.rms_norm(p.x, norm.data, p.rows, Fused, mobile_eps, p.x);
+  }
+};
+
 template <stage::mobilenet S, class Entries>
 struct mobile_list;
 template <stage::mobilenet S, std::size_t... E>
@@ -374,9 +420,7 @@ struct stage_weights<S, In, Text> {
   detail::mobile_map<S.stem, In * 9> stem;
   vector<S.stem> stem_bias;
   list blocks;
-  detail::mobile_map<whole_channels(2.0 * (kept + last)), kept + last> widen;
-  detail::mobile_map<S.fused, whole_channels(2.0 * (kept + last))> narrow;
-  vector<S.fused> norm;
+  detail::mobile_fusion<kept, last, S.fused, S.side> fusion;
 
   template <class Visit>
   void each(Visit&& visit) {
@@ -391,11 +435,7 @@ struct stage_weights<S, In, Text> {
       const std::string here = std::to_string(size) + "." + std::to_string(number++) + ".";
       block.each(tensors{visit, "blocks." + here, "blk." + here});
     });
-    own.product("msfa.ffn.pw_exp.conv.weight", widen.weight);
-    own.numbers("msfa.ffn.pw_exp.bn.weight", widen.norm);
-    own.product("msfa.ffn.pw_proj.conv.weight", narrow.weight);
-    own.numbers("msfa.ffn.pw_proj.bn.weight", narrow.norm);
-    own.numbers("msfa.norm.weight", norm);
+    fusion.each(tensors{visit, "msfa.", "msfa."});
   }
 
   [[nodiscard]] static constexpr std::size_t rows_of(std::size_t) { return std::size_t{S.side} * S.side; }
@@ -442,7 +482,7 @@ struct stage_weights<S, In, Text> {
       block.run(on, m);
       show(shown[size], number++, m.x, m.places(), static_cast<std::size_t>(S.block[e].channels));
     });
-    fuse(on, p, m, kept_side);
+    fusion.run(on, p, m, kept_side);
     show(-1, p.x, p.rows, std::size_t{S.fused});
   }
 
@@ -511,34 +551,6 @@ struct stage_weights<S, In, Text> {
       on.gelu(y, n * S.stem);
     }
     m.side = p.rows();
-  }
-
-  /// The two last planes become p.x.
-  template <class B, class Scalar>
-  void fuse(B& on, stage_pass<Scalar>& p, const detail::mobile_planes<Scalar>& m, std::size_t large) const {
-    const std::size_t n = large * large;
-    for (std::size_t t = 0; t < n; ++t) {  // which rows of the two stand beside each other
-      const std::size_t row = t / large * m.side / large, column = t % large * m.side / large;
-      p.host_ids[t] = static_cast<token_id>(t);
-      p.host_ids[n + t] = static_cast<token_id>(row * m.side + column);
-    }
-    on.put(p.host_ids, 2 * n, p.ids);
-    for (std::size_t i = 0; i < n; i += detail::places_at_once) {
-      const std::size_t some = std::min(detail::places_at_once, n - i);
-      on.lay_beside(m.kept, p.ids + i, some, kept, kept + last, m.squares);
-      on.lay_beside(m.x, p.ids + n + i, some, last, kept + last, m.squares + kept);
-      widen.widen(on, m.squares, some, m.wide);
-      narrow.narrow(on, m.wide, some, m.inner + i * S.fused);
-    }
-    const std::size_t across = large / S.side;
-    for (std::size_t t = 0; t < n; ++t) {
-      const std::size_t row = t / large, column = t % large, square = row / across * S.side + column / across;
-      p.host_ids[square * across * across + row % across * across + column % across] = static_cast<token_id>(t);
-    }
-    on.put(p.host_ids, n, p.ids);
-    p.rows = rows_of(p.rows);
-    on.mean_groups(m.inner, p.ids, p.rows, across * across, S.fused, p.x);
-    on.rms_norm(p.x, norm.data, p.rows, S.fused, detail::mobile_eps, p.x);
   }
 };
 
