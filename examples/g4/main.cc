@@ -282,6 +282,12 @@ int guarded_main(int argc, char** argv) {
                   "Q8_0, Q6_K, Q4_K or Q4_0: about 8.5, 6.6, 4.9 or 4.5 bits a weight where rows fit; BF16: 16",
                   among(s.quantize_to, types), true);
   quantize->value("--out", "PATH", "The file to write", into(s.out), true);
+  quantize->value("--mmproj", "PATH",
+                  "The file to write the model's towers to (default: mmproj- and the name of the other, beside it)",
+                  into(s.mmproj));
+  quantize->value("--towers-to", "TYPE", "What the towers' matrices become (default: they stay as they are)",
+                  among(s.towers_to, {"BF16", "F16", "F32"}));
+  quantize->flag("--no-towers", "Leave the towers out: only write the text", s.no_towers);
   add_threads(*quantize, s);
   quantize->flag("--no-check", "Only write the file; do not measure what it costs", s.no_check);
   quantize->flag("--json", "Write one JSON object in place of text", s.json);
@@ -289,9 +295,11 @@ int guarded_main(int argc, char** argv) {
       "The model's weights must be F32, F16 or BF16. Matrices get the storage that llama.cpp's quantiser gives them for the\n"
       "type (token tables more bits, rows that do not fit a block the nearest that they do); norms stay F32. The error of\n"
       "each kind of tensor is that of its numbers, against their size. The cost is the Kullback-Leibler divergence of the\n"
-      "next token's probabilities: both files read a short text, in float32 arithmetic.\n\n"
+      "next token's probabilities: both files read a short text, in float32 arithmetic. The towers of a folder go into a\n"
+      "file of their own, which g4 and llama.cpp find beside the other.\n\n"
       "Examples:\n"
       "  g4 quantize -m gemma-3-270m --to Q8_0 --out gemma-3-270m-q8_0.gguf\n"
+      "  g4 quantize -m gemma-3-4b-it --to Q4_K --out gemma-3-4b-it-q4_k.gguf   (and mmproj-gemma-3-4b-it-q4_k.gguf)\n"
       "  g4 quantize -m gemma-3-1b-it-bf16.gguf --to Q4_K --out gemma-3-1b-it-q4_k.gguf --threads 8\n"
       "  g4 quantize -m gemma-3-270m --to Q4_0 --out small.gguf --json | jq .kl.mean");
 

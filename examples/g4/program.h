@@ -61,6 +61,8 @@ struct settings {
   std::string ids;
   std::string out;
   std::string quantize_to;
+  std::string towers_to;  ///< what the matrices of towers become; empty: they stay as they are
+  bool no_towers = false;
   bool no_check = false;
   std::size_t prompt_tokens = 512;
   std::size_t generate_tokens = 128;

@@ -4,12 +4,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "engine.h"
+#include "g4/convert/mmproj.h"
 #include "g4/convert/quantise.h"
 #include "g4/core/printable.h"
+#include "g4/io/mapped_file.h"
+#include "g4/load/tower_config.h"
 #include "g4/ops/kl_divergence.h"
 #include "json_text.h"
+#include "variants.h"
 
 namespace program {
 
@@ -54,9 +61,9 @@ g4::result<reading> read_sample(engine& e, std::span<const g4::token_id> ids) {
   if (!session) return g4::unexpected(std::move(session.error()));
   reading r;
   r.width = (*session)->vocabulary();
-  const auto ran = (*session)->run_all(
-      g4::prompt_view<float>{ids},
-      [&](std::size_t, std::span<const float> row) { r.logits.insert(r.logits.end(), row.begin(), row.end()); });
+  const auto ran = (*session)->run_all(g4::prompt_view<float>{ids}, [&](std::size_t, std::span<const float> row) {
+    r.logits.insert(r.logits.end(), row.begin(), row.end());
+  });
   if (!ran) return g4::unexpected(ran.error());
   return r;
 }
@@ -128,8 +135,27 @@ std::vector<tensor_class> classes_of(const g4::quantised& done) {
   return classes;
 }
 
-std::string json_report(const settings& s, const g4::quantised& done, const tensor_class& all, double seconds,
-                        const std::optional<cost>& c) {
+/// The towers that were written, and where.
+struct towers_done {
+  std::string out;
+  g4::written_towers towers;
+
+  [[nodiscard]] double error() const {
+    return towers.squares > 0 ? std::sqrt(towers.squared_error / towers.squares) : 0;
+  }
+};
+
+/// Everything that was done.
+struct report {
+  g4::quantised text;
+  tensor_class all;
+  double seconds = 0;
+  std::optional<cost> measured;
+  std::optional<towers_done> towers;
+};
+
+std::string json_report(const settings& s, const report& r) {
+  const auto& [done, all, seconds, c, towers] = r;
   json j;
   j["model"] = s.model;
   j["out"] = s.out;
@@ -159,11 +185,20 @@ std::string json_report(const settings& s, const g4::quantised& done, const tens
   } else {
     j["kl"] = nullptr;
   }
+  if (towers) {
+    j["mmproj"] = json::object({{"out", towers->out},
+                                {"tensors", towers->towers.tensors},
+                                {"bytes_before", towers->towers.bytes_before},
+                                {"bytes_after", towers->towers.bytes_after},
+                                {"relative_error", towers->error()}});
+  } else {
+    j["mmproj"] = nullptr;
+  }
   return j.text();
 }
 
-std::string text_report(const settings& s, const g4::quantised& done, const tensor_class& all, double seconds,
-                        const std::optional<cost>& c) {
+std::string text_report(const settings& s, const report& r) {
+  const auto& [done, all, seconds, c, towers] = r;
   std::string text = fmt::format("{:<20}  {:<12}  {:>6}  {:>9}  {:>9}  {:>8}\n", "tensors", "storage", "count",
                                  "before", "after", "error");
   for (const tensor_class& t : classes_of(done)) {
@@ -173,11 +208,15 @@ std::string text_report(const settings& s, const g4::quantised& done, const tens
   }
   text += fmt::format("{:<20}  {:<12}  {:>6}  {:>9}  {:>9}  {:>8}\n", "all", "", all.count, bytes_text(all.before),
                       bytes_text(all.after), fmt::format("{:.3f} %", 100 * all.error()));
-  if (done.left_out > 0) {
-    text +=
-        fmt::format("{} tensors of image and sound towers are left out; llama.cpp keeps those in a file of their own\n",
-                    done.left_out);
+  if (towers) {
+    text += fmt::format("{:<20}  {:<12}  {:>6}  {:>9}  {:>9}  {:>8}\n", "towers", "", towers->towers.tensors,
+                        bytes_text(towers->towers.bytes_before), bytes_text(towers->towers.bytes_after),
+                        fmt::format("{:.3f} %", 100 * towers->error()));
   }
+  if (done.left_out > 0) {
+    text += fmt::format("{} tensors of picture and sound towers are left out\n", done.left_out);
+  }
+  if (towers) text += fmt::format("\n{}: the towers", g4::printable(towers->out));
   text += fmt::format("\n{}: {:.2f} bits a weight, in {:.1f} s\n", g4::printable(s.out),
                       8.0 * static_cast<double>(all.after) / static_cast<double>(all.elements), seconds);
   if (c) {
@@ -189,6 +228,37 @@ std::string text_report(const settings& s, const g4::quantised& done, const tens
   return text;
 }
 
+/// The towers of a folder, by the tensors that their types have; none where it has none, or a GGUF file is read.
+g4::result<std::vector<g4::tower_tensors>> towers_of(const settings& s, const g4::checkpoint& from) {
+  std::vector<g4::tower_tensors> none;
+  if (s.no_towers || from.format == g4::load::format::gguf) return none;
+  const auto only_text = [](const g4::error& why) {
+    return g4::fail(why.message, " (--no-towers writes the text alone)");
+  };
+  const std::string config = from.path + "/config.json";
+  const auto file = g4::io::map_file(config);
+  if (!file) return g4::unexpected(file.error());
+  const auto said = g4::load::read_towers(g4::io::text_of((*file)->bytes()), config);
+  if (!said) return only_text(said.error());
+  if (!said->any()) return none;
+  const auto same = [](const g4::tower_spec* known, const std::optional<g4::tower_spec>& one) {
+    return known == nullptr ? !one : one && *known == *one;
+  };
+  for (const known_senses& known : all_known_senses()) {
+    if (known.width != from.spec.width || !same(known.sees, said->sees) || !same(known.hears, said->hears)) continue;
+    auto towers = known.tensors();
+    return g4::holds_towers(from, towers) ? towers : none;
+  }
+  return only_text({from.path + ": has towers that this program was not built for"});
+}
+
+/// Where towers go: mmproj- and the text's name, in the text's folder.
+std::string file_of_towers(const settings& s) {
+  if (!s.mmproj.empty()) return s.mmproj;
+  const std::size_t name = s.out.find_last_of('/') + 1;
+  return s.out.substr(0, name) + "mmproj-" + s.out.substr(name);
+}
+
 }  // namespace
 
 g4::result<int> quantize(const settings& s) {
@@ -197,6 +267,16 @@ g4::result<int> quantize(const settings& s) {
   if (auto fine = is_no_input(s.out, {s.model}); !fine) return g4::unexpected(std::move(fine.error()));
   auto from = g4::open_checkpoint(s.model);
   if (!from) return g4::unexpected(std::move(from.error()));
+  const auto towers = towers_of(s, *from);
+  if (!towers) return g4::unexpected(towers.error());
+  if (towers->empty() && !(s.mmproj.empty() && s.towers_to.empty())) {
+    return g4::fail(s.mmproj.empty() ? "--towers-to: " : "--mmproj: ", s.model, " has no towers that would be written");
+  }
+  const std::string beside = file_of_towers(s);
+  if (!towers->empty()) {
+    if (auto fine = is_no_input(beside, {s.model}); !fine) return g4::unexpected(std::move(fine.error()));
+    if (beside == s.out) return g4::fail("--mmproj: ", beside, " is to hold the text; give another name");
+  }
 
   std::vector<g4::token_id> ids;
   std::optional<reading> original;
@@ -224,33 +304,53 @@ g4::result<int> quantize(const settings& s) {
                         static_cast<status_line*>(self)->percent("Quantising", done, total);
                       }};
   options.cancelled = interrupt_guard::pressed;
+  report r;
   g4::result<g4::quantised> done;
   {
     const interrupt_guard guard(interrupt_guard::always);
+    if (!towers->empty()) {
+      g4::mmproj_options how;
+      if (!s.towers_to.empty()) {
+        how.matrices = s.towers_to == "F32"   ? g4::storage::f32
+                       : s.towers_to == "F16" ? g4::storage::f16
+                                              : g4::storage::bf16;
+      }
+      how.progress = {&status, [](void* self, std::size_t ready, std::size_t total) {
+                        static_cast<status_line*>(self)->percent("Writing towers", ready, total);
+                      }};
+      how.cancelled = interrupt_guard::pressed;
+      const auto written = g4::write_mmproj(*from, *towers, beside, how);
+      status.clear();
+      if (!written && interrupt_guard::pressed()) return interrupt_guard::status();
+      if (!written) return g4::unexpected(written.error());
+      r.towers = towers_done{beside, *written};
+    }
     done = g4::quantise_checkpoint(*from, *type, s.out, options);
     status.clear();
+    if (!done && r.towers) ::unlink(beside.c_str());  // of two files that belong together none is left alone
     if (!done && interrupt_guard::pressed()) return interrupt_guard::status();
   }
   if (!done) return g4::unexpected(done.error());
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  r.text = std::move(*done);
+  if (r.towers) r.text.left_out = 0;
 
-  std::optional<cost> measured;
   if (original) {
     auto e = open_engine(exact(s, s.out));
     if (!e) return g4::unexpected(std::move(e.error()));
     const auto other = read_sample(*e, ids);
     if (!other) return g4::unexpected(other.error());
     if (other->width != original->width) return g4::fail(s.out, ": has another vocabulary than ", s.model);
-    measured = compare(*original, *other);
+    r.measured = compare(*original, *other);
   }
-  tensor_class all{"all", g4::storage::f32, g4::storage::f32};
-  for (const g4::quantised_tensor& t : done->tensors) {
-    all.add_sizes(t);
+  r.all = {"all", g4::storage::f32, g4::storage::f32};
+  for (const g4::quantised_tensor& t : r.text.tensors) {
+    r.all.add_sizes(t);
     // Norms are exact, and large enough to hide what the others lose.
-    if (t.to != g4::storage::f32) all.add_error(t);
+    if (t.to != g4::storage::f32) r.all.add_error(t);
   }
   output out;
-  out.write((s.json ? json_report : text_report)(s, *done, all, seconds, measured));
+  out.write((s.json ? json_report : text_report)(s, r));
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
   return 0;
 }

@@ -3,7 +3,9 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "g4/load/tower_tensors.h"
 #include "g4/spec/text.h"
 #include "g4/spec/tower.h"
 
@@ -23,6 +25,8 @@ struct known_senses {
   std::string_view name;
   const g4::tower_spec* sees = nullptr;
   const g4::tower_spec* hears = nullptr;
+  int width = 0;  ///< of the text's rows
+  std::vector<g4::tower_tensors> (*tensors)() = nullptr;
 };
 /// Defined in variants_senses.cc, or no_senses.cc.
 [[nodiscard]] std::span<const known_senses> all_known_senses();

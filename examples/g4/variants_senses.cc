@@ -2,6 +2,7 @@
 // compiles nothing of them: it has no_senses.cc.
 #include "backends.h"
 #include "g4/generate/open_senses.h"
+#include "g4/load/tower_tensors.h"
 #include "variants.h"
 
 #include "program_senses.h"  // made by g4_add_program: compiled_senses, reference_senses
@@ -19,7 +20,8 @@ constexpr const g4::tower_spec* spec_of() {
 template <class... M>
 std::span<const known_senses> list(g4::one_of<M...>) {
   static const known_senses all[] = {
-      {g4::load::variant_name<M>(), spec_of<typename M::seeing>(), spec_of<typename M::hearing>()}...};
+      {g4::load::variant_name<M>(), spec_of<typename M::seeing>(), spec_of<typename M::hearing>(), M::text::width,
+       g4::tensors_of_towers<M>}...};
   return all;
 }
 
