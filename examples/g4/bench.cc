@@ -4,6 +4,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "engine.h"
 #include "g4/core/printable.h"
@@ -22,6 +26,7 @@ struct measured {
   std::size_t generated = 0;
   std::size_t depth = 0;
   std::vector<double> per_second;
+  std::vector<std::pair<std::string, double>> stages{};  ///< of a tower: seconds of each in the fastest run
 
   [[nodiscard]] double median() const {
     std::vector<double> sorted = per_second;
@@ -89,6 +94,33 @@ struct some_media {
   }
 };
 
+/// Seconds from one stage of a tower to the next.
+struct stage_clock {
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+  std::vector<std::pair<std::string, double>> stages;
+  int layers = 0;
+
+  [[nodiscard]] g4::stage_listener listener() {
+    return {this, [](void* self, const char* stage, int layer) { static_cast<stage_clock*>(self)->add(stage, layer); }};
+  }
+  void add(std::string_view stage, int layer) {
+    const auto now = std::chrono::steady_clock::now();
+    if (layer >= 0) layers = std::max(layers, layer + 1);
+    // Without the sense's name, which stands in front: "vision.layer".
+    std::string name(stage.substr(stage.find('.') + 1));
+    if (stages.empty() || stages.back().first != name) stages.emplace_back(std::move(name), 0.0);
+    stages.back().second += std::chrono::duration<double>(now - last).count();
+    last = now;
+  }
+  /// The layers of a stack as one.
+  [[nodiscard]] std::vector<std::pair<std::string, double>> done() {
+    for (auto& [name, seconds] : stages) {
+      if (name == "layer") name = fmt::format("{} layers", layers);
+    }
+    return std::move(stages);
+  }
+};
+
 /// Whether there are towers to measure: a model of text alone, and a GGUF file by itself, have none.
 bool has_towers(const engine& e, const settings& s) {
   const auto senses = all_known_senses();
@@ -109,26 +141,30 @@ g4::result<void> time_towers(engine& e, const settings& s, status_line& status, 
     for (std::size_t r = 0; r < s.repetitions + 1; ++r) {
       if (interrupt_guard::pressed()) return {};
       status.show(fmt::format("{} {}/{}", m.test, r, s.repetitions));
+      stage_clock stages;
       const auto begun = std::chrono::steady_clock::now();
-      const g4::result<g4::any_shown> made = encode();
+      const g4::result<g4::any_shown> made = encode(s.verbose ? stages.listener() : g4::stage_listener{});
       if (!made) return g4::unexpected(made.error());
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
       m.prompt = made->tokens;
-      if (r > 0) m.per_second.push_back(static_cast<double>(made->tokens) / seconds);
+      if (r == 0) continue;
+      m.per_second.push_back(static_cast<double>(made->tokens) / seconds);
+      if (m.per_second.back() == m.most()) m.stages = stages.done();
     }
     tests.push_back(std::move(m));
     return {};
   };
   if ((*senses)->sees() != nullptr) {
-    const g4::see_options how{.soft_tokens = s.image_tokens};
-    if (auto done = time("picture 896x896", [&] { return (*senses)->see(media.picture.view(), how); }); !done)
-      return done;
+    const auto see = [&](g4::stage_listener stages) {
+      return (*senses)->see(media.picture.view(), {.soft_tokens = s.image_tokens, .stages = stages});
+    };
+    if (auto done = time("picture 896x896", see); !done) return done;
   }
   if ((*senses)->hears() == nullptr) return {};
   const std::size_t rate = (*senses)->rate_heard(), samples = std::min(media.sound.size(), (*senses)->samples_heard());
   const g4::media::sound heard{std::span(media.sound).first(samples), rate};
   return time(fmt::format("sound {:.3g} s", static_cast<double>(samples) / static_cast<double>(rate)),
-              [&] { return (*senses)->hear(heard); });
+              [&](g4::stage_listener stages) { return (*senses)->hear(heard, stages); });
 }
 
 }  // namespace
@@ -195,6 +231,12 @@ g4::result<int> bench(const settings& s) {
       j["min_ts"] = m.least();
       j["max_ts"] = m.most();
       j["samples_ts"] = m.per_second;
+      if (!m.stages.empty()) {
+        json& stages = j["stages"] = json::array();
+        for (const auto& [name, seconds] : m.stages) {
+          stages.push_back(json::object({{"stage", name}, {"seconds", seconds}}));
+        }
+      }
       list.push_back(std::move(j));
     }
     out.write(list.text());
@@ -206,6 +248,15 @@ g4::result<int> bench(const settings& s) {
     for (const measured& m : tests)
       out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most(),
                             1e3 * static_cast<double>(m.prompt + m.generated) / m.median()));
+    for (const measured& m : tests) {
+      if (m.stages.empty()) continue;
+      double all = 0;
+      for (const auto& stage : m.stages) all += stage.second;
+      out.write(fmt::format("\n{:<30} {:>10} {:>7}\n", m.test + ", its fastest run", "ms", "%"));
+      for (const auto& [name, seconds] : m.stages) {
+        out.write(fmt::format("{:<30} {:>10.2f} {:>7.1f}\n", name, 1e3 * seconds, 100 * seconds / all));
+      }
+    }
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));
   return 0;

@@ -175,11 +175,14 @@ g4::result<std::size_t> reuse(g4::any_session& session, const shown_text& ran, c
   return same;
 }
 
+constexpr std::pair<std::string_view, medium::kind> show_commands[] = {
+    {"/image", medium::picture}, {"/audio", medium::sound}, {"/video", medium::video}};
+
 /// "/image PATH" as the file it names.
 std::optional<medium> shown_by(const std::string& line) {
-  for (const auto& [command, kind] : {std::pair{"/image ", medium::picture}, std::pair{"/audio ", medium::sound}}) {
-    if (!line.starts_with(command)) continue;
-    const std::size_t from = line.find_first_not_of(' ', std::string_view(command).size());
+  for (const auto& [command, kind] : show_commands) {
+    if (!line.starts_with(command) || (line.size() > command.size() && line[command.size()] != ' ')) continue;
+    const std::size_t from = line.find_first_not_of(' ', command.size());
     const std::size_t to = line.find_last_not_of(' ');
     if (from == std::string::npos || from > to) return medium{kind, ""};
     return medium{kind, line.substr(from, to - from + 1)};
@@ -219,7 +222,7 @@ g4::result<int> chat(const settings& s) {
     if (!seen) return g4::unexpected(std::move(seen.error()));
     if (interactive || s.stats) fmt::print(stderr, "{}\n", seen->line());
     media.push_back(std::move(seen->shown));
-    if (!first && media.back().tokens <= (*session)->options().batch) return {};
+    if (!first && media.back().tokens_at_once <= (*session)->options().batch) return {};
     // Another session: one that knows the towers' own tokens, and runs the whole picture at once.
     auto larger = new_session(*e, wanted_options, media);
     if (!larger) return g4::unexpected(std::move(larger.error()));
@@ -233,7 +236,7 @@ g4::result<int> chat(const settings& s) {
   if (interactive) {
     out.write(fmt::format(
         "{}. Ctrl-C stops an answer; /clear starts anew; /exit or Ctrl-D ends. A line that ends in \\ goes on.\n"
-        "/image PATH and /audio PATH show a file with the next question.\n",
+        "/image PATH, /audio PATH and /video PATH show a file with the next question.\n",
         e->model->variant()));
   }
   for (std::string said; !out.broken();) {
@@ -265,8 +268,8 @@ g4::result<int> chat(const settings& s) {
       media.clear();
       continue;
     }
-    if (const auto file = shown_by(question); file.has_value() || question == "/image" || question == "/audio") {
-      auto shown = file.has_value() && !file->path.empty()
+    if (const auto file = shown_by(question); file.has_value()) {
+      auto shown = !file->path.empty()
                        ? show(*file)
                        : g4::result<void>(g4::fail(question.substr(0, 6), " needs a path"));
       if (shown) continue;

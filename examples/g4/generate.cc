@@ -116,8 +116,8 @@ g4::result<int> generate(const settings& s) {
     return g4::fail("--draft: guesses are checked against the likeliest token as the model says it; leave out ",
                     "--repetition-penalty");
   if (!s.draft.empty() && !s.media.empty())
-    return g4::fail("--draft: guesses are made for texts without pictures and sounds; leave out --image and --audio");
-  if (auto fine = check_media(s.media); !fine) return g4::unexpected(std::move(fine.error()));
+    return g4::fail("--draft: guesses are made for texts without pictures and sounds; leave out --image, --audio and --video");
+  if (auto fine = check_media(s); !fine) return g4::unexpected(std::move(fine.error()));
   auto e = open_engine(s);
   if (!e) return g4::unexpected(std::move(e.error()));
 

@@ -89,7 +89,7 @@ void add_mmproj(command_line& c, settings& s) {
 }
 
 void add_media(command_line& c, settings& s) {
-  c.heading("Pictures and sounds");
+  c.heading("Pictures, sounds and videos");
   const auto file = [&s](program::medium::kind kind) {
     return [&s, kind](std::string_view path) {
       s.media.push_back({kind, std::string(path)});
@@ -100,7 +100,12 @@ void add_media(command_line& c, settings& s) {
            file(program::medium::picture));
   c.values("--audio", "PATH", "Play a sound: WAV, FLAC, MP3 or Ogg; may be given several times",
            file(program::medium::sound));
-  c.value("--image-tokens", "N", "Most tokens a picture may take; Gemma 4: 70, 140, 280, 560 or 1120 (default 280)",
+  c.values("--video", "PATH",
+           "Show a video to a Gemma 4, 32 frames of it at most: a folder of pictures, or any file where ffmpeg is installed; may be given several times",
+           file(program::medium::video));
+  c.value("--video-rate", "X", "Pictures a second of a folder that --video shows (default 24)", into(s.video_rate));
+  c.value("--image-tokens", "N",
+          "Most tokens a picture may take; Gemma 4: 70, 140, 280, 560 or 1120 (default 280, of a video's frame 70)",
           into(s.image_tokens, 1, 4096));
   c.value("--image-pieces", "N", "Pan and scan, of Gemma 3: look at at most N pieces of a long picture as well",
           into(s.image_pieces, 1, 64));
@@ -169,7 +174,7 @@ int guarded_main(int argc, char** argv) {
   add_media(*generate, s);
   generate->text("PROMPT", "The text to continue; - or none: read it from stdin", s.text);
   generate->footer(
-      "What --image and --audio show stands where the text says <image> and <audio>, or in front of it.\n\n"
+      "What --image, --audio and --video show stands where the text says <image>, <audio> and <video>, or in front of it.\n\n"
       "Examples:\n"
       "  g4 generate -m gemma-3-270m.gguf \"Once upon a time\"\n"
       "  g4 generate -m gemma-3-270m.gguf --temperature 0.8 --top-p 0.95 --seed 7 \"Once upon a time\"\n"
@@ -189,9 +194,10 @@ int guarded_main(int argc, char** argv) {
   add_sampling(*chat, s);
   add_media(*chat, s);
   chat->footer(
-      "Ctrl-C stops an answer. /clear forgets the conversation, /exit or Ctrl-D ends. /image PATH and /audio PATH show a\n"
-      "file with the next question, as --image and --audio do with the first: where it says <image> or <audio>, or in\n"
-      "front. Without a terminal every line of stdin is a question, and stdout has the answers. Unless told otherwise: temperature 1, top k 64, top p 0.95.\n\n"
+      "Ctrl-C stops an answer. /clear forgets the conversation, /exit or Ctrl-D ends. /image PATH, /audio PATH and\n"
+      "/video PATH show a file with the next question, as --image, --audio and --video do with the first: where it says\n"
+      "<image>, <audio> or <video>, or in front. Without a terminal every line of stdin is a question, and stdout has the\n"
+      "answers. Unless told otherwise: temperature 1, top k 64, top p 0.95.\n\n"
       "Examples:\n"
       "  g4 chat -m gemma-3-1b-it.gguf\n"
       "  g4 chat -m gemma-3-1b-it.gguf --system \"Answer in one sentence.\" --temperature 0\n"
@@ -263,6 +269,7 @@ int guarded_main(int argc, char** argv) {
                into(s.bench_context, 0, fewer));
   bench->value("-r,--repetitions", "N", "How often each test is run, after once to warm up (default 5)",
                into(s.repetitions, 1, 10'000));
+  bench->flag("--verbose", "Of a tower: where the time went, stage by stage", s.verbose);
   add_mmproj(*bench, s);
   bench->footer(
       "Of a model that sees or hears, one picture and ten seconds of sound go through its towers as well, where these are\n"

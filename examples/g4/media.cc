@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -14,37 +15,72 @@
 #if defined(G4_PROGRAM_MEDIA)
 #include "read_picture.h"
 #include "read_sound.h"
+#include "read_video.h"
 #endif
 
 namespace program {
 
 namespace {
 
-/// A file's pixels or samples.
+/// A file's pixels, samples or frames.
 struct decoded {
   g4::media::pixels picture;
   std::vector<float> samples;
   std::size_t rate = 16'000;
+#if defined(G4_PROGRAM_MEDIA)
+  std::optional<media_files::video> frames;
+#endif
 };
 
 #if defined(G4_PROGRAM_MEDIA)
-g4::result<decoded> read(const medium& file, std::size_t rate) {
+g4::result<decoded> read(const settings& s, const medium& file, std::size_t rate) {
+  if (file.is == medium::video) {
+    auto frames = media_files::open_video(file.path, static_cast<double>(s.video_rate));
+    if (!frames) return g4::unexpected(std::move(frames.error()));
+    return decoded{{}, {}, rate, std::move(*frames)};
+  }
   if (file.is == medium::picture) {
     auto picture = media_files::read_picture(file.path);
     if (!picture) return g4::unexpected(std::move(picture.error()));
-    return decoded{std::move(*picture), {}, rate};
+    return decoded{std::move(*picture), {}, rate, {}};
   }
   auto clip = media_files::read_sound(file.path, rate);
   if (!clip) return g4::unexpected(std::move(clip.error()));
-  return decoded{{}, std::move(clip->samples), rate};
+  return decoded{{}, std::move(clip->samples), rate, {}};
 }
 #else
-g4::result<decoded> read(const medium& file, std::size_t) {
+g4::result<decoded> read(const settings&, const medium& file, std::size_t) {
   return g4::fail(file.path,
                   ": this program was built without what reads pictures and sounds; install libpng, libjpeg, ",
                   "libwebp, libsndfile and libsoxr with their headers, and build it again");
 }
 #endif
+
+/// What a file is in words, and what the model makes of it.
+g4::result<g4::any_shown> through_towers(const g4::any_senses& senses, const settings& s, const medium& file,
+                                         decoded& in_file, std::string& what) {
+  if (file.is == medium::picture) {
+    what = fmt::format("{} x {} pixels", in_file.picture.width, in_file.picture.height);
+    return senses.see(in_file.picture.view(), {.soft_tokens = s.image_tokens, .pieces = s.image_pieces});
+  }
+  if (file.is == medium::sound) {
+    what = fmt::format("{:.2f} seconds",
+                       static_cast<double>(in_file.samples.size()) / static_cast<double>(in_file.rate));
+    return senses.hear({in_file.samples, in_file.rate});
+  }
+#if defined(G4_PROGRAM_MEDIA)
+  media_files::video& frames = *in_file.frames;
+  what = fmt::format("{} of {} frames, {:.2f} seconds", frames.looked_at(), frames.frames(),
+                     static_cast<double>(frames.frames()) / frames.per_second());
+  const g4::frame_source source{&frames, [](void* self) -> g4::result<std::optional<g4::media::frame>> {
+                                  if (interrupt_guard::pressed()) return g4::fail("video: was interrupted");
+                                  return static_cast<media_files::video*>(self)->next();
+                                }};
+  return senses.watch(source, {.soft_tokens = s.image_tokens});
+#else
+  return g4::fail("video: this program reads none");
+#endif
+}
 
 double seconds_since(std::chrono::steady_clock::time_point begun) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
@@ -56,9 +92,9 @@ std::string looked_at::line() const {
   return fmt::format("{}: {}, {} tokens in {:.2f} s", g4::printable(file.path), what, shown.tokens, seconds);
 }
 
-g4::result<void> check_media(const std::vector<medium>& files) {
-  for (const medium& file : files) {
-    if (auto fine = read(file, 16'000); !fine) return g4::unexpected(std::move(fine.error()));
+g4::result<void> check_media(const settings& s) {
+  for (const medium& file : s.media) {
+    if (auto fine = read(s, file, 16'000); !fine) return g4::unexpected(std::move(fine.error()));
   }
   return {};
 }
@@ -82,29 +118,23 @@ g4::result<looked_at> look_at(engine& e, const settings& s, const medium& file) 
   const auto senses = senses_of(e, s);
   if (!senses) return g4::unexpected(senses.error());
   const std::size_t rate = (*senses)->rate_heard();
-  const auto in_file = read(file, rate != 0 ? rate : 16'000);
+  if (file.is == medium::video && !(*senses)->watches())
+    return g4::fail(file.path, ": ", std::string(e.model->variant()), " sees no videos");
+  auto in_file = read(s, file, rate != 0 ? rate : 16'000);
   if (!in_file) return g4::unexpected(in_file.error());
   status_line status(is_terminal(STDERR_FILENO));
   status.show(
-      fmt::format("{} {} ...", file.is == medium::picture ? "Looking at" : "Listening to", g4::printable(file.path)));
+      fmt::format("{} {} ...", file.is == medium::sound ? "Listening to" : "Looking at", g4::printable(file.path)));
   const auto begun = std::chrono::steady_clock::now();
-  auto shown = file.is == medium::picture
-                   ? (*senses)->see(in_file->picture.view(), {.soft_tokens = s.image_tokens, .pieces = s.image_pieces})
-                   : (*senses)->hear({in_file->samples, in_file->rate});
+  std::string what;
+  auto shown = through_towers(**senses, s, file, *in_file, what);
   if (!shown) return g4::fail_in(file.path, shown.error());
-  looked_at seen{file, std::move(*shown), {}, seconds_since(begun)};
-  if (file.is == medium::picture) {
-    seen.what = fmt::format("{} x {} pixels", in_file->picture.width, in_file->picture.height);
-  } else {
-    seen.what = fmt::format("{:.2f} seconds",
-                            static_cast<double>(in_file->samples.size()) / static_cast<double>(in_file->rate));
-  }
-  return seen;
+  return looked_at{file, std::move(*shown), std::move(what), seconds_since(begun)};
 }
 
 g4::result<std::unique_ptr<g4::any_session>> new_session(const engine& e, g4::session_options options,
                                                          const std::vector<g4::any_shown>& media) {
-  for (const g4::any_shown& one : media) options.batch = std::max(options.batch, one.tokens);
+  for (const g4::any_shown& one : media) options.batch = std::max(options.batch, one.tokens_at_once);
   return e.senses != nullptr ? e.senses->session(options) : e.model->session(options);
 }
 

@@ -1,4 +1,4 @@
-// Pictures and sounds that are shown to a model: from files, through its towers.
+// Pictures, sounds and videos that are shown to a model: from files, through its towers.
 #pragma once
 
 #include <string>
@@ -16,11 +16,11 @@ namespace program {
 /// Fails where the model has none, or the file with its towers is missing or another model's.
 [[nodiscard]] g4::result<const g4::any_senses*> senses_of(engine& e, const settings& s);
 
-/// What a file's picture or sound took.
+/// What a file's picture, sound or video took.
 struct looked_at {
   medium file;
   g4::any_shown shown;
-  std::string what;  ///< "640 x 480 pixels", "3.20 seconds"
+  std::string what;  ///< "640 x 480 pixels", "3.20 seconds", "32 of 240 frames"
   double seconds = 0;
 
   /// "cat.png: 640 x 480 pixels, 256 tokens in 0.53 s"
@@ -31,7 +31,7 @@ struct looked_at {
 [[nodiscard]] g4::result<looked_at> look_at(engine& e, const settings& s, const medium& file);
 
 /// Fails where a file cannot be read, or this program reads none: before a model is loaded for it.
-[[nodiscard]] g4::result<void> check_media(const std::vector<medium>& files);
+[[nodiscard]] g4::result<void> check_media(const settings& s);
 
 /// A new, empty text, with room in its batches for what is shown: pictures whose tokens see each other run at once.
 [[nodiscard]] g4::result<std::unique_ptr<g4::any_session>> new_session(const engine& e, g4::session_options options,

@@ -14,7 +14,7 @@ namespace program {
 
 /// A file that is to be shown to a model.
 struct medium {
-  enum kind { picture, sound };
+  enum kind { picture, sound, video };
   kind is = picture;
   std::string path;
 };
@@ -47,6 +47,7 @@ struct settings {
   std::string mmproj;         ///< the file with the towers; empty: the one beside the model's
   std::size_t image_tokens = 0;
   std::size_t image_pieces = 0;
+  float video_rate = 24;  ///< pictures of a folder a second
   bool turn = false;
 
   std::string text;  ///< a prompt, a text, or the path of one
@@ -69,6 +70,7 @@ struct settings {
   std::size_t depth = 0;
   std::size_t bench_context = 0;
   std::size_t repetitions = 5;
+  bool verbose = false;
 
   std::string task;  ///< what embedded texts are for; empty: they are taken as they are
   std::size_t numbers = 0;

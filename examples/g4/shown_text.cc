@@ -13,9 +13,12 @@ struct place_word {
   std::string_view word;
   kind is;
 };
-constexpr place_word place_words[] = {{"<image>", kind::image}, {"<audio>", kind::audio}};
+constexpr place_word place_words[] = {{"<image>", kind::image}, {"<audio>", kind::audio}, {"<video>", kind::video}};
 
-kind kind_of(const g4::any_shown& shown) { return shown.is_picture ? kind::image : kind::audio; }
+kind kind_of(const g4::any_shown& shown) {
+  return shown.is_video ? kind::video : shown.is_picture ? kind::image : kind::audio;
+}
+constexpr std::size_t number_of(kind is) { return is == kind::video ? 2 : is == kind::audio ? 1 : 0; }
 
 g4::laid_prompt<float> part_of(const g4::laid_prompt<float>& all, std::size_t first, std::size_t count) {
   g4::laid_prompt<float> part;
@@ -88,10 +91,11 @@ g4::result<bool> run_most(g4::any_session& session, g4::laid_prompt<float>& left
 g4::result<std::vector<g4::text::content_part>> parts_of(std::string_view text, std::span<const g4::any_shown> media,
                                                          std::vector<g4::any_shown>& in_order) {
   std::vector<g4::text::content_part> parts;
-  std::vector<const g4::any_shown*> waiting[2];  // pictures and sounds that the text has places for, the next one last
-  bool in_front[2] = {};
+  // Pictures, sounds and videos that the text has places for, the next one last.
+  std::vector<const g4::any_shown*> waiting[3];
+  bool in_front[3] = {};
   for (const place_word& place : place_words) {
-    auto& files = waiting[place.is == kind::audio];
+    auto& files = waiting[number_of(place.is)];
     for (const g4::any_shown& one : media) {
       if (kind_of(one) == place.is) files.push_back(&one);
     }
@@ -102,16 +106,16 @@ g4::result<std::vector<g4::text::content_part>> parts_of(std::string_view text, 
       return g4::fail("the text says ", place.word, " ", places, " times, and ", files.size(),
                       " files were given for it; say it once for each, or not at all");
     }
-    in_front[place.is == kind::audio] = places == 0;
+    in_front[number_of(place.is)] = places == 0;
     if (places == 0) files.clear();
     std::reverse(files.begin(), files.end());
   }
   const auto shown = [&](const g4::any_shown& one) {
-    parts.push_back({kind_of(one)});
+    parts.push_back({one.is_picture ? kind::image : kind::audio});  // a video is pictures with their times
     in_order.push_back(one);
   };
   for (const g4::any_shown& one : media) {
-    if (in_front[!one.is_picture]) shown(one);
+    if (in_front[number_of(kind_of(one))]) shown(one);
   }
   std::string said;
   const auto say = [&] {
@@ -119,7 +123,7 @@ g4::result<std::vector<g4::text::content_part>> parts_of(std::string_view text, 
   };
   while (!text.empty()) {
     const auto* const place = std::find_if(std::begin(place_words), std::end(place_words), [&](const place_word& p) {
-      return text.starts_with(p.word) && !waiting[p.is == kind::audio].empty();
+      return text.starts_with(p.word) && !waiting[number_of(p.is)].empty();
     });
     if (place == std::end(place_words)) {
       said += text[0];
@@ -127,7 +131,7 @@ g4::result<std::vector<g4::text::content_part>> parts_of(std::string_view text, 
       continue;
     }
     say();
-    auto& files = waiting[place->is == kind::audio];
+    auto& files = waiting[number_of(place->is)];
     shown(*files.back());
     files.pop_back();
     text.remove_prefix(place->word.size());

@@ -35,7 +35,7 @@ struct shown_text {
 /// False when it was interrupted.
 [[nodiscard]] g4::result<bool> run_most(g4::any_session& session, g4::laid_prompt<float>& left, status_line& status);
 
-/// A text somebody wrote, in pieces: what is said, and where <image> and <audio> say that something is shown.
+/// A text somebody wrote, in pieces: what is said, and where <image>, <audio> and <video> say that something is shown.
 /// Without such words all that is shown stands in front, in the order it was given.
 ///
 ///     "is <image> like <image>?"  with two pictures  →  "is ", a picture, " like ", a picture, "?"

@@ -46,10 +46,15 @@ std::string file_text(const fs::path& path) {
 }
 
 std::string letters(std::size_t size) {
+  std::vector<std::string> more{"W", "?", "\\n", "▁", "<", "|", ">"};
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  for (std::size_t b = 0; size >= 320 && b < 256; ++b) {  // a GGUF file's vocabulary needs them
+    more.push_back(std::string("<0x") + digits[b / 16] + digits[b % 16] + ">");
+  }
   return test::marked_vocabulary(
       {"<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|image>", "<|image|>",
        "<image|>", "<|audio>", "<|audio|>", "<audio|>", "<|tool_response>"},
-      {"W", "?", "\\n", "▁", "<", "|", ">"}, size);
+      more, size);
 }
 
 /// A folder of our own with a model that sees and hears, and an embedder.
@@ -60,10 +65,10 @@ const fs::path& home() {
     fs::create_directories(folder / "model");
     const std::string config = file_text(source / "tests/cli/data/senses.json");
     std::ofstream(folder / "model/config.json") << config;
-    std::ofstream(folder / "model/tokenizer.json") << letters(120);
+    std::ofstream(folder / "model/tokenizer.json") << letters(320);
     const auto spec = load::read_config(config, "senses.json");
     EXPECT_TRUE(spec) << spec.error().message;
-    const test::random_checkpoint text(*spec);
+    const test::random_checkpoint text(*spec, 6);  // says different things about different media
     const test::random_tower<patches_of, 24> eyes(2);
     const test::random_tower<frames_of, 24> ears(3);
     const io::tensor_file files[] = {text.file(), eyes.file(), ears.file()};
@@ -118,6 +123,27 @@ TEST(towers, shown_and_timed) {
   EXPECT_EQ(timed[2]["test"], "sound 0.469 s");  // all that this model hears at once
   EXPECT_EQ(timed[2]["n_prompt"], 750);
   EXPECT_GT(timed[2]["median_ts"], 0);
+  EXPECT_FALSE(timed[1].contains("stages"));
+}
+
+TEST(towers, timed_by_stage) {
+  const json timed = read(run({"bench", "-p", "8", "-n", "0", "-r", "2", "--json", "--verbose"}));
+  ASSERT_EQ(timed.size(), 3u);
+  EXPECT_FALSE(timed[0].contains("stages"));  // a text has none
+  std::vector<std::string> names;
+  double all = 0;
+  for (const json& one : timed[1]["stages"]) {
+    names.push_back(one["stage"]);
+    all += one["seconds"].get<double>();
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"features", "patch_ln1", "patch_dense", "patch_ln2", "pos_embedding",
+                                             "pos_norm", "soft_tokens"}));
+  // The fastest run, to the last stage.
+  EXPECT_LE(all, 1.001 * 64 / timed[1]["max_ts"].get<double>());
+  EXPECT_GT(all, 0);
+  const ended shown = run({"bench", "-p", "8", "-n", "0", "-r", "1", "--verbose"});
+  EXPECT_NE(shown.out.find("\npicture 896x896, its fastest run "), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("\nsoft_tokens "), std::string::npos);
 }
 
 #if defined(G4_PROGRAM_MEDIA)
@@ -156,6 +182,56 @@ TEST(media, a_question_is_a_turn) {
   EXPECT_GT(turn["prompt_tokens"], read(generate({"--image", data("rgb.png"), "what"}))["prompt_tokens"]);
 }
 
+/// A folder with three pictures of the data as frames.
+std::string frames_of() {
+  const fs::path folder = home() / "frames";
+  fs::create_directories(folder);
+  const char* const names[] = {"rgb.png", "rgba.png", "grey.png"};
+  for (int i = 0; i < 3; ++i) {
+    fs::copy_file(data(names[i]), folder / ("frame" + std::to_string(i) + ".png"), fs::copy_options::overwrite_existing);
+  }
+  return folder.string();
+}
+
+TEST(media, a_video_is_its_frames_with_their_times) {
+  const std::string frames = frames_of();
+  const json seen = read(generate({"--video", frames, "--video-rate", "0.5", "what"}));
+  ASSERT_EQ(seen["media"].size(), 1u);
+  const std::size_t tokens = seen["media"][0]["tokens"];
+  EXPECT_EQ(tokens, 3 * 60);  // 13 x 9 pixels each, as a picture of 70 tokens
+  // "00:00 <frame> 00:02 <frame> 00:04 <frame>what": this vocabulary has no digits, so that a time is one unknown token
+  EXPECT_EQ(seen["prompt_tokens"], 1 + (2 + 62) + (3 + 62) + (3 + 62) + 4);
+  // The same said with pictures, in their places.
+  const json pictures =
+      read(generate({"--image", frames + "/frame0.png", "--image", frames + "/frame1.png", "--image",
+                     frames + "/frame2.png", "00:00 <image> 00:02 <image> 00:04 <image>what"}));
+  EXPECT_EQ(pictures["prompt_tokens"], seen["prompt_tokens"]);
+  EXPECT_EQ(pictures["tokens"], seen["tokens"]);
+  EXPECT_NE(read(generate({"--video", frames, "what"}))["tokens"], json());
+  const json behind = read(generate({"--video", frames, "--image", data("rgb.png"), "<image>what<video>"}));
+  EXPECT_EQ(behind["prompt_tokens"], 1 + 62 + 4 + (2 + 62) + 2 * (3 + 62));
+  expect_refused(generate({"--video", frames, "<video> <video>"}), "the text says <video> 2 times");
+  // In a conversation it is the same video.
+  const std::vector<std::string> chat{"chat", "--mode", "exact", "--temperature", "0", "--max-tokens", "5", "--stats"};
+  const ended talk = run(chat, "/video " + frames + "\nwhat\n");
+  EXPECT_EQ(talk.status, 0) << talk.err;
+  EXPECT_NE(talk.err.find("frames: 3 of 3 frames, 0.12 seconds, 180 tokens in "), std::string::npos) << talk.err;
+  auto at_once = chat;
+  at_once.insert(at_once.end(), {"--video", frames});
+  EXPECT_EQ(run(at_once, "what\n").out, talk.out);
+  EXPECT_NE(run(chat, "what\n").out, talk.out);
+}
+
+TEST(media, videos_that_are_refused) {
+  const fs::path empty = home() / "no_frames";
+  fs::create_directories(empty);
+  expect_refused(generate({"--video", empty.string(), "x"}), "no_frames: holds no frames");
+  expect_refused(generate({"--video", (home() / "none.mp4").string(), "x"}), "none.mp4");
+  expect_refused(generate({"--video", frames_of(), "--video-rate", "-1", "x"}), "need a time between two");
+  expect_refused(generate({"--video", data("rgb.png"), "--draft", "lookup", "x"}), "--draft");
+  expect_refused(run({"chat", "--max-tokens", "2"}, "/video\nwhat\n"), "/video needs a path");
+}
+
 TEST(media, refusals) {
   expect_refused(generate({"--image", data("none.png"), "x"}), "none.png");
   expect_refused(generate({"--image", data("16k_mono.wav"), "x"}), "16k_mono.wav: is no picture");
@@ -189,6 +265,57 @@ TEST(media, shown_in_a_conversation) {
   expect_refused(run(chat, "/image " + data("none.png") + "\nwhat\n"), "none.png");
 }
 #endif
+
+TEST(quantize, both_files_of_a_model_with_towers) {
+  const fs::path folder = home() / "made";
+  fs::create_directories(folder);
+  const std::string out = (folder / "small.gguf").string(), beside = (folder / "mmproj-small.gguf").string();
+  const auto quantize = [&](std::vector<std::string> more) {
+    std::vector<std::string> all{"quantize", "--to", "BF16", "--out", out};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(std::move(all));
+  };
+  const json done = read(quantize({"--json"}));
+  EXPECT_EQ(done["mmproj"]["out"], beside);
+  EXPECT_EQ(done["mmproj"]["tensors"], 11);
+  EXPECT_EQ(done["mmproj"]["relative_error"], 0);  // as they are, F32 here
+  EXPECT_EQ(done["left_out"], 0);
+  ASSERT_TRUE(fs::exists(beside));
+  const auto said = [&](const std::string& model, const std::string& picture) {
+    return cli_test::run_program({G4_SENSES_PROGRAM, "generate", "-m", model, "--mode", "exact", "--json",
+                                  "--max-tokens", "6", "--image", data(picture), "--audio", data("16k_mono.wav"), "what"});
+  };
+#if defined(G4_PROGRAM_MEDIA)
+  const json seen = read(said(out, "rgb.png"));
+  EXPECT_EQ(seen["media"][0]["tokens"], 60);
+  EXPECT_NE(seen["tokens"], read(said(out, "grey.jpg"))["tokens"]);
+#endif
+  const auto of_f32 = fs::file_size(beside);
+  const json half = read(quantize({"--json", "--no-check", "--towers-to", "F16"}));
+  EXPECT_GT(half["mmproj"]["relative_error"], 0);
+  EXPECT_LT(fs::file_size(beside), of_f32);
+  EXPECT_NE(quantize({"--no-check"}).out.find("mmproj-small.gguf: the towers\n"), std::string::npos);
+
+  fs::remove(beside);
+  const json alone = read(quantize({"--json", "--no-check", "--no-towers"}));
+  EXPECT_EQ(alone["mmproj"], nullptr);
+  EXPECT_EQ(alone["left_out"], 11);
+  EXPECT_FALSE(fs::exists(beside));
+  expect_refused(said(out, "rgb.png"), "no mmproj file lies beside it");
+
+  expect_refused(quantize({"--no-check", "--mmproj", out}), "is to hold the text");
+  expect_refused(quantize({"--no-check", "--mmproj", (home() / "model/model.safetensors").string()}), "model.safetensors");
+  expect_refused(quantize({"--no-check", "--no-towers", "--towers-to", "F16"}), "has no towers that would be written");
+  // Where the text cannot be written, its towers are not left alone.
+  const fs::path taken = folder / "taken.gguf";
+  fs::create_directories(taken);
+  expect_refused(run({"quantize", "--to", "BF16", "--no-check", "--out", taken.string()}), "taken.gguf");
+  EXPECT_FALSE(fs::exists(folder / "mmproj-taken.gguf"));
+  // A program for a model of text alone does not quietly leave towers out.
+  expect_refused(cli_test::run_program({G4_PROGRAM, "quantize", "-m", (home() / "model").string(), "--to", "BF16",
+                                        "--no-check", "--out", out}),
+                 "has towers that this program was not built for (--no-towers writes the text alone)");
+}
 
 TEST(embed, as_many_vectors_as_texts) {
   const std::string model = (home() / "embedder").string();

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -26,9 +27,17 @@ class any_session;
 
 /// A picture or a sound as rows of some model's text. Copies share the rows, which live as long as one of them.
 struct any_shown {
-  bool is_picture = false;
+  bool is_picture = false;  ///< or a video, which is pictures
+  bool is_video = false;
   std::size_t tokens = 0;          ///< that it takes in a prompt, its marks aside
+  std::size_t tokens_at_once = 0;  ///< the most of them that are run at once: a batch must hold them
   std::shared_ptr<const void> as;  ///< the model's own `shown`
+};
+
+/// Frames of a video, one at a time: nothing where there are no more.
+struct frame_source {
+  void* self = nullptr;
+  result<std::optional<media::frame>> (*next)(void* self) = nullptr;
 };
 
 /// The towers of a model on a float backend: see `multimodal_model`.
@@ -45,7 +54,10 @@ class any_senses {
   [[nodiscard]] virtual std::size_t rate_heard() const = 0;
   /// Fail as `multimodal_model::see` and `hear` do, and where the model has no such sense.
   [[nodiscard]] virtual result<any_shown> see(const media::picture& picture, const see_options& options = {}) const = 0;
-  [[nodiscard]] virtual result<any_shown> hear(const media::sound& sound) const = 0;
+  [[nodiscard]] virtual result<any_shown> hear(const media::sound& sound, stage_listener stages = {}) const = 0;
+  /// As `multimodal_model::watch_each`. Fails where the model sees no videos.
+  [[nodiscard]] virtual result<any_shown> watch(const frame_source& frames, const see_options& options = {}) const = 0;
+  [[nodiscard]] virtual bool watches() const = 0;
   /// What stands for a picture, or a sound, in a text that is to be laid out.
   [[nodiscard]] virtual std::string picture_mark() const = 0;
   [[nodiscard]] virtual std::string sound_mark() const = 0;

@@ -21,10 +21,18 @@ struct laid_prompt {
   [[nodiscard]] prompt_view<Scalar> view() const { return {ids, inlays}; }
 };
 
+/// Told of each stage of a tower when it is done: "features" of what the host does in front of it, then the stages that a
+/// tap shows, layers by their number. Null: nobody wants to know.
+struct stage_listener {
+  void* self = nullptr;
+  void (*passed)(void* self, const char* stage, int layer) = nullptr;
+};
+
 /// How a picture is looked at.
 struct see_options {
   std::size_t soft_tokens = 0;  ///< rows it may take at most: 70, 140, 280, 560 or 1120; 0 is the model's own choice
   std::size_t pieces = 0;  ///< pan and scan: a long picture is looked at in at most so many pieces as well; Gemma 3
+  stage_listener stages = {};
 };
 
 namespace detail {

@@ -36,6 +36,7 @@
 #include "g4/media/resize.h"
 #include "g4/media/sound.h"
 #include "g4/model/multimodal.h"
+#include "g4/model/stack/tap.h"
 #include "g4/model/text/inlay.h"
 #include "g4/model/tower/own_ids.h"
 #include "g4/model/tower/run.h"
@@ -63,6 +64,12 @@ struct shown {
   [[nodiscard]] std::size_t tokens() const {
     std::size_t n = rows.count();
     for (const auto& one : more) n += one.count();
+    return n;
+  }
+  /// The most of them that are run at once: of a picture all, of a video or of pieces those of one.
+  [[nodiscard]] std::size_t tokens_at_once() const {
+    std::size_t n = rows.count();
+    for (const auto& one : more) n = std::max(n, one.count());
     return n;
   }
 };
@@ -150,7 +157,7 @@ class multimodal_model {
     const media::pixels& fitting = *resized;
     const std::vector<float> rows = media::cut(fitting.view(), patch, sees_->colours_apart);
     const std::vector<place> places = media::places_of(fitting.view(), patch);
-    auto whole = through<tower>(*sees_, {rows, places}, true);
+    auto whole = through<tower>(*sees_, {rows, places}, true, options.stages);
     if (!whole) return whole;
     for (const media::pixels& piece : media::pieces_of(picture, {.most = options.pieces})) {
       auto seen = see(piece.view(), {.soft_tokens = options.soft_tokens});
@@ -169,18 +176,30 @@ class multimodal_model {
                                     see_options options = {}) const
       requires(M::can_see&& requires { M::conversing::form; }) {
     if (frames.empty() || !(per_second > 0)) return fail("video: there is no frame, or no time between two");
-    if (options.soft_tokens == 0) options.soft_tokens = text::gemma4_video_budget;
     shown out{.is_picture = true, .rows = {}};
     for (const std::size_t i : text::gemma4_video_sample(frames.size())) {
-      auto seen = see(frames[i], options);
-      if (!seen) return fail("video: frame ", i, ": ", seen.error().message);
-      if (out.seconds.empty()) {
-        out.rows = std::move(seen->rows);
-      } else {
-        out.more.push_back(std::move(seen->rows));
+      if (auto seen = add_frame(out, frames[i], static_cast<double>(i) / per_second, options); !seen) {
+        return fail("video: frame ", i, ": ", seen.error().message);
       }
-      out.seconds.push_back(static_cast<double>(i) / per_second);
     }
+    return out;
+  }
+  /// The same of frames that were chosen already and come one at a time, so that one is in memory.
+  ///
+  /// next   () → result<std::optional<media::frame>>: nothing where there are no more
+  template <class Next>
+  [[nodiscard]] result<shown> watch_each(Next&& next, see_options options = {}) const
+      requires(M::can_see&& requires { M::conversing::form; }) {
+    shown out{.is_picture = true, .rows = {}};
+    for (;;) {
+      result<std::optional<media::frame>> one = next();
+      if (!one) return unexpected(std::move(one.error()));
+      if (!one->has_value()) break;
+      if (auto seen = add_frame(out, (*one)->picture.view(), (*one)->seconds, options); !seen) {
+        return fail("video: the frame at ", text::minutes_and_seconds((*one)->seconds), ": ", seen.error().message);
+      }
+    }
+    if (out.seconds.empty()) return fail("video: there is no frame");
     return out;
   }
 
@@ -205,7 +224,7 @@ class multimodal_model {
 
   /// A sound as rows of the text.
   /// Fails when it is empty, too short for one frame, longer than the model hears at once, or of another rate.
-  [[nodiscard]] result<shown> hear(const media::sound& sound) const
+  [[nodiscard]] result<shown> hear(const media::sound& sound, stage_listener stages = {}) const
     requires(M::can_hear)
   {
     using tower = typename M::hearing::tower;
@@ -222,7 +241,7 @@ class multimodal_model {
       const media::log_mel features(media::settings_of(*mel, *tower::spec.template find<stage::waveform>()));
       const std::vector<float> rows = features.of(sound.samples);
       if (rows.empty()) return fail("sound: ", sound.samples.size(), " samples are too few to hear anything in");
-      auto heard = through<tower>(*hears_, {rows}, false);
+      auto heard = through<tower>(*hears_, {rows}, false, stages);
       if constexpr (M::hearing::budget.filled_up) {
         if (!heard) return heard;
         auto all = filled_up(*on_, heard->rows, M::hearing::budget.most, (*apart_)[1].view());
@@ -232,7 +251,7 @@ class multimodal_model {
       return heard;
     } else {
       constexpr auto length = static_cast<std::size_t>(tower::spec.template find<stage::frames>()->samples);
-      return through<tower>(*hears_, {media::framed(sound, length)}, false);
+      return through<tower>(*hears_, {media::framed(sound, length)}, false, stages);
     }
   }
 
@@ -291,6 +310,23 @@ class multimodal_model {
   [[nodiscard]] static std::string sound_mark() { return mark_of<typename M::hearing>(); }
 
  private:
+  /// A video with a frame more.
+  [[nodiscard]] result<void> add_frame(shown& video, const media::picture& frame, double seconds,
+                                       see_options options) const
+    requires(M::can_see)
+  {
+    if (options.soft_tokens == 0) options.soft_tokens = text::gemma4_video_budget;
+    auto seen = see(frame, options);
+    if (!seen) return unexpected(std::move(seen.error()));
+    if (video.seconds.empty()) {
+      video.rows = std::move(seen->rows);
+    } else {
+      video.more.push_back(std::move(seen->rows));
+    }
+    video.seconds.push_back(seconds);
+    return {};
+  }
+
   /// Samples for which a prompt has places: a row is a frame of them, or four steps where a tower quarters rows, and as
   /// many times more as it leaves out; and no more than thirty seconds, which is all that the reference hears.
   [[nodiscard]] static constexpr std::size_t samples_heard() {
@@ -391,8 +427,17 @@ class multimodal_model {
   }
 
   template <class T>
-  [[nodiscard]] result<shown> through(const tower_weights<T, width>& w, const tower_input& in, bool is_picture) const {
-    auto rows = run_tower(*on_, w, in);
+  [[nodiscard]] result<shown> through(const tower_weights<T, width>& w, const tower_input& in, bool is_picture,
+                                      stage_listener stages) const {
+    tap<scalar> see;
+    if (stages.passed != nullptr) {
+      stages.passed(stages.self, "features", -1);
+      see = {&stages, [](void* self, const tapped<scalar>& what) {
+               const auto& to = *static_cast<const stage_listener*>(self);
+               to.passed(to.self, what.name, what.layer);
+             }};
+    }
+    auto rows = run_tower(*on_, w, in, see);
     if (!rows) return unexpected(std::move(rows.error()));
     return shown{is_picture, std::move(*rows)};
   }

@@ -54,15 +54,25 @@ class typed_senses final : public any_senses {
       }
     });
   }
-  [[nodiscard]] result<any_shown> hear(const media::sound& sound) const override {
+  [[nodiscard]] result<any_shown> hear(const media::sound& sound, stage_listener stages) const override {
     return guarded([&]() -> result<any_shown> {
       if constexpr (M::can_hear) {
-        return kept(m_.hear(sound));
+        return kept(m_.hear(sound, stages));
       } else {
         return fail("sound: ", std::string(load::variant_name<M>()), " hears nothing; it sees");
       }
     });
   }
+  [[nodiscard]] result<any_shown> watch(const frame_source& frames, const see_options& options) const override {
+    return guarded([&]() -> result<any_shown> {
+      if constexpr (can_watch) {
+        return kept(m_.watch_each([&] { return frames.next(frames.self); }, options));
+      } else {
+        return fail("video: ", std::string(load::variant_name<M>()), " sees no videos");
+      }
+    });
+  }
+  [[nodiscard]] bool watches() const override { return can_watch; }
   [[nodiscard]] std::string picture_mark() const override { return m_.picture_mark(); }
   [[nodiscard]] std::string sound_mark() const override { return m_.sound_mark(); }
   [[nodiscard]] result<laid_prompt<float>> lay(const text::prompt& written,
@@ -75,6 +85,8 @@ class typed_senses final : public any_senses {
   }
 
  private:
+  static constexpr bool can_watch = M::can_see && requires { M::conversing::form; };
+
   template <class Sense>
   [[nodiscard]] static const tower_spec* spec_of() {
     if constexpr (std::is_same_v<Sense, no_sense>) {
@@ -85,9 +97,13 @@ class typed_senses final : public any_senses {
   }
   [[nodiscard]] static result<any_shown> kept(result<shown> made) {
     if (!made) return unexpected(std::move(made.error()));
-    const bool is_picture = made->is_picture;
-    const std::size_t tokens = made->tokens();
-    return any_shown{is_picture, tokens, std::make_shared<const shown>(std::move(*made))};
+    any_shown out;
+    out.is_picture = made->is_picture;
+    out.is_video = !made->seconds.empty();
+    out.tokens = made->tokens();
+    out.tokens_at_once = made->tokens_at_once();
+    out.as = std::make_shared<const shown>(std::move(*made));
+    return out;
   }
 
   multimodal_model<M, B> m_;

@@ -28,4 +28,10 @@ struct pixels {
   [[nodiscard]] picture view() const { return {rgb, height, width}; }
 };
 
+/// A picture of a video, and when it is.
+struct frame {
+  pixels picture;
+  double seconds = 0;
+};
+
 }  // namespace g4::media
