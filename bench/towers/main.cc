@@ -4,6 +4,8 @@
 //   bench_towers vit_small                     a picture of 280 tokens through that of Gemma 4 E2B and E4B
 //   bench_towers vit_large                     the same through that of Gemma 4 26B-A4B and 31B
 //   bench_towers conformer --threads 2         ten seconds of sound through E2B's and E4B's
+//   bench_towers mobilenet                     a 768 x 768 picture through MobileNetV5, of Gemma 3n
+//   bench_towers conformer_3n                  ten seconds of sound through Gemma 3n's
 //
 //   --mode exact|fast|fast8   (fast)        --threads N   (1)       --repeat N   (3)
 //   --file FILE   safetensors with the tower, written there if it is not there: random weights in bfloat16
@@ -33,9 +35,11 @@
 #include "g4/media/log_mel.h"
 #include "g4/media/patches.h"
 #include "g4/model/tower/run.h"
+#include "g4/variants/gemma3n_conformer.h"
 #include "g4/variants/gemma4_conformer.h"
 #include "g4/variants/gemma4_vit_large.h"
 #include "g4/variants/gemma4_vit_small.h"
+#include "g4/variants/mobilenet_v5_300m.h"
 #include "g4/variants/siglip_so400m.h"
 
 namespace g4::bench {
@@ -210,8 +214,8 @@ int run(const settings& how, std::size_t height, std::size_t width) {
 }
 
 int usage() {
-  std::fputs("bench_towers siglip|vit_small|vit_large|conformer [--mode exact|fast|fast8] [--threads N] [--repeat N]\n"
-             "             [--file FILE] [--cpu] [--json]\n", stderr);
+  std::fputs("bench_towers siglip|vit_small|vit_large|conformer|mobilenet|conformer_3n [--mode exact|fast|fast8] [--threads N]\n"
+             "             [--repeat N] [--file FILE] [--cpu] [--json]\n", stderr);
   return 2;
 }
 
@@ -250,6 +254,8 @@ int start(int argc, char** argv) {
   if (how.tower == "vit_small") return run<gemma4_vit_small, 1536>(how, 672, 960);
   if (how.tower == "vit_large") return run<gemma4_vit_large, 2816>(how, 672, 960);
   if (how.tower == "conformer") return run<gemma4_conformer, 1536>(how, 0, 0);
+  if (how.tower == "mobilenet") return run<mobilenet_v5_300m, 2048>(how, 768, 768);
+  if (how.tower == "conformer_3n") return run<gemma3n_conformer, 2048>(how, 0, 0);
   return usage();
 }
 

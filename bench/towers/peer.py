@@ -1,4 +1,4 @@
-"""One measurement of a PyTorch tower, for `compare`: the modules of transformers with random weights.
+"""One measurement of a PyTorch tower, for `compare`: the modules of transformers and timm with random weights.
 
   peer.py TOWER float32|bfloat16 THREADS REPEAT wall|cpu     prints one line of JSON
 """
@@ -55,11 +55,31 @@ def conformer(dtype):
     return lambda: model(features, there)
 
 
+def mobilenet(dtype):
+    import timm
+
+    model = timm.create_model("mobilenetv5_300m_enc", pretrained=False).eval().to(dtype)
+    pixels = torch.rand(1, 3, 768, 768).to(dtype)
+    return lambda: model.forward_features(pixels)
+
+
+def conformer_3n(dtype):
+    from transformers.models.gemma3n.configuration_gemma3n import Gemma3nAudioConfig
+    from transformers.models.gemma3n.modeling_gemma3n import Gemma3nAudioEncoder
+
+    model = Gemma3nAudioEncoder(Gemma3nAudioConfig()).eval().to(dtype)
+    frames = 997  # of ten seconds
+    features, padding = torch.randn(1, frames, 128).to(dtype), torch.zeros(1, frames, dtype=torch.bool)
+    return lambda: model(features, padding)
+
+
 def main():
     tower, dtype, threads, repeat, clock = sys.argv[1:]
     torch.set_num_threads(int(threads))
     now = time.process_time if clock == "cpu" else time.perf_counter
-    run = {"siglip": siglip, "vit_small": vit_small, "vit_large": vit_large, "conformer": conformer}[tower](getattr(torch, dtype))
+    towers = {"siglip": siglip, "vit_small": vit_small, "vit_large": vit_large, "conformer": conformer, "mobilenet": mobilenet,
+              "conformer_3n": conformer_3n}
+    run = towers[tower](getattr(torch, dtype))
     run()
     seconds = []
     for _ in range(int(repeat)):
