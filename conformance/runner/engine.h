@@ -98,6 +98,9 @@ class loaded_model {
   virtual result<text_vector> embed(const std::string& folder, std::span<const std::int32_t> ids) = 0;
 };
 
+/// How the error begins that names what ranks made otherwise than one process did.
+inline constexpr std::string_view other_than_one_process = "ranks differ from one process in ";
+
 /// How a model gets onto one backend.
 struct engine {
   std::string_view backend;
@@ -106,6 +109,8 @@ struct engine {
   bool sees = false;  ///< whether the model has a picture tower
   bool hears = false;
   bool (*embeds)(std::int32_t id) = nullptr;  ///< whether an id's row is one of a tower's own
+  int ranks = 1;                              ///< that the model is shared out among
+  std::string_view cannot = {};               ///< why the model is not run at all; empty: it is
 };
 
 /// The model of this program; `spec` is null where it has none.

@@ -1,6 +1,7 @@
 /// `engine.h` filled in for a variant, its drafter if it has one, and a backend.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -222,6 +223,17 @@ struct senses_of<M> {
   using hears = typename M::hearing;
 };
 
+template <class B>
+[[nodiscard]] B make_backend(backend::numeric mode) {
+  if constexpr (requires { typename B::options; }) {
+    typename B::options options;
+    if constexpr (requires { options.mode; }) options.mode = mode;
+    return B(options);
+  } else {
+    return B();
+  }
+}
+
 /// M is a variant or a model with towers, D its drafter.
 template <class M, class D, class B>
 class loaded_model_of final : public loaded_model {
@@ -231,7 +243,7 @@ class loaded_model_of final : public loaded_model {
   using sees = case_tower<typename senses_of<M>::sees, V::width, B>;
   using hears = case_tower<typename senses_of<M>::hears, V::width, B>;
 
-  explicit loaded_model_of(backend::numeric mode) : on_(make_backend(mode)) {}
+  explicit loaded_model_of(backend::numeric mode) : on_(make_backend<B>(mode)) {}
 
   [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
                                                                   backend::numeric mode) {
@@ -253,12 +265,14 @@ class loaded_model_of final : public loaded_model {
       }
     }();
     if (!text) return unexpected(text.error());
-    if constexpr (requires { text->embed_apart(sees_.own_ids()); }) {
-      text->embed_apart(sees_.own_ids());
-      text->embed_apart(hears_.own_ids());
+    if constexpr (V::spec.sees != visibility::everything) {
+      for (const auto& apart : own_ids()) text->embed_apart(apart);
     }
     return std::unique_ptr<running_text>(std::make_unique<running_text_of<V, B>>(std::move(*text)));
   }
+
+  /// The rows of ids that the towers embed themselves.
+  [[nodiscard]] std::array<own_rows<typename B::scalar>, 2> own_ids() const { return {sees_.own_ids(), hears_.own_ids()}; }
 
   result<std::vector<double>> see(const medium& what, observer* who) override { return sees_.run(what, who, on_); }
   result<std::vector<double>> hear(const medium& what, observer* who) override { return hears_.run(what, who, on_); }
@@ -300,18 +314,6 @@ class loaded_model_of final : public loaded_model {
 #endif
 
  private:
-  static B make_backend(backend::numeric mode) {
-    if constexpr (requires { typename B::options; }) {
-      typename B::options options;
-      if constexpr (requires { options.mode; }) {
-        options.mode = mode;
-      }
-      return B(options);
-    } else {
-      return B();
-    }
-  }
-
   B on_;
   std::shared_ptr<const weights<V>> weights_;
   sees sees_;

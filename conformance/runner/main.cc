@@ -101,6 +101,7 @@ result<void> check_on(kind what, const case_folder& folder, const running_on& on
     }
     case kind::drafter: {
       if (auto done = check_model(folder, on, out); !done) return done;
+      if (on.how.ranks > 1) return out.skipped("(the drafter)", "drafters are not shared out among ranks"), result<void>{};
       return check_drafter(folder, on, out);
     }
     default: return check_model(folder, on, out);
@@ -124,7 +125,12 @@ template <class Check>
 void run_check(totals& all, const std::string& name, const std::string& backend, Check&& check) {
   report out(name, backend);
   try {
-    if (auto done = check(out); !done) out.failed("(the case)", done.error().message);
+    if (auto done = check(out); !done) {
+      // What ranks make otherwise than one process has a name.
+      const std::string& why = done.error().message;
+      const bool named = why.starts_with(other_than_one_process);
+      out.failed(named ? why.substr(other_than_one_process.size()) : "(the case)", why);
+    }
   } catch (const std::exception& e) {
     out.failed("(the case)", e.what());
   }
@@ -169,6 +175,7 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     run_check(all, folder.name(), backend, [&](report& out) -> result<void> {
       for (const engine& how : unit.engines) {
         if (how.backend != backend) continue;
+        if (!how.cannot.empty()) return out.skipped("(the case)", how.cannot), result<void>{};
         const bool rounds = backend == "cpu" || backend == "inline" || backend == "cuda_on_host";
         return check_on(what, folder, {*unit.spec, how, rounds ? args.options.mode : backend::numeric::exact},
                         args.options, out);

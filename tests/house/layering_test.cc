@@ -39,6 +39,7 @@ const std::vector<room> house = {
     {"core", ""},
     {"tensor", "core"},
     {"ops", "core tensor"},
+    {"comm", "core"},  // bytes between ranks
 
     // What is asked of a backend, and who answers. Models and policies see the first two lines alone.
     {"backend/concept.h", "core tensor ops"},
@@ -48,6 +49,7 @@ const std::vector<room> house = {
     {"backend/cpu", "core tensor ops backend/concept.h backend/composed.h backend/definitions backend"},
     {"backend/cpu.h", "core tensor ops backend/concept.h backend/definitions backend backend/cpu"},
     {"backend/inline.h", "core tensor ops backend/concept.h backend/definitions backend backend/cpu"},
+    {"backend/joined.h", "core tensor ops comm backend/concept.h backend/composed.h"},
     {"backend/gpu.h", "core tensor ops backend/concept.h backend/composed.h backend"},
     {"backend/cuda.h", "core backend backend/gpu.h"},
     {"backend/cuda_on_host.h", "core backend backend/gpu.h"},
@@ -72,7 +74,7 @@ const std::vector<room> house = {
     {"sample", "core tensor"},
 
     // The whole path.
-    {"open", "core tensor ops rule spec policy backend/concept.h backend backend/cpu.h model model/stack model/text "
+    {"open", "core tensor ops rule spec policy backend/concept.h backend backend/cpu.h backend/joined.h model model/stack model/text "
              "model/tower model/multimodal.h variants io text media load"},
     {"convert", "core tensor ops rule spec policy backend/concept.h backend model io text load open"},
     {"generate", "core tensor ops rule spec policy backend/concept.h backend backend/cpu.h model model/stack model/text "

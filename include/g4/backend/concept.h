@@ -200,6 +200,25 @@ concept RecordsSteps = requires(B& on, const B& asked) {
   on.replay(on.record([] {}));
 };
 
+/// A backend whose object is one rank of several (`backend/joined.h`): what each has a part of, all have after these calls,
+/// which every rank makes alike.
+///
+///     join_columns    all [T, n] = the ranks' parts [T, share] side by side
+///     join_products   y [T, n] = x · wᵀ, of which w has this rank's rows
+///     close           y [T, n] = the same of x = the ranks' parts side by side
+///     join_sparsify   `sparsify` of rows [T, n] of which x is this rank's part
+template <class B>
+concept JoinsRanks = Backend<B> && requires(B& on, const B& seen, typename B::scalar* y, const typename B::scalar* x,
+                                            const weight_view w, std::size_t n, float number) {
+  { seen.rank() } -> std::same_as<int>;
+  { seen.ranks() } -> std::same_as<int>;
+  { seen.lost() } -> std::same_as<bool>;  ///< a rank is: nothing that is computed is worth anything
+  on.join_columns(x, n /*T*/, n, y);
+  on.join_products(w, x, n /*T*/, n, y);
+  on.close(w, x, n /*T*/, n, y);
+  on.join_sparsify(y, n /*T*/, n, number /*z*/);
+};
+
 /// A machine for towers: nothing of streams is asked of it.
 template <class B>
 concept TowerBackend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&

@@ -63,7 +63,10 @@ class module_source {
   void refuse(error why);
 
   /// The file's tensor with the right extents, a storage g4 reads, and sound contents; null if there is none.
-  const io::stored_tensor* checked(const tensor_entry& t, int number = 0);
+  const io::stored_tensor* checked(const tensor_entry& t, int number = 0) { return found(t, number, true); }
+  /// The same before infinities and NaNs are looked for, which `look_over` does in those of its rows that are used.
+  const io::stored_tensor* known(const tensor_entry& t, int number = 0) { return found(t, number, false); }
+  void look_over(const tensor_entry& t, const io::stored_tensor& of, const matrix_view& rows);
   /// A tensor of `n` numbers in float32, until the next call; none if there is none.
   [[nodiscard]] std::span<const float> numbers(const tensor_entry& t, std::size_t n);
   /// The numbers of a tensor as rows of `columns`.
@@ -80,6 +83,12 @@ class module_source {
   void keep_in(std::vector<std::shared_ptr<const void>>& keep) const;
 
  private:
+  const io::stored_tensor* found(const tensor_entry& t, int number, bool all_is_used);
+  /// Whether a tensor's numbers are looked at.
+  [[nodiscard]] bool looks_at(const tensor_entry& t) const {
+    return look_.contents && t.needed == need::required && t.as != role::table;
+  }
+
   const io::tensor_file& file_;
   matcher match_;
   format format_;

@@ -32,7 +32,8 @@ G4_INLINE void module_source::refuse(error why) {
   if (!failed_) failed_ = std::move(why);
 }
 
-G4_INLINE const io::stored_tensor* module_source::checked(const tensor_entry& t, int number) {
+G4_INLINE const io::stored_tensor* module_source::found(const tensor_entry& t, int number,
+                                                           bool all_is_used) {
   auto found = match_.find(t, number);
   if (!found) {
     refuse(std::move(found.error()));
@@ -44,14 +45,20 @@ G4_INLINE const io::stored_tensor* module_source::checked(const tensor_entry& t,
     refuse(match_.wrong_shape(e, t));
     return nullptr;
   }
-  const bool looked_at = look_.contents && t.needed == need::required && t.as != role::table;
+  const bool looked_at = looks_at(t);
   // A norm weight of zeros is meant where norms add one to it; biases may be zero.
   const bool matters = is_matrix(t.as) || (t.as == role::norm_weight && !facts_.norms_add_one);
-  if (auto sound = check_contents(file_, e, looked_at, looked_at && matters); !sound) {
+  if (auto sound = check_contents(file_, e, looked_at && all_is_used, looked_at && matters); !sound) {
     refuse(std::move(sound.error()));
     return nullptr;
   }
   return &e;
+}
+
+G4_INLINE void module_source::look_over(const tensor_entry& t, const io::stored_tensor& of, const matrix_view& rows) {
+  if (!looks_at(t) || failed()) return;
+  const io::stored_tensor some{of.name, of.type, {rows.rows, rows.columns}, {rows.data, rows.rows * rows.stride()}, of.file};
+  if (auto sound = io::check_finite(file_, some); !sound) refuse(std::move(sound.error()));
 }
 
 G4_INLINE std::span<const float> module_source::numbers(const tensor_entry& t, std::size_t n) {

@@ -17,6 +17,7 @@
 #include "g4/load/module_source.h"
 #include "g4/load/names.h"
 #include "g4/load/weight_places.h"
+#include "g4/model/split.h"
 #include "g4/model/weights.h"
 
 namespace g4::load {
@@ -28,7 +29,9 @@ template <class Module, class B>
 class filler {
  public:
   filler(const io::tensor_file& file, format f, matcher match, B& on, checks look, progress told)
-      : from_(file, f, std::move(match), facts(), look, told), places_(on) {}
+      : from_(file, f, std::move(match), facts(), look, told), places_(on) {
+    if constexpr (shared_out) rank_ = on.rank();
+  }
 
   [[nodiscard]] result<std::shared_ptr<const weights<Module>>> run() {
     auto w = std::make_shared<weights<Module>>();
@@ -47,6 +50,12 @@ class filler {
   }
 
  private:
+  /// Whether one rank's share is filled: of every large weight some rows, which are looked over and take memory here.
+  static constexpr bool shared_out = [] {
+    if constexpr (Variant<Module>) return Module::spec.ranks > 1;
+    return false;
+  }();
+
   [[nodiscard]] static constexpr module_facts facts() {
     if constexpr (Variant<Module>) {
       return {Module::spec.one_plus_weight, generation_of(Module::spec)};
@@ -57,7 +66,10 @@ class filler {
 
   /// The head is the token table where the two are one.
   void tie_head(weights<Module>& w) {
-    if constexpr (Module::spec.tied_head && prepares_tables<B>) {
+    if constexpr (Module::spec.tied_head && shared_out) {
+      const stretch mine = share_of(w.embed.rows, Module::spec.ranks, rank_);
+      w.head = prepared(w.embed.slice(mine.first, mine.count), table_, weight_use::head);
+    } else if constexpr (Module::spec.tied_head && prepares_tables<B>) {
       w.head = static_cast<const weight_view&>(w.embed);
     } else if constexpr (Module::spec.tied_head) {
       w.head = prepared(w.embed, table_, weight_use::head);
@@ -72,8 +84,9 @@ class filler {
 
   template <int N>
   void fill(const tensor_entry& t, vector<N>& v) {
-    const std::span<const float> numbers = from_.numbers(t, N);
+    std::span<const float> numbers = from_.numbers(t, shared_out ? static_cast<std::size_t>(t.elements()) : N);
     if (numbers.empty()) return;
+    if constexpr (shared_out) numbers = numbers.subspan(mine(t, numbers.size()).first, N);
     auto placed = places_.place(numbers);
     if (!placed) return from_.refuse(std::move(placed.error()));
     v.data = *placed;
@@ -81,9 +94,10 @@ class filler {
 
   template <int Out, int In>
   void fill(const tensor_entry& t, matrix<Out, In>& m) {
-    const io::stored_tensor* found = from_.checked(t);
+    const io::stored_tensor* found = shared_out ? from_.known(t) : from_.checked(t);
     if (found == nullptr) return;
-    const matrix_view raw = module_source::rows_of(*found, In);
+    const matrix_view all = module_source::rows_of(*found, In);
+    const matrix_view raw = used(t, *found, all);
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
     const bool table = t.as == role::token_table || t.as == role::table;
     const weight_use use = t.as == role::head ? weight_use::head : weight_use::layer;
@@ -96,10 +110,11 @@ class filler {
   template <int Out, int In, std::size_t N>
   void fill(const tensor_entry& t, std::array<matrix<Out, In>, N>& several) {
     if (from_.in() == format::gguf || !t.numbered()) {
-      const io::stored_tensor* found = from_.checked(t);
+      const io::stored_tensor* found = shared_out ? from_.known(t) : from_.checked(t);
       if (found == nullptr) return;
-      const matrix_view all{found->bytes.data(), N * Out, In, *found->type.weights};
-      for (std::size_t i = 0; i < N; ++i) several[i] = prepared(all.slice(i * Out, Out), found);
+      const auto rows = static_cast<std::size_t>(t.extents[1]);
+      const matrix_view all{found->bytes.data(), N * rows, In, *found->type.weights};
+      for (std::size_t i = 0; i < N; ++i) several[i] = prepared(used(t, *found, all.slice(i * rows, rows)), found);
       from_.advance(*found);
       return;
     }
@@ -110,9 +125,39 @@ class filler {
       from_.advance(*found);
     }
   }
+  /// The same of gates above what they gate, of which this rank has some rows each.
+  template <int Out, int In, std::size_t N>
+  void fill(const tensor_entry& t, std::array<gate_and_up<Out, In>, N>& several) {
+    const io::stored_tensor* found = from_.known(t);
+    if (found == nullptr) return;
+    const auto half = static_cast<std::size_t>(t.extents[1] / 2);
+    const matrix_view all{found->bytes.data(), N * 2 * half, In, *found->type.weights};
+    for (std::size_t i = 0; i < N; ++i) {
+      several[i].gate = prepared(used(t, *found, all.slice(2 * i * half, half)), found);
+      several[i].up = prepared(used(t, *found, all.slice((2 * i + 1) * half, half)), found);
+    }
+    from_.advance(*found);
+  }
 
   void fill(const tensor_entry& t, std::vector<std::int32_t>& ordering) {
     ordering = from_.tokens(t, Module::spec.vocab);
+  }
+
+  /// Which of so many rows of a tensor (of one matrix of it) this rank has.
+  [[nodiscard]] stretch mine(const tensor_entry& t, std::size_t rows) const {
+    if constexpr (shared_out) return rows_of_a_rank(whole_of<Module>::spec, t, rows, Module::spec.ranks, rank_);
+    return {0, rows};
+  }
+  /// The rows of a matrix that are used here, looked over. A table has all, of which this rank looks over its share.
+  [[nodiscard]] matrix_view used(const tensor_entry& t, const io::stored_tensor& of, const matrix_view& all) {
+    if constexpr (shared_out) {
+      const bool table = split_of(t.what) == split::looked_up;
+      const stretch some = table ? share_of(all.rows, Module::spec.ranks, rank_) : mine(t, all.rows);
+      const matrix_view rows = all.slice(some.first, some.count);
+      from_.look_over(t, of, rows);
+      return table ? all : rows;
+    }
+    return all;
   }
 
   [[nodiscard]] weight_view prepared(const matrix_view& raw, const io::stored_tensor* from,
@@ -126,6 +171,7 @@ class filler {
   module_source from_;
   weight_places<B> places_;
   const io::stored_tensor* table_ = nullptr;
+  int rank_ = 0;
 };
 
 }  // namespace detail

@@ -14,12 +14,22 @@
 
 #include "g4/model/schema.h"
 #include "g4/model/transformer.h"
+#include "g4/model/whole.h"
 #include "g4/tensor/matrix.h"
 #include "g4/tensor/present.h"
+#include "g4/tensor/share.h"
 
 namespace g4 {
 
+/// A matrix of gates above one of what they gate, of which a rank has some rows each.
+template <int Out, int In>
+struct gate_and_up {
+  matrix<Out, In> gate, up;
+};
+
 /// Weights of one layer of kind `Kind`. A reusing layer has no key and value weights, by type.
+///
+/// A product that closes a branch reads all of a row, whatever this rank has of it, and makes this rank's part of one.
 template <Variant V, int Kind>
 struct layer_weights {
   static constexpr layer_kind kind = V::kinds.kind[Kind];
@@ -34,12 +44,17 @@ struct layer_weights {
   static constexpr bool altup = spec.altup.has_value();
   static constexpr bool laurel = spec.laurel.has_value();
   static constexpr bool per_layer = spec.per_layer.has_value();
+  static constexpr bool shared_out = spec.ranks > 1;
+  static constexpr layer_kind whole_kind = whole_of<V>::kinds.kind[Kind];
+  static constexpr int closing = largest_share(width, spec.ranks);
+  static constexpr int whole_query_width = whole_kind.query_heads * whole_kind.head_size;
+  static constexpr int expert_hidden = spec.experts->hidden;
 
   vector<width> attention_norm, post_attention_norm;
   matrix<query_width, width> query;
   present_if<owns, matrix<key_width, width>> key;
   present_if<owns_values, matrix<key_width, width>> value;
-  matrix<width, query_width> output;
+  matrix<closing, whole_query_width> output;
   present_if<biased, vector<query_width>> query_bias;
   present_if<biased && owns, vector<key_width>> key_bias;
   present_if<biased && owns_values, vector<key_width>> value_bias;
@@ -49,13 +64,15 @@ struct layer_weights {
 
   vector<width> feed_norm, post_feed_norm;
   matrix<kind.hidden, width> gate, up;
-  matrix<width, kind.hidden> down;
+  matrix<closing, whole_kind.hidden> down;
 
   present_if<experts, matrix<spec.experts->count, width>> router;
   present_if<experts, vector<width>> router_scale;
   present_if<experts, vector<spec.experts->count>> expert_scale;
-  present_if<experts, std::array<matrix<2 * spec.experts->hidden, width>, spec.experts->count>> experts_gate_up;  ///< gate above up
-  present_if<experts, std::array<matrix<width, spec.experts->hidden>, spec.experts->count>> experts_down;
+  using gate_above_up =
+      std::conditional_t<shared_out, gate_and_up<expert_hidden, width>, matrix<2 * expert_hidden, width>>;
+  present_if<experts, std::array<gate_above_up, spec.experts->count>> experts_gate_up;
+  present_if<experts, std::array<matrix<closing, whole_of<V>::spec.experts->hidden>, spec.experts->count>> experts_down;
   present_if<experts, vector<width>> dense_post_norm, experts_norm, experts_post_norm;
 
   present_if<spec.layer_scalar, vector<1>> stream_scale;
@@ -113,6 +130,13 @@ struct weights<V> {
 
   weights() { size_layers(std::make_integer_sequence<int, V::kinds.count>{}); }
 
+  /// Tokens that have a row of the head: a GGUF of Gemma 3 leaves out the last, unused ones. Of a rank's share the head has
+  /// some of them.
+  [[nodiscard]] std::size_t known_tokens() const {
+    if constexpr (spec.ranks == 1) return head.rows;
+    return spec.tied_head ? embed.rows : static_cast<std::size_t>(spec.vocab);
+  }
+
  private:
   template <int... Kind>
   void size_layers(std::integer_sequence<int, Kind...>) {
@@ -131,15 +155,16 @@ void with_kind_of_layer(int l, Body&& body) {
 
 /// Calls `visit(tensor_entry, member)` for every tensor of the model and the typed view that holds it; a member that this
 /// kind of layer does not have is passed as `absent`.
+/// Of a rank's share the tensors are those of the whole model.
 template <Variant V, class Visit>
 void each_weight(weights<V>& w, Visit&& visit) {
   each_text_part(
-      V::spec, [&](const tensor_entry& t, auto member) { visit(t, member(w)); },
+      whole_of<V>::spec, [&](const tensor_entry& t, auto member) { visit(t, member(w)); },
       [&] {
         for (int l = 0; l < V::spec.layers; ++l) {
           with_kind_of_layer<V>(l, [&]<int Kind>() {
             auto& layer = std::get<Kind>(w.layers)[V::kinds.nth[l]];
-            each_layer_part(V::spec, l, [&](const tensor_entry& t, auto member) { visit(t, member(layer)); });
+            each_layer_part(whole_of<V>::spec, l, [&](const tensor_entry& t, auto member) { visit(t, member(layer)); });
           });
         }
       });

@@ -75,6 +75,8 @@ class any_model {
   [[nodiscard]] virtual const text::tokenizer& tokenizer() const = 0;
   [[nodiscard]] virtual result<std::unique_ptr<any_session>> session(const session_options& options) const = 0;
   [[nodiscard]] virtual memory_plan plan(const session_options& options) const = 0;
+  /// Of a rank's share, on every rank but the first: see `open/ranks.h`.
+  [[nodiscard]] virtual result<void> follow() const { return fail("this model is in one piece: it follows nobody"); }
   /// The model behind, if it is an M = `model<V, B>`; null if it is another.
   template <class M>
   [[nodiscard]] const M* as() const {
@@ -87,10 +89,10 @@ class any_model {
 
 namespace detail {
 
-template <Variant V, Backend B>
+template <Variant V, Backend B, class Session = g4::session<V, B>>
 class typed_session final : public any_session {
  public:
-  explicit typed_session(g4::session<V, B> s) : s_(std::move(s)) {}
+  explicit typed_session(Session s) : s_(std::move(s)) {}
   using any_session::run;
   using any_session::run_all;
   result<std::span<const float>> run(const prompt_view<float>& prompt) override { return s_.run(prompt); }
@@ -109,25 +111,30 @@ class typed_session final : public any_session {
 
  private:
   [[nodiscard]] const void* address_if(const char* mark) const override {
-    return mark == &mark_of<g4::session<V, B>> ? &s_ : nullptr;
+    return mark == &mark_of<Session> ? &s_ : nullptr;
   }
 
-  g4::session<V, B> s_;
+  Session s_;
 };
 
 template <Variant V, Backend B>
 class typed_model final : public any_model {
  public:
   typed_model(model<V, B> m, B& on) : m_(std::move(m)), on_(on) {}
-  [[nodiscard]] std::string_view variant() const override { return load::variant_name<V>(); }
-  [[nodiscard]] const text_spec& spec() const override { return V::spec; }
+  [[nodiscard]] std::string_view variant() const override { return load::variant_name<whole_of<V>>(); }
+  [[nodiscard]] const text_spec& spec() const override { return whole_of<V>::spec; }
   [[nodiscard]] const text::tokenizer& tokenizer() const override { return m_.tokenizer(); }
   [[nodiscard]] result<std::unique_ptr<any_session>> session(const session_options& options) const override {
     return guarded([&]() -> result<std::unique_ptr<any_session>> {
       auto made = m_.session(options);
       if (!made) return unexpected(std::move(made.error()));
-      return std::unique_ptr<any_session>(std::make_unique<typed_session<V, B>>(std::move(*made)));
+      using text = std::remove_cvref_t<decltype(*made)>;
+      return std::unique_ptr<any_session>(std::make_unique<typed_session<V, B, text>>(std::move(*made)));
     });
+  }
+  [[nodiscard]] result<void> follow() const override {
+    if constexpr (requires { m_.follow(); }) return m_.follow();
+    return any_model::follow();
   }
   [[nodiscard]] memory_plan plan(const session_options& options) const override {
     return g4::session<V, B>::plan(on_, options);
@@ -167,11 +174,11 @@ template <class Variants, Backend B>
                                                           const open_options& options = {}) {
   const auto among = [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_model>> {
     std::optional<result<std::unique_ptr<any_model>>> opened;
-    const bool found = ((load::differences(from.spec, V::spec, "", from.unsaid).empty() &&
+    const bool found = ((load::differences(from.spec, whole_of<V>::spec, "", from.unsaid).empty() &&
                          (opened.emplace(open_as<V>(from, on, options)), true)) ||
                         ...);
     if (found) return std::move(*opened);
-    const load::nearest_variant near = load::nearest<V...>(from.spec, from.unsaid);
+    const load::nearest_variant near = load::nearest<whole_of<V>...>(from.spec, from.unsaid);
     return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name),
                                       near.differences));
   };

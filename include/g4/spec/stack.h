@@ -157,6 +157,7 @@ struct stack_spec {
   int shared_layers = 0;  ///< the last so many layers reuse keys and values
   bool doubled_where_shared = false;
   bool layer_scalar = false;
+  int ranks = 1;  ///< of how many ranks this is one's share; of a model in one piece 1
 
   maybe<experts_spec> experts;
   maybe<altup_spec> altup;
@@ -186,6 +187,7 @@ struct stack_spec {
     visit(field{"layers that share keys and values", &stack_spec::shared_layers});
     visit(field{"doubled feed-forwards", &stack_spec::doubled_where_shared, compared::never});  // the widths say it
     visit(field{"layer scalars", &stack_spec::layer_scalar});
+    visit(field{"ranks", &stack_spec::ranks, compared::never});  // no file is a share
     visit(field{"experts", &stack_spec::experts});
     visit(field{"residual streams", &stack_spec::altup});
     visit(field{"LAuReL", &stack_spec::laurel});

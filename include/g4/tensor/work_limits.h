@@ -13,6 +13,7 @@ struct work_limits {
   std::size_t head_size = 0;  ///< the widest of attention
   std::size_t slots = 0;      ///< of the longest cache
   std::size_t all_heads = 0;  ///< key/value heads where all rows see each other without one; 0: nowhere
+  std::size_t joined = 0;     ///< numbers that ranks bring together in one exchange; 0: there is one rank
 };
 
 }  // namespace g4

@@ -6,6 +6,7 @@
 #include "g4/backend/composed.h"
 #include "g4/model/stack/linear.h"
 #include "g4/model/stack/pass.h"
+#include "g4/model/stack/share.h"
 #include "g4/model/weights.h"
 
 namespace g4 {
@@ -54,10 +55,10 @@ void turn_heads(pass<B>& p, int layer, const layer_weights<S, Kind>& w, typename
     composed::turn_heads(p.on, call);
   }
   if (call.key != nullptr) {
-    p.show("attn.key", layer, call.key, call.key_heads * call.head_size);
-    p.show("attn.value", layer, call.value, call.key_heads * call.head_size);
+    show_heads<S>(p, "attn.key", layer, call.key, call.key_heads * call.head_size);
+    show_heads<S>(p, "attn.value", layer, call.value, call.key_heads * call.head_size);
   }
-  if (query != nullptr) p.show("attn.query", layer, query, call.heads * call.head_size);
+  if (query != nullptr) show_heads<S>(p, "attn.query", layer, query, call.heads * call.head_size);
 }
 
 /// Projects T tokens' keys and values; `also` is another product of x that joins the projections, so that x is read once.
@@ -131,8 +132,8 @@ void attend(pass<B>& p, int layer, const layer_weights<S, Kind>& w, rows<S::widt
   call.of.scale = S::spec.query_scale;
   call.of.soft_cap = S::spec.score_cap;
   p.on.attend(call);
-  p.show("attn.out", layer, mixed.data, heads * d);
-  linear(p.on, w.output, mixed, y);
+  show_heads<S>(p, "attn.out", layer, mixed.data, heads * d);
+  close_branch<S>(p, w.output, mixed, y);
   if constexpr (S::spec.attention_bias) add_bias(p.on, y, w.output_bias);
 }
 

@@ -9,6 +9,7 @@
 #include "g4/backend/composed.h"
 #include "g4/model/stack/linear.h"
 #include "g4/model/stack/pass.h"
+#include "g4/model/stack/share.h"
 #include "g4/model/weights.h"
 #include "g4/ops/gate.h"
 #include "g4/ops/sparsify.h"
@@ -43,11 +44,11 @@ void feed_forward(pass<B>& p, const layer_weights<S, Kind>& w, rows<S::width, ty
     linears(p.on, x, product{w.gate, gate}, product{w.up, up});
     if constexpr (kind.sparsity > 0) {
       const auto z = static_cast<float>(ops::normal_quantile(static_cast<double>(kind.sparsity)));
-      p.on.sparsify(gate.data, p.rows, kind.hidden, z);
+      sparsify_gate<S>(p, gate, layer_weights<S, Kind>::whole_kind.hidden, z);
     }
-    apply_gate<S>(p.on, gate.data, up.data, p.rows * kind.hidden);
+    apply_gate<S>(p.on, gate.data, up.data, p.rows * w.gate.rows);
   }
-  linear(p.on, w.down, gate, y);
+  close_branch<S>(p, w.down, gate, y);
 }
 
 /// A mixture of experts over the raw residual r; the router norms by itself, the experts get their own normed input.
@@ -96,7 +97,9 @@ void mixture_of_experts(pass<B>& p, int layer, const layer_weights<S, Kind>& w, 
   call.out = p.template in<scalar>(p.at.expert_out);
   call.y = y.data;
   const auto gate = [](auto& on, scalar* g, const scalar* up, std::size_t n) { apply_gate<S>(on, g, up, n); };
-  if constexpr (requires { p.on.experts(w.experts_gate_up, w.experts_down, gate, call); }) {
+  if constexpr (shared_out<S>) {
+    p.on.join_experts(w.experts_gate_up, w.experts_down, gate, call, whole_of<S>::spec.experts->hidden);
+  } else if constexpr (requires { p.on.experts(w.experts_gate_up, w.experts_down, gate, call); }) {
     p.on.experts(w.experts_gate_up, w.experts_down, gate, call);
   } else {
     composed::experts(p.on, w.experts_gate_up, w.experts_down, gate, call);

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <vector>
 
+#include "g4/backend/composed.h"
 #include "g4/backend/concept.h"
 #include "g4/model/weights.h"
 
@@ -19,16 +22,41 @@ void compute_logits(B& on, const weights<V>& w, const typename B::scalar* h, std
   using scalar = typename B::scalar;
   constexpr std::size_t vocab = V::vocab;
   constexpr std::size_t width = V::width;
-  const std::size_t known = w.head.rows;
+  const std::size_t known = w.known_tokens();
+  const auto multiply = [&](const scalar* x, std::size_t count, scalar* y) {
+    if constexpr (V::spec.ranks > 1) {
+      on.join_products(w.head, x, count, known, y);
+    } else {
+      on.matmul(w.head, x, count, y);
+    }
+  };
   if (known == vocab) {
-    on.matmul(w.head, h, rows, logits);
+    multiply(h, rows, logits);
   } else {
     for (std::size_t t = 0; t < rows; ++t) {
-      on.matmul(w.head, h + t * width, 1, logits + t * vocab);
+      multiply(h + t * width, 1, logits + t * vocab);
       on.fill(logits + t * vocab + known, vocab - known, std::numeric_limits<scalar>::lowest());
     }
   }
   if constexpr (V::spec.logit_cap != 0) on.soft_cap(logits, rows * vocab, V::spec.logit_cap);
+}
+
+/// The k greatest of the logits of one row; any other may be −∞.
+///
+/// guess   which were the greatest last time
+template <Variant V, RanksProducts B>
+void compute_best_logits(B& on, const weights<V>& w, const typename B::scalar* h, std::size_t k,
+                         typename B::scalar* logits, std::vector<std::int32_t>& guess) {
+  using scalar = typename B::scalar;
+  constexpr std::size_t vocab = V::vocab;
+  const std::size_t known = w.known_tokens();
+  if constexpr (V::spec.ranks > 1) {
+    on.join_best_products(w.head, h, k, V::spec.logit_cap, known, logits, guess);
+  } else {
+    on.best_products(w.head, h, k, V::spec.logit_cap, logits, guess);
+  }
+  on.fill(logits + known, vocab - known, std::numeric_limits<scalar>::lowest());
+  if constexpr (V::spec.logit_cap != 0) composed::cap_known(on, logits, vocab, V::spec.logit_cap);
 }
 
 }  // namespace g4

@@ -14,6 +14,7 @@
 #include "g4/model/stack/scratch.h"
 #include "g4/spec/text.h"
 #include "g4/tensor/cache.h"
+#include "g4/tensor/share.h"
 #include "g4/tensor/storage.h"
 
 namespace g4 {
@@ -145,15 +146,22 @@ struct memory_plan {
 ///
 /// slots   of its longest cache
 [[nodiscard]] constexpr work_limits limits_of(const text_spec& m, std::size_t rows, std::size_t slots) {
-  int columns = std::max({m.width, m.altup->streams, m.laurel->rank, m.per_layer->width, m.experts->hidden,
+  // Of a rank's share, what all ranks have of a row together.
+  int columns = std::max({m.width, m.altup->streams, m.laurel->rank, m.per_layer->width, m.ranks * m.experts->hidden,
                           m.pooled->hidden, 2 * m.target->width});
   int head_size = 0;
   for (int l = 0; l < m.layers; ++l) {
     const layer_kind& k = m.layer[l];
-    columns = std::max({columns, k.hidden, k.query_heads * k.head_size});
+    columns = std::max({columns, m.ranks * k.hidden, m.ranks * k.query_heads * k.head_size});
     head_size = std::max(head_size, k.head_size);
   }
-  return {rows, static_cast<std::size_t>(columns), 0, static_cast<std::size_t>(head_size), slots};
+  work_limits most{rows, static_cast<std::size_t>(columns), 0, static_cast<std::size_t>(head_size), slots};
+  if (m.ranks > 1) {
+    const auto whole = [&m](int n) { return static_cast<std::size_t>(largest_share(n, m.ranks)) * m.ranks; };
+    const std::size_t row = std::max({most.columns, whole(m.width), whole(m.experts->chosen * m.experts->hidden * m.ranks)});
+    most.joined = std::max(arena::product(rows, row), arena::product(logit_rows(rows), whole(m.vocab)));
+  }
+  return most;
 }
 
 /// What a session takes, of what it was asked: no more rows at once than there is context.

@@ -245,15 +245,21 @@ class text_runner {
     constexpr int owners = spec.shared_layers > 0 ? spec.first_shared() : spec.layers;
     if (wanted.size() < count) p.narrows_at = owners - 1;
     int l = 0;
-    for (; l < owners; ++l) run_layer_of(p, l);
+    for (; l < owners && !cut_short(); ++l) run_layer_of(p, l);
     keep_wanted<V>(p);  // where a layer does not narrow inside
     if (p.rows == 0) return;
-    for (; l < spec.layers; ++l) run_layer_of(p, l);
+    for (; l < spec.layers && !cut_short(); ++l) run_layer_of(p, l);
 
     if constexpr (spec.altup.has_value()) end_streams<V>(p, w_->altup_unembed_projections);
     const auto normed = p.template scratch<spec.width>(p.at.normed);
     norm_rows(*on_, p.template scratch<spec.width>(p.at.stream), w_->final_norm, spec.norm_eps, normed);
     p.show("final_norm", -1, normed.data, spec.width);
+  }
+
+  /// Whether a rank is lost: `failure_of` says so, and nothing more need be computed.
+  [[nodiscard]] bool cut_short() const {
+    if constexpr (spec.ranks > 1 && JoinsRanks<B>) return on_->lost();
+    return false;
   }
 
   void run_layer_of(pass<B>& p, int l) {

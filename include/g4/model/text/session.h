@@ -5,17 +5,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <new>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "g4/backend/composed.h"
 #include "g4/backend/concept.h"
 #include "g4/core/guarded.h"
 #include "g4/core/result.h"
+#include "g4/model/text/head.h"
 #include "g4/model/text/inlay.h"
 #include "g4/model/text/kept.h"
 #include "g4/model/text/plan.h"
@@ -82,6 +81,24 @@ class session {
         each_logits(runner_, count, [&](std::size_t t, std::span<const scalar> logits) { sink(first + t, logits); });
       });
     });
+  }
+
+  /// Fails where `run` would, before anything has run.
+  [[nodiscard]] result<void> check(const prompt_view<scalar>& prompt) const {
+    const std::size_t count = prompt.ids.size();
+    if (count == 0) return fail("session: there is nothing to run");
+    if (count > options_.context - size_) {
+      return fail("session: the context of ", options_.context, " tokens is full: ", size_, " are in it and ", count,
+                  " more were given");
+    }
+    if (auto fits = check_inlays(prompt); !fits) return fits;
+    if (auto known = check_ids(prompt, model_weights().embed.rows); !known) return known;
+    for (const inlay<scalar>& one : prompt.inlays) {
+      if (spec.sees_images() && one.is_picture && one.count > options_.batch) {
+        return fail("session: an image has ", one.count, " tokens, more than the batch of ", options_.batch);
+      }
+    }
+    return {};
   }
 
   /// Forgets the tokens from `size` on, so that others can be run in their place. A local layer keeps its window and one
@@ -219,24 +236,6 @@ class session {
     return count;
   }
 
-  /// Everything that can keep a prompt from being run, before any of it is.
-  [[nodiscard]] result<void> check(const prompt_view<scalar>& prompt) const {
-    const std::size_t count = prompt.ids.size();
-    if (count == 0) return fail("session: there is nothing to run");
-    if (count > options_.context - size_) {
-      return fail("session: the context of ", options_.context, " tokens is full: ", size_, " are in it and ", count,
-                  " more were given");
-    }
-    if (auto fits = check_inlays(prompt); !fits) return fits;
-    if (auto known = check_ids(prompt, model_weights().embed.rows); !known) return known;
-    for (const inlay<scalar>& one : prompt.inlays) {
-      if (spec.sees_images() && one.is_picture && one.count > options_.batch) {
-        return fail("session: an image has ", one.count, " tokens, more than the batch of ", options_.batch);
-      }
-    }
-    return {};
-  }
-
   /// At most a batch, and no picture cut in two: its tokens see each other.
   [[nodiscard]] std::size_t chunk_length(const prompt_view<scalar>& prompt, std::size_t first) const {
     const std::size_t left = prompt.ids.size() - first;
@@ -278,20 +277,15 @@ class session {
   }
 
   std::span<const scalar> last_logits() {
-    B& on = backend();
-    const auto& head = model_weights().head;
     if constexpr (RanksProducts<B>) {
       if (options_.best_logits > 0) {
-        scalar* const logits = runner_.logits();
-        on.best_products(head, runner_.hidden(), options_.best_logits, spec.logit_cap, logits, guess_);
-        on.fill(logits + head.rows, spec.vocab - head.rows, std::numeric_limits<scalar>::lowest());
-        if constexpr (spec.logit_cap != 0) composed::cap_known(on, logits, spec.vocab, spec.logit_cap);
+        compute_best_logits(backend(), model_weights(), runner_.hidden(), options_.best_logits, runner_.logits(), guess_);
         return runner_.logits_on_host(1);
       }
     }
     if constexpr (FindsGreatest<B>) {
       if (options_.best_logits > 0 && options_.best_logits <= B::most_greatest) {
-        compute_logits(on, model_weights(), runner_.hidden(), 1, runner_.logits());
+        compute_logits(backend(), model_weights(), runner_.hidden(), 1, runner_.logits());
         return runner_.greatest_on_host(options_.best_logits);
       }
     }

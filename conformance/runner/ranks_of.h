@@ -1,0 +1,219 @@
+/// `engine.h` filled in for a variant that is shared out among ranks, threads of this program. Beside them the model runs in
+/// one piece, and every bit that is shown or returned must be the same.
+#pragma once
+
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "conformance/runner/engine_of.h"
+#include "conformance/runner/recorder.h"
+#include "g4/backend/joined.h"
+#include "g4/comm/threads.h"
+#include "g4/model/sharded.h"
+#include "g4/open/ranks.h"
+
+namespace g4::conformance {
+
+/// What a model in one piece shows, for the leader's tensors to be held against. Those of heads the leader has not whole.
+class shown_by_one final : public observer {
+ public:
+  void see(const sight& what) override {
+    if (what.name.starts_with("attn.")) return;
+    kept_.push_back({name_of(what.name, what.layer), {what.data.begin(), what.data.end()}});
+  }
+  /// The name of what is not the next of what was shown.
+  [[nodiscard]] std::optional<std::string> differs(const sight& what) {
+    const std::string name = name_of(what.name, what.layer);
+    if (kept_.empty()) return name;
+    const tensor one = std::move(kept_.front());
+    kept_.pop_front();
+    const bool same = one.name == name && one.data.size() == what.data.size() &&
+                      std::memcmp(one.data.data(), what.data.data(), one.data.size() * sizeof(double)) == 0;
+    return same ? std::nullopt : std::optional<std::string>(name);
+  }
+  [[nodiscard]] bool empty() const { return kept_.empty(); }
+
+ private:
+  struct tensor {
+    std::string name;
+    std::vector<double> data;
+  };
+  std::deque<tensor> kept_;
+};
+
+template <class V, class B, int R>
+class text_on_ranks final : public running_text, private observer {
+ public:
+  using shared = sharded<V, tensor_parallel<R>>;
+  using joined = backend::joined<B, comm::thread_rank>;
+  using scalar = typename B::scalar;
+
+  text_on_ranks(led_session<shared, joined> text, std::unique_ptr<running_text> one)
+      : text_(std::move(text)), one_(std::move(one)) {}
+
+  result<std::vector<double>> run(const prompt& what) override {
+    const auto expected = one_->run(what);
+    const auto laid = prompt_.of(what, text_.backend());
+    if (!laid) return unexpected(laid.error());
+    const auto row = text_.run(*laid);
+    if (!row || !expected) return unexpected(row ? expected.error() : row.error());
+    std::vector<double> found(row->begin(), row->end());
+    compare("logits", found, *expected);
+    if (!differs_.empty()) return fail(other_than_one_process, differs_);
+    return found;
+  }
+  result<std::size_t> run_all(const prompt& what, const logits_sink& sink) override {
+    std::vector<double> expected, row;
+    const auto one = one_->run_all(
+        what, [&](std::size_t, std::span<const double> logits) { expected.insert(expected.end(), logits.begin(), logits.end()); });
+    const auto laid = prompt_.of(what, text_.backend());
+    if (!laid) return unexpected(laid.error());
+    const auto done = text_.run_all(*laid, [&](std::size_t t, std::span<const scalar> logits) {
+      row.assign(logits.begin(), logits.end());
+      const std::size_t at = t * row.size();
+      compare("logits", row, std::span(expected).subspan(std::min(at, expected.size())).first(
+                                 std::min(row.size(), expected.size() - std::min(at, expected.size()))));
+      sink(t, row);
+    });
+    if (!one || !done) return unexpected(one ? done.error() : one.error());
+    if (who_ != nullptr && !by_one_.empty()) note("what is shown");
+    if (!differs_.empty()) return fail(other_than_one_process, differs_);
+    return *done;
+  }
+  result<std::size_t> rewind(std::size_t size) override {
+    if (auto done = one_->rewind(size); !done) return done;
+    return text_.rewind(size);
+  }
+  void watch(observer* who) override {
+    who_ = who;
+    one_->watch(who == nullptr ? nullptr : &by_one_);
+    text_.watch(shown_.to(who == nullptr ? nullptr : this));
+  }
+  result<void> embed_apart(const own_rows<scalar>& apart) { return text_.embed_apart(apart); }
+
+ private:
+  void note(const std::string& name) {
+    if (differs_.empty()) differs_ = name;
+  }
+  void compare(const char* name, std::span<const double> found, std::span<const double> expected) {
+    if (found.size() != expected.size() || std::memcmp(found.data(), expected.data(), found.size_bytes()) != 0) note(name);
+  }
+  void see(const sight& what) override {
+    if (const auto name = by_one_.differs(what)) note(*name);
+    who_->see(what);
+  }
+
+  led_session<shared, joined> text_;
+  std::unique_ptr<running_text> one_;
+  laid_out_prompt<V, joined> prompt_;
+  shown_as_doubles<scalar> shown_{static_cast<std::size_t>(V::spec.experts->chosen)};
+  shown_by_one by_one_;
+  observer* who_ = nullptr;
+  std::string differs_;
+};
+
+template <class M, class B, int R>
+class model_on_ranks final : public loaded_model {
+  using V = text_of<M>;
+  using shared = sharded<V, tensor_parallel<R>>;
+  using joined = backend::joined<B, comm::thread_rank>;
+  using one_piece = loaded_model_of<M, no_drafter, B>;
+
+ public:
+  /// A rank that is late by so much hangs.
+  model_on_ranks() : group_(R, std::chrono::seconds(120)), leader_(group_.rank(0)) {}
+  ~model_on_ranks() override {
+    model_.reset();  // the followers are told
+    for (std::thread& t : followers_) t.join();
+  }
+
+  [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
+                                                                  backend::numeric mode) {
+    auto made = std::make_unique<model_on_ranks>();
+    auto one = one_piece::load(file, format, mode);
+    if (!one) return one;
+    made->one_.reset(static_cast<one_piece*>(one->release()));
+    for (int r = 1; r < R; ++r) {
+      made->followers_.emplace_back([&group = made->group_, file, format, mode, r] {
+        comm::thread_rank rank = group.rank(r);
+        const std::unique_ptr<joined> on = backend_of(rank, mode);
+        if (const auto mine = model_of(file, format, *on)) (void)mine->follow();
+      });
+    }
+    made->on_ = backend_of(made->leader_, mode);
+    auto mine = model_of(file, format, *made->on_);
+    if (!mine) return unexpected(mine.error());
+    made->model_.emplace(std::move(*mine));
+    return std::unique_ptr<loaded_model>(std::move(made));
+  }
+
+  result<std::unique_ptr<running_text>> start(const session_options& options) override {
+    auto one = one_->start(options);
+    if (!one) return one;
+    auto text = model_->session(options);
+    if (!text) return unexpected(text.error());
+    auto both = std::make_unique<text_on_ranks<V, B, R>>(std::move(*text), std::move(*one));
+    for (const auto& apart : one_->own_ids()) {
+      if (auto told = both->embed_apart(apart); !told) return unexpected(told.error());
+    }
+    return std::unique_ptr<running_text>(std::move(both));
+  }
+  result<std::vector<double>> see(const medium& what, observer* who) override { return one_->see(what, who); }
+  result<std::vector<double>> hear(const medium& what, observer* who) override { return one_->hear(what, who); }
+  result<void> load_drafter(const io::tensor_file&, load::format) override { return fail("ranks have no drafter"); }
+  result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override { return fail("ranks have no drafter"); }
+  result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override {
+    return fail("ranks have no embedder");
+  }
+
+ private:
+  static std::unique_ptr<joined> backend_of(comm::thread_rank& rank, [[maybe_unused]] backend::numeric mode) {
+    if constexpr (requires { typename B::options; }) {
+      typename B::options options;
+      if constexpr (requires { options.mode; }) {
+        options.mode = mode;
+      }
+      return std::make_unique<joined>(rank, options);
+    } else {
+      return std::make_unique<joined>(rank);
+    }
+  }
+  static result<g4::model<shared, joined>> model_of(const io::tensor_file& file, load::format format, joined& on) {
+    auto weights = load::make_weights<shared>(file, format, on);
+    result<void> fine;
+    if (!weights) fine = unexpected(weights.error());
+    if (auto all = agree(on, fine); !all) return unexpected(all.error());
+    return g4::model<shared, joined>(*weights, nullptr, on);
+  }
+
+  comm::thread_group group_;
+  comm::thread_rank leader_;
+  std::unique_ptr<one_piece> one_;
+  std::unique_ptr<joined> on_;
+  std::optional<g4::model<shared, joined>> model_;
+  std::vector<std::thread> followers_;
+};
+
+/// The model of M on R ranks, where its heads divide.
+template <class M, class B, int R>
+[[nodiscard]] engine ranks_of(std::string_view backend) {
+  using V = text_of<M>;
+  engine made = engine_of<M, no_drafter, B>(backend);
+  made.ranks = R;
+  if constexpr (V::spec.sees == visibility::everything) {
+    made.cannot = "encoders are not shared out among ranks";
+  } else if constexpr (!heads_divide(V::spec, R)) {
+    made.cannot = "its heads do not divide among so many ranks";
+  } else {
+    made.load = &model_on_ranks<M, B, R>::load;
+  }
+  return made;
+}
+
+}  // namespace g4::conformance

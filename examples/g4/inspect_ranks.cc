@@ -1,0 +1,126 @@
+#include "inspect_ranks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "console.h"
+#include "engine.h"
+#include "g4/load/matcher.h"
+#include "g4/model/split.h"
+#include "g4/model/text/plan.h"
+#include "g4/open/checkpoint.h"
+
+namespace program {
+
+namespace {
+
+/// Tensors that are alike in every layer that has one.
+struct part_line {
+  std::string name;
+  g4::tensor_entry entry;
+  std::string storage;
+  int layers = 0;
+  std::size_t bytes = 0;  ///< in the file, of all layers
+  std::size_t mine = 0;   ///< of the rank that has most
+};
+
+std::string extents_text(const g4::tensor_entry& t, std::size_t rows) {
+  std::string text;
+  for (int i = 0; i < t.rank; ++i) {
+    const bool split = i == (t.rank == 3 ? 1 : 0);
+    text += (i > 0 ? ", " : "") + std::to_string(split ? rows : static_cast<std::size_t>(t.extents[i]));
+  }
+  return "[" + text + "]";
+}
+
+std::size_t rows_of(const g4::tensor_entry& t) { return static_cast<std::size_t>(t.extents[t.rank == 3 ? 1 : 0]); }
+
+/// The most rows of it that a rank has.
+std::size_t rows_of_a_rank(const g4::text_spec& m, const g4::tensor_entry& t, int ranks) {
+  const bool halves = g4::split_of(t.what) == g4::split::gate_and_up;
+  std::size_t most = 0;
+  for (int r = 0; r < ranks; ++r) {
+    most = std::max(most, g4::rows_of_a_rank(m, t, rows_of(t) / (halves ? 2 : 1), ranks, r).count * (halves ? 2 : 1));
+  }
+  return most;
+}
+
+/// Exchanges of one token: two for each product that closes a branch, and what the model has besides.
+int exchanges_of(const g4::text_spec& m) {
+  int n = 2;  // the leader's word, and the logits
+  for (int l = 0; l < m.layers; ++l) n += 4 + (m.experts ? 2 : 0) + (m.layer[l].sparsity > 0 ? 1 : 0);
+  return n;
+}
+
+}  // namespace
+
+g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m, const g4::checkpoint* from) {
+  const int ranks = static_cast<int>(s.ranks);
+  if (!g4::heads_divide(m, ranks)) {
+    return g4::fail("--ranks ", ranks, ": ", m.query_heads, " query heads and ", m.key_value_heads,
+                    " key/value heads do not divide among so many ranks, so that each has whole ones");
+  }
+  std::vector<part_line> lines;
+  std::optional<g4::load::detail::matcher> match;
+  if (from != nullptr) match.emplace(from->tensors, from->format);
+  g4::each_tensor(m, [&](const g4::tensor_entry& t) {
+    if (t.needed != g4::need::required || t.as == g4::role::integers) return;
+    std::string storage;
+    std::size_t bytes = static_cast<std::size_t>(t.elements()) * 2;
+    if (match) {
+      if (const auto found = match->find(t); found && *found != nullptr) {
+        storage = std::string((*found)->type.name);
+        bytes = (*found)->bytes.size() * (t.numbered() ? static_cast<std::size_t>(t.extents[0]) : 1);
+      }
+    }
+    const auto alike = [&](const part_line& one) {
+      return one.entry.what.safetensors == t.what.safetensors && one.entry.extents == t.extents && one.storage == storage;
+    };
+    auto line = std::find_if(lines.begin(), lines.end(), alike);
+    if (line == lines.end()) {
+      lines.push_back({std::string(t.what.safetensors), t, storage});
+      line = lines.end() - 1;
+    }
+    long long most = 0;
+    for (int r = 0; r < ranks; ++r) most = std::max(most, g4::elements_of_a_rank(m, t, ranks, r));
+    ++line->layers;
+    line->bytes += bytes;
+    line->mine += static_cast<std::size_t>(static_cast<double>(bytes) * static_cast<double>(most) /
+                                           static_cast<double>(t.elements()));
+  });
+
+  std::string text = fmt::format("\nshared out among {} ranks: every sum is whole, so that the bits are those of one process\n"
+                                 "{:<34}  {:>6}  {:<26}  {:<8}  {:<18}  {:<18}  {:>9}\n",
+                                 ranks, "part", "layers", "a rank has", "stored", "in the file", "at most", "a rank");
+  std::size_t all = 0, mine = 0;
+  for (const part_line& line : lines) {
+    const g4::split how = g4::split_of(line.entry.what);
+    const bool head = how == g4::split::looked_up && line.entry.as == g4::role::token_table && m.tied_head;
+    const std::size_t rows = head ? g4::share_of(rows_of(line.entry), ranks, ranks - 1).count
+                                  : rows_of_a_rank(m, line.entry, ranks);
+    text += fmt::format("{:<34}  {:>6}  {:<26}  {:<8}  {:<18}  {:<18}  {:>9}\n", line.name,
+                        line.entry.layer < 0 ? std::string() : std::to_string(line.layers),
+                        head ? "rows, as the head" : g4::name_of(how), line.storage, extents_text(line.entry, rows_of(line.entry)),
+                        how == g4::split::looked_up && !head ? "-" : extents_text(line.entry, rows), bytes_text(line.mine));
+    all += line.bytes;
+    mine += line.mine;
+  }
+  const g4::text_spec share = g4::spec_of_a_rank(m, ranks);
+  text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(mine), bytes_text(all), from == nullptr ? " in bfloat16" : "");
+  for (const std::size_t context : {std::size_t{4096}, std::size_t{32'768}}) {
+    const auto cache = [&](const g4::text_spec& of) {
+      return g4::plan_session(of, g4::distinct_kinds(of), options_of(s, context), sizeof(float), usual_cache()).cache;
+    };
+    text += fmt::format("         cache {} of {} for {} tokens\n", bytes_text(cache(share)), bytes_text(cache(m)), context);
+  }
+  const g4::work_limits most = g4::limits_of(share, s.batch, 4096);
+  text += fmt::format("         room for exchanges {} with a batch of {}\n", bytes_text(most.joined * sizeof(float) * 2), s.batch);
+  text += fmt::format("         {} exchanges a token\n", exchanges_of(m));
+  return text;
+}
+
+}  // namespace program

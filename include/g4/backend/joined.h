@@ -1,0 +1,255 @@
+/// A backend whose object is one rank of several.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "g4/backend/composed.h"
+#include "g4/backend/concept.h"
+#include "g4/comm/communicator.h"
+#include "g4/core/result.h"
+#include "g4/tensor/share.h"
+
+namespace g4::backend {
+
+namespace detail {
+
+struct no_options {};
+template <class B>
+struct options_of {
+  using type = no_options;
+};
+template <class B>
+  requires requires { typename B::options; }
+struct options_of<B> {
+  using type = typename B::options;
+};
+
+}  // namespace detail
+
+/// What the exchanges of a rank have come to.
+struct exchange_count {
+  std::size_t exchanges = 0;
+  std::size_t bytes = 0;  ///< that this rank has sent
+  double seconds = 0;     ///< in exchanges, waiting for slower ranks included
+};
+
+/// B, and the ranks behind C: what each rank has a part of becomes everybody's. All ranks make the same calls.
+///
+///     backend::joined<backend::cpu, comm::mpi> on(*ranks, {.mode = backend::numeric::fast});
+///
+/// The first exchange that fails is remembered: later ones return at once, and `failure` says what happened. What has been
+/// computed since is worth nothing.
+template <class B, comm::Communicator C>
+class joined : public B {
+  static_assert(B::owned_memory::host_readable,
+                "g4: ranks meet in memory that the program can read. See docs/ranks.md.");
+
+ public:
+  using scalar = typename B::scalar;
+
+  /// `ranks` must outlive it.
+  explicit joined(C& ranks) : to_(&ranks) {}
+  template <class Options = typename detail::options_of<B>::type>
+    requires std::constructible_from<B, Options>
+  joined(C& ranks, Options choice) : B(choice), to_(&ranks) {}
+
+  [[nodiscard]] int rank() const { return to_->rank(); }
+  [[nodiscard]] int ranks() const { return to_->size(); }
+  /// Whether this is the rank that holds the texts. The others follow.
+  [[nodiscard]] bool leads() const { return rank() == 0; }
+
+  /// Whether an exchange has failed.
+  [[nodiscard]] bool lost() const { return lost_.has_value(); }
+  [[nodiscard]] result<void> failure() {
+    if (lost_) return unexpected(*lost_);
+    return failure_of(static_cast<B&>(*this));
+  }
+  [[nodiscard]] const exchange_count& exchanged() const { return count_; }
+
+  // ---- Bytes, for the ranks to agree on what they do ---------------------------------------------------------------
+
+  /// all [R, n] = every rank's mine [n].
+  result<void> gather(const void* mine, std::size_t n, void* all) {
+    return counted(n, [&] { return to_->gather(static_cast<const std::byte*>(mine), n, static_cast<std::byte*>(all)); });
+  }
+  /// data [n] = the leader's.
+  result<void> broadcast(void* data, std::size_t n) {
+    return counted(n, [&] { return to_->broadcast(static_cast<std::byte*>(data), n); });
+  }
+  /// The same, where the leader may be silent as long as it likes. The waiting is not counted.
+  result<void> await(void* data, std::size_t n) {
+    if (lost_) return unexpected(*lost_);
+    return kept(to_->await(static_cast<std::byte*>(data), n));
+  }
+
+  // ---- Operations ----------------------------------------------------------------------------------------------------
+
+  /// all [T, n] = the ranks' parts side by side.
+  ///
+  /// part   [T, share_of(n)]; as many bytes can be read as the largest share takes
+  void join_columns(const scalar* part, std::size_t rows, std::size_t n, scalar* all) {
+    if (ranks() == 1) return B::copy(part, rows * n, all);
+    const std::size_t most = rows * largest_share(n, static_cast<std::size_t>(ranks()));
+    scalar* const raw = room(raw_, most * ranks());
+    if (raw == nullptr || !gather(part, most * sizeof(scalar), raw)) return;
+    for (int r = 0; r < ranks(); ++r) {
+      const stretch of = share_of(n, ranks(), r);
+      for (std::size_t t = 0; t < rows; ++t) B::copy(raw + r * most + t * of.count, of.count, all + t * n + of.first);
+    }
+  }
+
+  /// y [T, n] = x · wᵀ, of whose n rows w has this rank's.
+  void join_products(const weight_view& w, const scalar* x, std::size_t rows, std::size_t n, scalar* y) {
+    scalar* const part = room(part_, rows * largest_share(n, static_cast<std::size_t>(ranks())));
+    if (part == nullptr || lost_) return;
+    B::matmul(w, x, rows, part);
+    join_columns(part, rows, n, y);
+  }
+
+  /// The same of x = the ranks' parts of it side by side.
+  void close(const weight_view& w, const scalar* part, std::size_t rows, std::size_t n, scalar* y) {
+    scalar* const x = room(wide_, rows * w.columns);
+    if (x == nullptr) return;
+    join_columns(part, rows, w.columns, x);
+    join_products(w, x, rows, n, y);
+  }
+
+  /// `sparsify` over rows [T, n] of which x is this rank's part. Every rank makes the same of all of it and keeps its own.
+  void join_sparsify(scalar* x, std::size_t rows, std::size_t n, float z) {
+    scalar* const all = room(wide_, rows * n);
+    if (all == nullptr) return;
+    join_columns(x, rows, n, all);
+    if (lost_) return;
+    B::sparsify(all, rows, n, z);
+    const stretch mine = share_of(n, ranks(), rank());
+    for (std::size_t t = 0; t < rows; ++t) B::copy(all + t * n + mine.first, mine.count, x + t * mine.count);
+  }
+
+  /// `best_products` over all ranks: each finds the k greatest of its rows.
+  void join_best_products(const weight_view& w, const scalar* x, std::size_t k, float cap, std::size_t n, scalar* y,
+                          std::vector<std::int32_t>& guess)
+    requires RanksProducts<B>
+  {
+    scalar* const part = room(part_, largest_share(n, static_cast<std::size_t>(ranks())));
+    if (part == nullptr || lost_) return;
+    B::best_products(w, x, k, cap, part, guess);
+    join_columns(part, 1, n, y);
+  }
+
+  /// `composed::experts` with every expert on every rank, some rows of it each: the chosen experts' hidden rows are brought
+  /// together in one exchange, and the sums over the experts in another.
+  ///
+  /// gate_up   by expert: `gate` and `up` [I/R, D]
+  /// down      by expert: [D/R, I]
+  /// hidden    I; the call's is this rank's largest share of it
+  template <class GateUp, class Down, class Gate>
+  void join_experts(const GateUp& gate_up, const Down& down, Gate&& apply_gate, const experts_call<scalar>& call,
+                    std::size_t hidden) {
+    const std::size_t T = call.rows, D = call.width, k = call.chosen;
+    const std::size_t mine = gate_up[0].gate.rows, out = down[0].rows;
+    scalar* const part = room(part_, std::max(T * k * call.hidden, T * largest_share(D, std::size_t(ranks()))));
+    scalar* const all = room(wide_, T * k * hidden);
+    scalar* const raw = room(raw_, std::max({T * k * call.hidden, T * call.hidden, T * hidden}));
+    if (part == nullptr || all == nullptr || raw == nullptr) return;
+    each_expert(call, [&](std::size_t e, std::size_t n, auto&& each_slot) {
+      each_slot([&](std::size_t slot, std::size_t j) { std::copy_n(call.z + slot / k * D, D, call.gathered + j * D); });
+      B::matmul(gate_up[e].gate, call.gathered, n, call.gate);
+      B::matmul(gate_up[e].up, call.gathered, n, call.both);
+      apply_gate(*this, call.gate, call.both, n * mine);
+      each_slot([&](std::size_t slot, std::size_t j) { std::copy_n(call.gate + j * mine, mine, part + slot * mine); });
+    });
+    join_columns(part, T * k, hidden, all);
+    if (lost_) return;
+    std::fill_n(part, T * out, scalar{0});
+    each_expert(call, [&](std::size_t e, std::size_t n, auto&& each_slot) {
+      scalar* const x = raw;  // free between two exchanges
+      each_slot([&](std::size_t slot, std::size_t j) { std::copy_n(all + slot * hidden, hidden, x + j * hidden); });
+      B::matmul(down[e], x, n, call.out);
+      each_slot([&](std::size_t slot, std::size_t j) {
+        scalar* const y = part + slot / k * out;
+        for (std::size_t i = 0; i < out; ++i) y[i] += call.weight[slot] * call.out[j * out + i];
+      });
+    });
+    join_columns(part, T, D, call.y);
+  }
+
+  // ---- Working memory: B's, and room for exchanges -------------------------------------------------------------------
+
+  [[nodiscard]] std::size_t working_bytes(const work_limits& most) const {
+    return g4::working_bytes(static_cast<const B&>(*this), most) + (2 * most.joined + part_of(most)) * sizeof(scalar);
+  }
+  [[nodiscard]] result<void> make_ready(const work_limits& most) {
+    if (auto ready = g4::make_ready(static_cast<B&>(*this), most); !ready) return ready;
+    if (most.joined == 0) return {};
+    if (room(raw_, most.joined) == nullptr || room(wide_, most.joined) == nullptr ||
+        room(part_, part_of(most)) == nullptr) {
+      lost_.reset();  // nothing was exchanged
+      return fail("backend: ", working_bytes(most), " bytes of working memory could not be had");
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::size_t part_of(const work_limits& most) const {
+    return largest_share(most.joined, static_cast<std::size_t>(ranks()));
+  }
+
+  /// Room for n numbers, which stays until more are asked for.
+  [[nodiscard]] scalar* room(typename B::owned_memory& in, std::size_t n) {
+    if (in.size() < n * sizeof(scalar)) {
+      auto taken = B::take(n * sizeof(scalar));
+      if (!taken) {
+        if (!lost_) lost_ = std::move(taken.error());
+        return nullptr;
+      }
+      in = std::move(*taken);
+    }
+    return reinterpret_cast<scalar*>(in.data());
+  }
+
+  result<void> kept(result<void> done) {
+    if (!done && !lost_) lost_ = done.error();
+    return done;
+  }
+  template <class Exchange>
+  result<void> counted(std::size_t bytes, Exchange&& exchange) {
+    if (lost_) return unexpected(*lost_);
+    const auto begun = std::chrono::steady_clock::now();
+    auto done = kept(exchange());
+    count_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    count_.bytes += bytes;
+    ++count_.exchanges;
+    return done;
+  }
+
+  /// body(e, n, each_slot) for every expert that n > 0 of the slots [T, k] chose; each_slot(f) calls f(slot, j), j < n.
+  template <class Body>
+  static void each_expert(const experts_call<scalar>& call, Body&& body) {
+    const std::size_t slots = call.rows * call.chosen;
+    for (std::size_t e = 0; e < call.experts; ++e) {
+      const auto chose = [&](std::size_t slot) { return call.choice[slot] == static_cast<std::int32_t>(e); };
+      std::size_t n = 0;
+      for (std::size_t slot = 0; slot < slots; ++slot) n += chose(slot) ? 1 : 0;
+      if (n == 0) continue;
+      body(e, n, [&](auto&& f) {
+        for (std::size_t slot = 0, j = 0; slot < slots; ++slot) {
+          if (chose(slot)) f(slot, j++);
+        }
+      });
+    }
+  }
+
+  C* to_;
+  std::optional<error> lost_;
+  exchange_count count_;
+  typename B::owned_memory raw_, wide_, part_;
+};
+
+}  // namespace g4::backend

@@ -1,0 +1,144 @@
+/// Ranks as threads of one process: for tests, and for hosts that bind threads to the nodes of a machine themselves.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "g4/comm/communicator.h"
+
+namespace g4::comm {
+
+class thread_rank;
+
+/// What the ranks share: where each has laid what it has to say, and how far it has come. The host keeps it until the last
+/// rank is done, and starts the threads.
+///
+///     comm::thread_group ranks(2);
+///     std::thread other([&] { run(ranks.rank(1)); });
+///     run(ranks.rank(0));
+class thread_group {
+ public:
+  explicit thread_group(int size, patience waits = usual_patience)
+      : places_(std::make_unique<place[]>(static_cast<std::size_t>(size))), size_(size), waits_(waits) {}
+
+  [[nodiscard]] int size() const { return size_; }
+  /// Rank r of 0 … size − 1, for one thread.
+  [[nodiscard]] thread_rank rank(int r);
+
+ private:
+  friend class thread_rank;
+
+  /// A rank's own line. Exchanges are counted: `said` is the last whose bytes lie at `bytes`, `heard` the last whose bytes
+  /// the rank has taken from the others.
+  struct place {
+    alignas(64) std::atomic<const std::byte*> bytes{nullptr};
+    std::atomic<std::uint32_t> said{0};
+    std::atomic<std::uint32_t> heard{0};
+  };
+
+  std::unique_ptr<place[]> places_;
+  int size_;
+  patience waits_;
+};
+
+/// One of the ranks.
+class thread_rank {
+ public:
+  thread_rank(thread_group& of, int rank) : group_(&of), rank_(rank) {}
+
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return group_->size_; }
+
+  result<void> gather(const std::byte* mine, std::size_t n, std::byte* all) {
+    say(mine);
+    for (int r = 0; r < size(); ++r) {
+      if (auto there = wait(r, &thread_group::place::said); !there) return there;
+      if (n != 0) std::memcpy(all + static_cast<std::size_t>(r) * n, at(r).bytes.load(std::memory_order_relaxed), n);
+    }
+    return leave();
+  }
+  result<void> broadcast(std::byte* data, std::size_t n) { return from_the_first(data, n, true); }
+  result<void> await(std::byte* data, std::size_t n) { return from_the_first(data, n, false); }
+
+ private:
+  using counter = std::atomic<std::uint32_t>;
+
+  [[nodiscard]] thread_group::place& at(int r) const { return group_->places_[static_cast<std::size_t>(r)]; }
+
+  void say(const std::byte* bytes) {
+    at(rank_).bytes.store(bytes, std::memory_order_relaxed);
+    at(rank_).said.store(++exchange_, std::memory_order_release);
+    at(rank_).said.notify_all();
+  }
+  /// Nobody's bytes go away before all have them.
+  result<void> leave() {
+    at(rank_).heard.store(exchange_, std::memory_order_release);
+    for (int r = 0; r < size(); ++r) {
+      if (auto there = wait(r, &thread_group::place::heard); !there) return there;
+    }
+    return {};
+  }
+  result<void> from_the_first(std::byte* data, std::size_t n, bool bounded) {
+    say(data);
+    if (rank_ != 0) {
+      if (!bounded) sleep_until_said(0);
+      if (auto there = wait(0, &thread_group::place::said); !there) return there;
+      if (n != 0) std::memcpy(data, at(0).bytes.load(std::memory_order_relaxed), n);
+    }
+    at(rank_).heard.store(exchange_, std::memory_order_release);
+    for (int r = 1; rank_ == 0 && r < size(); ++r) {
+      if (auto there = wait(r, &thread_group::place::heard); !there) return there;
+    }
+    return {};
+  }
+
+  /// Counters go round: one is behind another where less than half the way lies between them.
+  [[nodiscard]] bool reached(const counter& c) const {
+    return static_cast<std::int32_t>(c.load(std::memory_order_acquire) - exchange_) >= 0;
+  }
+  result<void> wait(int r, counter thread_group::place::*which) const {
+    const counter& theirs = at(r).*which;
+    std::chrono::steady_clock::time_point begun;
+    for (std::uint32_t tries = 0; !reached(theirs); ++tries) {
+      if (tries < spins) continue;
+      if (tries == spins) begun = std::chrono::steady_clock::now();
+      std::this_thread::yield();
+      if (tries % 64 == 0 && std::chrono::steady_clock::now() - begun > group_->waits_) {
+        return no_answer(rank_, furthest_behind(r), group_->waits_);
+      }
+    }
+    return {};
+  }
+  /// The rank for which all wait: who is waited for here may wait for another.
+  [[nodiscard]] int furthest_behind(int found) const {
+    for (int r = 0; r < size(); ++r) {
+      const std::uint32_t theirs = at(r).said.load(std::memory_order_relaxed);
+      if (static_cast<std::int32_t>(theirs - at(found).said.load(std::memory_order_relaxed)) < 0) found = r;
+    }
+    return found;
+  }
+  void sleep_until_said(int r) const {
+    counter& theirs = at(r).said;
+    for (std::uint32_t tries = 0; !reached(theirs); ++tries) {
+      if (tries < spins) continue;
+      theirs.wait(exchange_ - 1, std::memory_order_acquire);
+    }
+  }
+
+  static constexpr std::uint32_t spins = 2000;
+
+  thread_group* group_;
+  int rank_;
+  std::uint32_t exchange_ = 0;
+};
+
+inline thread_rank thread_group::rank(int r) { return {*this, r}; }
+
+static_assert(Communicator<thread_rank>);
+
+}  // namespace g4::comm

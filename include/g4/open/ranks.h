@@ -1,0 +1,421 @@
+/// A model that is shared out among ranks, opened: rank 0 leads, the others follow.
+///
+///     g4::backend::joined<g4::backend::cpu, g4::comm::mpi> on(*ranks, {.mode = g4::backend::numeric::fast});
+///     auto model = g4::open<g4::sharded<g4::gemma4_31b, g4::tensor_parallel<2>>>(path, on);    // on every rank
+///     if (!model) return complain(model.error());
+///     if (!on.leads()) return model->follow() ? 0 : 1;          // until the leader's model is gone
+///     auto session = model->session({.context = 8192});         // from here on as on one machine
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "g4/backend/joined.h"
+#include "g4/core/guarded.h"
+#include "g4/core/result.h"
+#include "g4/model/one_of.h"
+#include "g4/model/sharded.h"
+#include "g4/model/text/session.h"
+#include "g4/open/agree.h"
+#include "g4/open/any_model.h"
+#include "g4/open/open.h"
+
+namespace g4 {
+
+namespace detail {
+
+/// What the leader tells the others to do. A few ids ride inside; more, and what is laid into them, follow behind.
+struct command {
+  enum class to : std::uint32_t { make, drop, run, run_all, rewind, apart, end };
+  static constexpr std::size_t few = 8;
+
+  to what = to::end;
+  std::uint32_t text = 0;    ///< which of the leader's texts
+  std::uint64_t count = 0;   ///< of ids, or of the tokens that are left
+  std::uint64_t inlays = 0;  ///< how many; of ids apart, the first
+  session_options options{};
+  std::array<token_id, few> ids{};
+};
+static_assert(std::is_trivially_copyable_v<command>);
+
+/// An inlay without its rows, which follow.
+struct told_inlay {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint32_t has_rows = 0;
+  std::uint32_t is_picture = 0;
+};
+
+/// The leader's side. When the last of a model's copies and texts is gone, the followers are told.
+template <class B>
+class leading {
+ public:
+  using scalar = typename B::scalar;
+
+  explicit leading(B& on) : on_(on) {}
+  leading(const leading&) = delete;
+  leading& operator=(const leading&) = delete;
+  ~leading() { (void)tell({}); }
+
+  [[nodiscard]] std::uint32_t next_text() { return ++texts_; }
+  result<void> tell(command what) { return on_.broadcast(&what, sizeof what); }
+  /// A prompt of rows of `width` numbers.
+  result<void> tell(command what, const prompt_view<scalar>& prompt, std::size_t width) {
+    what.count = prompt.ids.size();
+    what.inlays = prompt.inlays.size();
+    const bool inside = prompt.ids.size() <= command::few;
+    if (inside) std::copy(prompt.ids.begin(), prompt.ids.end(), what.ids.begin());
+    if (auto told = tell(what); !told) return told;
+    if (!inside) {
+      ids_.assign(prompt.ids.begin(), prompt.ids.end());
+      if (auto told = on_.broadcast(ids_.data(), ids_.size() * sizeof(token_id)); !told) return told;
+    }
+    for (const inlay<scalar>& one : prompt.inlays) {
+      told_inlay said{one.first, one.count, one.rows != nullptr, one.is_picture};
+      if (auto told = on_.broadcast(&said, sizeof said); !told) return told;
+      if (one.rows == nullptr) continue;
+      if (auto told = show(one.rows, one.count * width); !told) return told;
+    }
+    return {};
+  }
+  /// n numbers.
+  result<void> show(const scalar* numbers, std::size_t n) {
+    shown_.assign(numbers, numbers + n);
+    return on_.broadcast(shown_.data(), n * sizeof(scalar));
+  }
+
+ private:
+  B& on_;
+  std::uint32_t texts_ = 0;
+  std::vector<token_id> ids_;
+  std::vector<scalar> shown_;
+};
+
+/// A follower's side: the texts that the leader has, as far as they are this rank's.
+template <Shared V, Backend B>
+class following {
+ public:
+  using scalar = typename B::scalar;
+
+  following(const weights<V>& w, B& on) : w_(w), on_(on) {}
+
+  /// Does what the leader says until it says no more.
+  result<void> run() {
+    for (;;) {
+      command said;
+      if (auto told = on_.await(&said, sizeof said); !told) return told;
+      if (said.what == command::to::end) return {};
+      if (auto done = obey(said); !done) return done;
+      if (on_.lost()) return on_.failure();
+    }
+  }
+
+ private:
+  result<void> obey(const command& said) {
+    using to = command::to;
+    if (said.what == to::make) return make(said);
+    const auto found = std::find_if(texts_.begin(), texts_.end(), [&](const auto& t) { return t.number == said.text; });
+    if (found == texts_.end()) return fail("rank ", on_.rank(), ": the leader speaks of a text that is not here");
+    switch (said.what) {
+      case to::drop: texts_.erase(found); return {};
+      case to::rewind: {
+        if (auto done = found->here->rewind(said.count); !done) return unexpected(std::move(done.error()));
+        return {};
+      }
+      case to::apart: {
+        auto rows = heard(said.count * V::width);
+        if (!rows) return unexpected(std::move(rows.error()));
+        found->here->embed_apart({static_cast<token_id>(said.inlays), said.count, reinterpret_cast<const scalar*>(rows->data())});
+        found->apart.push_back(std::move(*rows));
+        return {};
+      }
+      default: return run(said, *found->here);
+    }
+  }
+
+  result<void> make(const command& said) {
+    auto made = session<V, B>::make(w_, on_, said.options);
+    result<void> fine;
+    if (!made) fine = unexpected(made.error());
+    if (agree(on_, fine)) texts_.push_back({said.text, std::make_unique<session<V, B>>(std::move(*made)), {}});
+    return {};  // where a rank could not, the leader knows, and goes on without this text
+  }
+
+  result<void> run(const command& said, session<V, B>& text) {
+    ids_.assign(said.ids.begin(), said.ids.begin() + std::min<std::size_t>(said.count, command::few));
+    if (said.count > command::few) {
+      ids_.resize(said.count);
+      if (auto told = on_.broadcast(ids_.data(), ids_.size() * sizeof(token_id)); !told) return told;
+    }
+    inlays_.clear();
+    rows_.clear();
+    for (std::uint64_t i = 0; i < said.inlays; ++i) {
+      told_inlay one;
+      if (auto told = on_.broadcast(&one, sizeof one); !told) return told;
+      inlays_.push_back({one.first, one.count, nullptr, one.is_picture != 0});
+      if (one.has_rows == 0) continue;
+      auto rows = heard(one.count * V::width);
+      if (!rows) return unexpected(std::move(rows.error()));
+      inlays_.back().rows = reinterpret_cast<const scalar*>(rows->data());
+      rows_.push_back(std::move(*rows));
+    }
+    const prompt_view<scalar> prompt{ids_, inlays_};
+    if (said.what == command::to::run_all) {
+      if (auto done = text.run_all(prompt, [](std::size_t, auto) {}); !done) return unexpected(std::move(done.error()));
+    } else if (auto done = text.run(prompt); !done) {
+      return unexpected(std::move(done.error()));
+    }
+    return {};
+  }
+
+  /// n numbers of the leader's, in the backend's memory.
+  result<typename B::owned_memory> heard(std::size_t n) {
+    auto room = on_.take(n * sizeof(scalar));
+    if (!room) return room;
+    if (auto told = on_.broadcast(room->data(), n * sizeof(scalar)); !told) return unexpected(std::move(told.error()));
+    return room;
+  }
+
+  struct numbered_text {
+    std::uint32_t number;
+    std::unique_ptr<session<V, B>> here;
+    std::vector<typename B::owned_memory> apart{};
+  };
+  const weights<V>& w_;
+  B& on_;
+  std::vector<numbered_text> texts_;
+  std::vector<token_id> ids_;
+  std::vector<inlay<scalar>> inlays_;
+  std::vector<typename B::owned_memory> rows_;
+};
+
+}  // namespace detail
+
+/// A text on the leader: a `session` whose every call the followers make as well. All texts of a model are used from one
+/// thread.
+template <Shared V, Backend B>
+class led_session {
+ public:
+  using scalar = typename B::scalar;
+  static constexpr text_spec spec = V::spec;
+
+  [[nodiscard]] static result<led_session> make(std::shared_ptr<detail::leading<B>> ranks, const weights<V>& w, B& on,
+                                                const session_options& options) {
+    return guarded([&]() -> result<led_session> {
+      const std::uint32_t number = ranks->next_text();
+      if (auto told = ranks->tell({detail::command::to::make, number, 0, 0, options, {}}); !told)
+        return unexpected(std::move(told.error()));
+      auto own = session<V, B>::make(w, on, options);
+      result<void> fine;
+      if (!own) fine = unexpected(own.error());
+      if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+      return led_session(std::move(ranks), number, std::move(*own));
+    });
+  }
+  led_session(led_session&&) noexcept = default;
+  led_session& operator=(led_session&&) noexcept = delete;
+  ~led_session() {
+    if (ranks_ != nullptr) (void)ranks_->tell(command(detail::command::to::drop));
+  }
+
+  [[nodiscard]] memory_plan plan() const { return own_.plan(); }
+  [[nodiscard]] const session_options& options() const { return own_.options(); }
+  [[nodiscard]] static constexpr std::size_t vocabulary() { return spec.vocab; }
+  [[nodiscard]] std::size_t size() const { return own_.size(); }
+  [[nodiscard]] std::size_t rows_alike() const { return own_.rows_alike(); }
+  [[nodiscard]] std::span<const scalar> hidden() const { return own_.hidden(); }
+  [[nodiscard]] std::span<const scalar> hidden_row(std::size_t t) const { return own_.hidden_row(t); }
+  [[nodiscard]] const weights<V>& model_weights() const { return own_.model_weights(); }
+  [[nodiscard]] B& backend() const { return own_.backend(); }
+  /// Shows what all ranks have: all inner tensors but those of heads.
+  void watch(tap<scalar> see) { own_.watch(see); }
+
+  /// As `session::run`. Fails also where a rank is lost, with a sentence that says which; the model cannot go on then.
+  result<std::span<const scalar>> run(const prompt_view<scalar>& prompt) {
+    if (auto told = tell(detail::command::to::run, prompt); !told) return unexpected(std::move(told.error()));
+    return own_.run(prompt);
+  }
+  result<std::span<const scalar>> run(std::span<const token_id> ids) { return run(prompt_view<scalar>{ids}); }
+  result<std::span<const scalar>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
+
+  template <class Sink>
+  result<std::size_t> run_all(const prompt_view<scalar>& prompt, Sink&& sink) {
+    if (auto told = tell(detail::command::to::run_all, prompt); !told) return unexpected(std::move(told.error()));
+    return own_.run_all(prompt, std::forward<Sink>(sink));
+  }
+
+  result<std::size_t> rewind(std::size_t size) {
+    auto done = own_.rewind(size);
+    if (!done) return done;
+    detail::command said = command(detail::command::to::rewind);
+    said.count = size;
+    if (auto told = ranks_->tell(said); !told) return unexpected(std::move(told.error()));
+    return done;
+  }
+
+  /// As `session::embed_apart`. The followers have rows of their own.
+  result<void> embed_apart(const own_rows<scalar>& apart) {
+    if (apart.count == 0) return {};
+    detail::command said = command(detail::command::to::apart);
+    said.count = apart.count;
+    said.inlays = static_cast<std::uint64_t>(apart.first);
+    if (auto told = ranks_->tell(said); !told) return told;
+    if (auto told = ranks_->show(apart.rows, apart.count * spec.width); !told) return told;
+    own_.embed_apart(apart);
+    return {};
+  }
+
+ private:
+  led_session(std::shared_ptr<detail::leading<B>> ranks, std::uint32_t number, session<V, B> own)
+      : ranks_(std::move(ranks)), number_(number), own_(std::move(own)) {}
+
+  [[nodiscard]] detail::command command(detail::command::to what) const {
+    detail::command said;
+    said.what = what;
+    said.text = number_;
+    return said;
+  }
+  /// Nothing is told that would be refused.
+  result<void> tell(detail::command::to what, const prompt_view<scalar>& prompt) {
+    return guarded([&]() -> result<void> {
+      if (auto fits = own_.check(prompt); !fits) return fits;
+      return ranks_->tell(command(what), prompt, spec.width);
+    });
+  }
+
+  std::shared_ptr<detail::leading<B>> ranks_;
+  std::uint32_t number_;
+  session<V, B> own_;
+};
+
+/// One rank's share of the weights, and the vocabulary. Copies share them.
+template <Variant V, class Plan, Backend B>
+class model<sharded<V, Plan>, B> {
+ public:
+  using variant = sharded<V, Plan>;
+  using backend = B;
+
+  model(std::shared_ptr<const g4::weights<variant>> w, std::shared_ptr<const text::tokenizer> vocabulary, B& on)
+      : weights_(std::move(w)), tokenizer_(std::move(vocabulary)), on_(&on) {
+    if (on.leads()) ranks_ = std::make_shared<detail::leading<B>>(on);
+  }
+
+  /// A new, empty text, on the leader.
+  [[nodiscard]] result<led_session<variant, B>> session(session_options options = {}) const {
+    if (!on_->leads()) return fail("rank ", on_->rank(), ": texts are rank 0's; the others follow");
+    return led_session<variant, B>::make(ranks_, *weights_, *on_, options);
+  }
+  /// Does on this rank what the leader's texts ask for, until the leader's model is gone. Fails where a rank is lost.
+  [[nodiscard]] result<void> follow() const {
+    if (on_->leads()) return fail("rank 0 leads, and follows nobody");
+    return guarded([&] { return detail::following<variant, B>(*weights_, *on_).run(); });
+  }
+
+  [[nodiscard]] const text::tokenizer& tokenizer() const { return *tokenizer_; }
+  [[nodiscard]] const g4::weights<variant>& weights() const { return *weights_; }
+  [[nodiscard]] B& on() const { return *on_; }
+
+ private:
+  std::shared_ptr<const g4::weights<variant>> weights_;
+  std::shared_ptr<const text::tokenizer> tokenizer_;
+  B* on_;
+  std::shared_ptr<detail::leading<B>> ranks_;
+};
+
+namespace detail {
+
+/// from   what this rank found at the path; null with `why` where it found nothing
+template <Shared V, Backend B>
+[[nodiscard]] result<model<V, B>> open_shared(const checkpoint* from, const error& why, B& on,
+                                              const open_options& options) {
+  using whole = whole_of<V>;
+  constexpr std::string_view name = load::variant_name<whole>();
+  if (on.ranks() != V::plan::ranks) {
+    return fail(name, ": this model is shared out among ", V::plan::ranks, " ranks; ", on.ranks(), " were started");
+  }
+  result<void> fine = from == nullptr ? result<void>(unexpected(why)) : check_variant(*from, whole::spec, name);
+  if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+  rank_record mine;
+  version.copy(mine.version.data(), mine.version.size());
+  name.copy(mine.variant.data(), mine.variant.size());
+  mine.checkpoint = io::fingerprint_of(from->tensors);
+  for (const io::stored_tensor& t : from->tensors.tensors()) mine.bytes += t.bytes.size();
+  if constexpr (requires { on.mode(); }) mine.mode = static_cast<std::int64_t>(on.mode());
+  mine.arithmetic = arithmetic_of(on);
+  if (auto all = agree_on(on, mine); !all) return unexpected(std::move(all.error()));
+
+  auto weights = guarded([&] {
+    return load::make_weights<V>(from->tensors, from->format, on, options.checks, options.progress);
+  });
+  auto vocabulary = from->shared_tokenizer();
+  if (!vocabulary) fine = unexpected(vocabulary.error());
+  if (!weights) fine = unexpected(weights.error());
+  if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+  return model<V, B>(std::move(*weights), std::move(*vocabulary), on);
+}
+
+}  // namespace detail
+
+/// `open` on every rank. Fails on all of them where one cannot open its file, or differs from the others in g4's version,
+/// the file, the mode, or its machine's arithmetic.
+template <Shared V, Backend B>
+[[nodiscard]] result<model<V, B>> open(const checkpoint& from, B& on, const open_options& options = {}) {
+  return guarded([&] { return detail::open_shared<V>(&from, {}, on, options); });
+}
+template <Shared V, Backend B>
+[[nodiscard]] result<model<V, B>> open(const std::string& path, B& on, const open_options& options = {}) {
+  return guarded([&] {
+    auto from = open_checkpoint(path);
+    return detail::open_shared<V>(from ? &*from : nullptr, from ? error{} : from.error(), on, options);
+  });
+}
+
+/// Opens a checkpoint that is any of the listed variants, on as many ranks as were started:
+///
+///     auto model = g4::open_over<g4::one_of<g4::gemma4_31b, g4::gemma4_26b_a4b>, g4::rank_counts<1, 2, 4>>(path, on);
+///     if (!on.leads()) return model && (*model)->follow() ? 0 : 1;
+template <class Variants, class Counts, Backend B>
+[[nodiscard]] result<std::unique_ptr<any_model>> open_over(const result<checkpoint>& from, B& on,
+                                                           const open_options& options = {}) {
+  using opened = result<std::unique_ptr<any_model>>;
+  return guarded([&]() -> opened {
+    result<void> fine;
+    if (!from) fine = unexpected(from.error());
+    if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+    const auto with = [&]<int R, class... V>(one_of<V...>) -> opened {
+      std::string refused;
+      ((load::differences(from->spec, V::spec, "", from->unsaid).empty() && !heads_divide(V::spec, R) &&
+        (refused = load::variant_name<V>(), true)),
+       ...);
+      if (!refused.empty()) return fail(from->path, ": the heads of ", refused, " do not divide among ", R, " ranks");
+      return open_any<one_of<std::conditional_t<heads_divide(V::spec, R), sharded<V, tensor_parallel<R>>, V>...>>(*from, on, options);
+    };
+    const auto among = [&]<int... R>(rank_counts<R...>) -> opened {
+      std::optional<opened> done;
+      std::string counts;
+      ((counts += (counts.empty() ? "" : ", ") + std::to_string(R),
+        on.ranks() == R && (done.emplace(with.template operator()<R>(Variants{})), true)),
+       ...);
+      if (done) return std::move(*done);
+      return fail("this program was built for ", counts, " ranks; ", on.ranks(), " were started");
+    };
+    return among(Counts{});
+  });
+}
+template <class Variants, class Counts, Backend B>
+[[nodiscard]] result<std::unique_ptr<any_model>> open_over(const std::string& path, B& on,
+                                                           const open_options& options = {}) {
+  return open_over<Variants, Counts>(open_checkpoint(path), on, options);
+}
+
+}  // namespace g4

@@ -1,0 +1,28 @@
+/// The rules of a model that is shared out among ranks.
+#pragma once
+
+namespace g4::rule {
+
+/// Whole heads: what attention of a rank reads and writes is its own.
+template <int Query, int KeyValue, int Ranks>
+struct heads_divide_among_ranks {
+  static_assert(Ranks > 0 && Query % Ranks == 0 && (KeyValue % Ranks == 0 || Ranks % KeyValue == 0),
+                "g4: query heads must be a multiple of the ranks, and key/value heads a multiple or a divisor of them, so "
+                "that every rank holds whole heads. See num_attention_heads and num_key_value_heads in config.json.");
+};
+
+/// A share alone computes nothing.
+template <bool Joined>
+struct a_share_needs_ranks_that_meet {
+  static_assert(Joined,
+                "g4: a rank's share of a model runs on a backend that meets the other ranks: backend::joined<B, C>. See "
+                "backend/joined.h.");
+};
+
+/// A drafter's layers read keys that lie in its target's ranks.
+template <bool Whole>
+struct a_drafters_target_is_whole {
+  static_assert(Whole, "g4: a drafter cannot be shared out among ranks. See docs/ranks.md.");
+};
+
+}  // namespace g4::rule

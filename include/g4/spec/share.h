@@ -1,0 +1,48 @@
+/// What a model is of which a rank has its share.
+///
+/// No sum is ever divided: every large weight is parted by its rows, so R ranks give the bits of one process.
+#pragma once
+
+#include "g4/spec/text.h"
+#include "g4/tensor/share.h"
+
+namespace g4 {
+
+/// Heads are not divided: query heads are a multiple of the ranks, and key/value heads a multiple or a divisor of them.
+[[nodiscard]] constexpr bool heads_divide(int query, int key_value, int ranks) {
+  return ranks > 0 && query % ranks == 0 && key_value > 0 && (key_value % ranks == 0 || ranks % key_value == 0);
+}
+[[nodiscard]] constexpr bool heads_divide(const stack_spec& m, int ranks) {
+  for (int l = 0; l < m.layers; ++l) {
+    if (!heads_divide(m.layer[l].query_heads, m.layer[l].key_value_heads, ranks)) return false;
+  }
+  return true;
+}
+
+/// Key/value heads of a rank: some of them, or one that it shares with its neighbours.
+[[nodiscard]] constexpr int key_heads_of_a_rank(int heads, int ranks) { return heads < ranks ? 1 : heads / ranks; }
+
+/// A layer as a rank has it: fewer heads, a narrower feed-forward.
+[[nodiscard]] constexpr layer_kind layer_of_a_rank(layer_kind k, int ranks) {
+  k.query_heads /= ranks;
+  k.key_value_heads = key_heads_of_a_rank(k.key_value_heads, ranks);
+  k.hidden = largest_share(k.hidden, ranks);
+  return k;
+}
+
+/// The model of which one of so many ranks has its share: what its caches and its working memory are planned by. Its heads
+/// must divide.
+[[nodiscard]] constexpr text_spec spec_of_a_rank(text_spec m, int ranks) {
+  for (int l = 0; l < m.layers; ++l) m.layer[l] = layer_of_a_rank(m.layer[l], ranks);
+  m.query_heads /= ranks;
+  m.key_value_heads = m.key_value_heads == 0 ? 0 : key_heads_of_a_rank(m.key_value_heads, ranks);
+  if (m.experts) {
+    experts_spec e = *m.experts;
+    e.hidden = largest_share(e.hidden, ranks);
+    m.experts = e;
+  }
+  m.ranks = ranks;
+  return m;
+}
+
+}  // namespace g4

@@ -1,0 +1,206 @@
+// The program as several processes of MPI: G4_PROGRAM and G4_REAL_PROGRAM, built for 2 and 4 ranks, started by G4_MPIRUN.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "g4/io/mapped_file.h"
+#include "g4/io/safetensors_writer.h"
+#include "g4/load/config.h"
+#include "tests/cli/run_program.h"
+#include "tests/support/random_checkpoint.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using cli_test::ended;
+using nlohmann::json;
+using words = std::vector<std::string>;
+
+template <class T>
+T must(g4::result<T> r) {
+  if (!r) throw std::runtime_error(r.error().message);
+  if constexpr (!std::is_void_v<T>) return std::move(*r);
+}
+
+/// A folder with the tiny model, of weights that `seed` gives.
+class tiny_model {
+ public:
+  explicit tiny_model(unsigned seed)
+      : folder_(fs::path(::testing::TempDir()) / ("g4-ranks-" + std::to_string(::getpid()) + "-" + std::to_string(seed))) {
+    const fs::path source(G4_SOURCE_DIR);
+    fs::create_directories(folder_);
+    fs::copy_file(source / "tests/cli/data/config.json", folder_ / "config.json");
+    fs::copy_file(source / "tests/text/data/small.json", folder_ / "tokenizer.json");
+    const auto config = must(g4::io::map_file((folder_ / "config.json").string()));
+    const g4::text_spec spec = must(g4::load::read_config(g4::io::text_of(config->bytes()), "config.json"));
+    const g4::test::random_checkpoint weights(spec, seed);
+    std::vector<g4::io::tensor_plan> plan;
+    for (const auto& t : weights.file().tensors()) plan.push_back({t.name, t.type, t.dims});
+    auto out = must(g4::io::write_safetensors((folder_ / "model.safetensors").string(), plan));
+    for (const auto& t : weights.file().tensors()) must(out.write(t.name, t.bytes));
+    must(out.finish());
+  }
+  tiny_model(const tiny_model&) = delete;
+  tiny_model& operator=(const tiny_model&) = delete;
+  ~tiny_model() { fs::remove_all(folder_); }
+  [[nodiscard]] std::string path() const { return folder_.string(); }
+
+ private:
+  fs::path folder_;
+};
+
+words mpirun(int ranks, words command) {
+  words all{G4_MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", std::to_string(ranks)};
+  all.insert(all.end(), command.begin(), command.end());
+  return all;
+}
+words generate(const std::string& program, const std::string& model, words more) {
+  words all{program, "generate", "-m", model, "-t", "1"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+/// What of an answer does not depend on the clock.
+std::string answer_of(const ended& e) {
+  EXPECT_EQ(e.status, 0) << e.err;
+  if (e.status != 0) return e.err;
+  const json j = json::parse(e.out);
+  return j["tokens"].dump() + j["text"].dump();
+}
+
+TEST(ranks_by_mpi, answer_as_one_process_does) {
+  const tiny_model model(1);
+  for (const words& how : {words{"--mode", "exact"}, words{"--temperature", "0.9", "--seed", "7"}}) {
+    words more{"--json", "--raw", "--max-tokens", "24", "the cat sat on the mat and the dog"};
+    more.insert(more.begin(), how.begin(), how.end());
+    const std::string one = answer_of(cli_test::run_program(generate(G4_PROGRAM, model.path(), more)));
+    for (const int ranks : {2, 4}) {
+      EXPECT_EQ(answer_of(cli_test::run_program(mpirun(ranks, generate(G4_PROGRAM, model.path(), more)))), one)
+          << ranks << " ranks, " << how[0];
+    }
+  }
+}
+
+TEST(ranks_by_mpi, with_a_real_model_answer_as_one_process_does) {
+  const char* const model = std::getenv("G4_MODEL_270M");
+  if (model == nullptr || *model == 0) GTEST_SKIP() << "needs G4_MODEL_270M";
+  const words more{"--json", "--raw", "--max-tokens", "128", "The three laws of thermodynamics are"};
+  const std::string one = answer_of(cli_test::run_program(generate(G4_REAL_PROGRAM, model, more)));
+  for (const int ranks : {2, 4}) {
+    EXPECT_EQ(answer_of(cli_test::run_program(mpirun(ranks, generate(G4_REAL_PROGRAM, model, more)))), one) << ranks;
+  }
+}
+
+TEST(ranks_by_mpi, that_do_not_fit_together_are_refused_with_one_sentence) {
+  const tiny_model one(1), other(2);
+  const auto refused = [](const words& command, const std::string& sentence) {
+    const ended e = cli_test::run_program(command);
+    EXPECT_NE(e.status, 0);
+    EXPECT_EQ(e.out, "");
+    const auto at = e.err.find(sentence);
+    EXPECT_NE(at, std::string::npos) << e.err;
+    EXPECT_EQ(e.err.find(sentence, at + 1), std::string::npos) << e.err;
+  };
+  const auto pair = [](const words& first, const words& second) {
+    words all = mpirun(1, first);
+    all.insert(all.end(), {":", "-n", "1"});
+    all.insert(all.end(), second.begin(), second.end());
+    return all;
+  };
+  const words usual = generate(G4_PROGRAM, one.path(), {"the cat"});
+  refused(pair(usual, generate(G4_PROGRAM, other.path(), {"the cat"})), "rank 1 has another file than rank 0");
+  refused(pair(usual, generate(G4_PROGRAM, one.path(), {"--mode", "exact", "the cat"})),
+          "rank 1 has another mode than rank 0");
+  refused(pair(usual, generate(G4_PROGRAM, "/nowhere", {"the cat"})), "rank 1: /nowhere");
+  refused(mpirun(3, usual), "this program was built for 2, 4 ranks; 3 were started");
+  refused(mpirun(2, generate(G4_PROGRAM, "/nowhere", {"the cat"})), "/nowhere");
+  refused(mpirun(2, generate(G4_SENSES_PROGRAM, one.path(), {"the cat"})),
+          "this program was started 2 times, and runs as one process");
+}
+
+/// The process of a rank among the children of `parent`, or 0.
+pid_t process_of_rank(pid_t parent, int rank) {
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream stat(entry.path() / "stat"), environment(entry.path() / "environ", std::ios::binary);
+    std::string line, all;
+    if (!std::getline(stat, line)) continue;
+    std::istringstream behind(line.substr(line.rfind(')') + 1));
+    char state = 0;
+    pid_t of = 0;
+    behind >> state >> of;
+    if (of != parent) continue;
+    all.assign(std::istreambuf_iterator<char>(environment), {});
+    const std::string wanted("OMPI_COMM_WORLD_RANK=" + std::to_string(rank));
+    if (("\0" + all).find(wanted + '\0') != std::string::npos) return std::atoi(name.c_str());
+  }
+  return 0;
+}
+
+/// Ends rank 1 of 4 by `signal` in the middle of an answer.
+struct aftermath {
+  int status = 0;
+  std::string err;
+  double seconds = 0;  ///< from the signal to the end of the job
+};
+aftermath lose_a_rank(int signal) {
+  const tiny_model model(1);
+  const std::string out = model.path() + "/out", err = model.path() + "/err";
+  words command = mpirun(4, generate(G4_PROGRAM, model.path(), {"--raw", "--max-tokens", "1000000", "--context", "60000",
+                                                                "--cache", "q8_0", "the cat"}));
+  const auto argv = cli_test::argument_pointers(command);
+  const pid_t launcher = ::fork();
+  if (launcher == 0) {
+    ::setenv("G4_PATIENCE", "2", 1);
+    (void)!std::freopen("/dev/null", "r", stdin);
+    (void)!std::freopen(out.c_str(), "w", stdout);
+    (void)!std::freopen(err.c_str(), "w", stderr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  const auto wait_for = [](auto&& what) {
+    for (int i = 0; i < 3000 && !what(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  };
+  wait_for([&] { return fs::exists(out) && fs::file_size(out) > 0; });  // it answers
+  const pid_t rank = process_of_rank(launcher, 1);
+  EXPECT_NE(rank, 0);
+  const auto begun = std::chrono::steady_clock::now();
+  if (rank != 0) ::kill(rank, signal);
+  aftermath after;
+  int status = 0;
+  wait_for([&] { return ::waitpid(launcher, &status, WNOHANG) == launcher; });
+  after.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  after.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  std::ifstream said(err);
+  after.err.assign(std::istreambuf_iterator<char>(said), {});
+  return after;
+}
+
+TEST(ranks_by_mpi, a_stopped_rank_gives_a_sentence_within_patience_and_a_second) {
+  const aftermath after = lose_a_rank(SIGSTOP);
+  EXPECT_NE(after.status, 0);
+  for (const char* other : {"rank 0: ", "rank 2: ", "rank 3: "}) {
+    EXPECT_NE(after.err.find(std::string(other) + "no answer from rank 1 for 2 s; this model cannot go on"), std::string::npos)
+        << after.err;
+  }
+  EXPECT_LT(after.seconds, 2 + 1 + 5) << "the launcher's own time to end the job included";
+}
+
+TEST(ranks_by_mpi, a_killed_rank_ends_the_job) {
+  const aftermath after = lose_a_rank(SIGKILL);
+  EXPECT_NE(after.status, 0);
+  EXPECT_LT(after.seconds, 5);
+}
+
+}  // namespace

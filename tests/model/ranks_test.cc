@@ -1,0 +1,108 @@
+// A model that is shared out among ranks gives the bits of one process.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "g4/backend/joined.h"
+#include "g4/backend/numeric.h"
+#include "g4/backend/reference.h"
+#include "g4/comm/threads.h"
+#include "g4/model/sharded.h"
+#include "tests/model/session_checks.h"
+#include "tests/support/on_ranks.h"
+#ifdef G4_WITH_CPU
+#include "g4/backend/cpu.h"
+#endif
+
+namespace {
+
+using namespace g4;
+using test::some_ids;
+
+template <class B>
+B plain_backend([[maybe_unused]] bool fast) {
+  if constexpr (requires { typename B::options; }) {
+    return B({.mode = fast ? backend::numeric::fast : backend::numeric::exact});
+  } else {
+    return B();
+  }
+}
+template <class B>
+backend::joined<B, comm::thread_rank> joined_backend(comm::thread_rank& rank, [[maybe_unused]] bool fast) {
+  if constexpr (requires { typename B::options; }) {
+    return backend::joined<B, comm::thread_rank>(rank, {.mode = fast ? backend::numeric::fast : backend::numeric::exact});
+  } else {
+    return backend::joined<B, comm::thread_rank>(rank);
+  }
+}
+
+/// What a session makes of a text: all logits in chunks, then some tokens one by one after a rewind, the last of a run.
+template <class S>
+std::vector<std::vector<float>> rows_of(S& session, const std::vector<token_id>& ids) {
+  auto rows = test::logits_of_all(session, ids);
+  EXPECT_TRUE(session.rewind(ids.size() - 3));
+  for (std::size_t t = ids.size() - 3; t < ids.size(); ++t) {
+    const auto last = session.run(ids[t]);
+    EXPECT_TRUE(last) << (last ? "" : last.error().message);
+    if (last) rows.emplace_back(last->begin(), last->end());
+  }
+  EXPECT_TRUE(session.rewind(0));
+  const auto last = session.run(ids);
+  EXPECT_TRUE(last) << (last ? "" : last.error().message);
+  if (last) rows.emplace_back(last->begin(), last->end());
+  return rows;
+}
+
+bool same_bits(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0) return false;
+  }
+  return true;
+}
+
+template <class V, int Ranks, class B>
+void expect_the_bits_of_one_process(bool fast = false, std::size_t best = 0) {
+  using S = sharded<V, tensor_parallel<Ranks>>;
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto ids = some_ids(2 * test::window + 5, V::vocab);
+  const session_options options{.context = 40, .batch = 7, .best_logits = best};
+  std::vector<std::vector<float>> expected;
+  {
+    B on = plain_backend<B>(fast);
+    const auto w = checkpoint.load<V>(on);
+    auto session = *g4::session<V, B>::make(*w, on, options);
+    expected = rows_of(session, ids);
+  }
+  test::on_ranks(Ranks, [&](comm::thread_rank& rank) {
+    auto on = joined_backend<B>(rank, fast);
+    const auto w = checkpoint.load<S>(on);
+    auto session = *g4::session<S, decltype(on)>::make(*w, on, options);
+    EXPECT_TRUE(same_bits(rows_of(session, ids), expected)) << "rank " << rank.rank() << " of " << Ranks;
+    EXPECT_GT(on.exchanged().exchanges, 0u);
+  });
+}
+
+using reference = backend::reference<float>;
+
+TEST(ranks, give_the_bits_of_one_process_on_the_reference_backend) {
+  expect_the_bits_of_one_process<test::tiny_e2b, 4, reference>();
+  expect_the_bits_of_one_process<test::tiny_a4b, 2, reference>();
+  expect_the_bits_of_one_process<test::tiny_3n, 2, reference>();
+  expect_the_bits_of_one_process<test::tiny_odd, 3, reference>();
+}
+
+#ifdef G4_WITH_CPU
+TEST(ranks, give_the_bits_of_one_process_on_the_cpu_backend) {
+  for (const bool fast : {false, true}) {
+    expect_the_bits_of_one_process<test::tiny_e2b, 2, backend::cpu>(fast);
+    expect_the_bits_of_one_process<test::tiny_a4b, 4, backend::cpu>(fast);
+  }
+}
+#endif
+
+}  // namespace

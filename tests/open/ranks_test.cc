@@ -1,0 +1,249 @@
+// A model on several ranks, from opening to the last token: the leader's texts have the bits of one process, ranks that
+// do not fit together are refused, and a rank that does not answer gives every other a sentence.
+#include "g4/open/ranks.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "g4/backend/reference.h"
+#include "g4/comm/alone.h"
+#include "g4/generate/generate.h"
+#include "tests/model/session_checks.h"
+#include "tests/support/on_ranks.h"
+#include "tests/support/own_path.h"
+
+namespace {
+
+using namespace g4;
+namespace fs = std::filesystem;
+using test::on_ranks;
+using test::some_ids;
+using variant = test::tiny_a4b;
+constexpr std::size_t width = variant::width;
+
+/// The reference, with what may differ between machines.
+class machine : public backend::reference<float> {
+ public:
+  struct options {
+    int mode = 0;
+    bool adds_backwards = false;
+  };
+  machine() = default;
+  explicit machine(const options& o) : options_(o) {}
+  [[nodiscard]] int mode() const { return options_.mode; }
+  void rms_norm(const float* x, const float* scale, std::size_t tokens, std::size_t n, float eps, float* y) {
+    reference::rms_norm(x, scale, tokens, n, eps, y);
+    for (std::size_t i = 0; options_.adds_backwards && i < tokens * n; ++i) y[i] *= 1 + 0x1p-22f;
+  }
+
+ private:
+  options options_;
+};
+using joined = backend::joined<machine, comm::thread_rank>;
+template <int Ranks>
+using shared = sharded<variant, tensor_parallel<Ranks>>;
+
+/// A checkpoint of random weights, and a vocabulary.
+struct on_disk {
+  explicit on_disk(unsigned seed = 1) : weights(variant::spec, seed), folder(test::own_path("g4_ranks")) {
+    fs::create_directories(folder);
+    fs::copy_file(fs::path(G4_SOURCE_DIR) / "tests/text/data/small.json", folder / "tokenizer.json",
+                  fs::copy_options::overwrite_existing);
+    from.path = folder.string();
+    from.format = load::format::safetensors;
+    from.spec = variant::spec;
+    from.tensors = weights.file();
+  }
+  ~on_disk() { fs::remove_all(folder); }
+  test::random_checkpoint weights;
+  fs::path folder;
+  checkpoint from;
+};
+
+using all_rows = std::vector<std::vector<float>>;
+
+template <class Row>
+std::vector<float> floats(const Row& row) {
+  return {row.begin(), row.end()};
+}
+template <class S>
+std::vector<float> last_of(S& text, const prompt_view<float>& prompt) {
+  const auto row = text.run(prompt);
+  EXPECT_TRUE(row) << (row ? "" : row.error().message);
+  return row ? floats(*row) : std::vector<float>();
+}
+
+/// Two texts side by side, one of them with a picture, one after a third has gone; long prompts and single tokens.
+template <class Model>
+all_rows a_morning(const Model& model, const std::vector<float>& picture) {
+  all_rows rows;
+  auto first = model.session({.context = 48, .batch = 8});
+  EXPECT_TRUE(first) << (first ? "" : first.error().message);
+  if (!first) return rows;
+  { auto gone = model.session({.context = 9}); }
+  const auto ids = some_ids(21, variant::vocab);
+  rows.push_back(last_of(*first, {ids}));
+  auto second = model.session({.context = 32, .batch = 16, .first_position = 3});
+  EXPECT_TRUE(second);
+  const std::vector<inlay<float>> laid{{2, 3, picture.data(), true}, {6, 2, nullptr, true}};
+  rows.push_back(last_of(*second, {some_ids(12, variant::vocab), laid}));
+  EXPECT_TRUE(first->rewind(18));
+  rows.push_back(last_of(*first, {{ids.data() + 18, 1}}));
+  EXPECT_TRUE(second->run_all({some_ids(10, variant::vocab)}, [&](std::size_t, auto row) { rows.push_back(floats(row)); }));
+  rows.push_back(last_of(*first, {ids}));
+  rows.push_back(floats(first->hidden()));
+  // What is refused is refused before anybody hears of it.
+  EXPECT_FALSE(first->run(std::vector<token_id>{variant::vocab}));
+  EXPECT_FALSE(first->run(some_ids(48, variant::vocab)));
+  rows.push_back(last_of(*first, {{ids.data(), 1}}));
+  return rows;
+}
+
+TEST(ranks, leader_and_followers_give_the_bits_of_one_process) {
+  const on_disk disk;
+  std::vector<float> picture(3 * width);
+  for (std::size_t i = 0; i < picture.size(); ++i) picture[i] = static_cast<float>(i % 13) / 7 - 1;
+  machine plain;
+  const auto whole = open<variant>(disk.from, plain);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const all_rows expected = a_morning(*whole, picture);
+  ASSERT_EQ(expected.size(), 16u);
+  const auto on_so_many = [&]<int R>() {
+    on_ranks(R, [&](comm::thread_rank& rank) {
+      joined on(rank);
+      const auto model = open<shared<R>>(disk.from, on);
+      ASSERT_TRUE(model) << model.error().message;
+      EXPECT_EQ(on.leads(), rank.rank() == 0);
+      if (!on.leads()) {
+        EXPECT_FALSE(model->session());
+        const auto followed = model->follow();
+        EXPECT_TRUE(followed) << followed.error().message;
+        return;
+      }
+      EXPECT_FALSE(model->follow());
+      const all_rows found = a_morning(*model, picture);
+      ASSERT_EQ(found.size(), expected.size());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        ASSERT_EQ(found[i].size(), expected[i].size());
+        EXPECT_EQ(std::memcmp(found[i].data(), expected[i].data(), found[i].size() * sizeof(float)), 0) << "row " << i;
+      }
+    });
+  };
+  on_so_many.operator()<2>();
+  on_so_many.operator()<4>();
+}
+
+TEST(ranks, one_is_enough_for_the_same_program) {
+  const on_disk disk;
+  machine plain;
+  const auto whole = open<variant>(disk.from, plain);
+  auto expected = *whole->session({.context = 16});
+  comm::alone ranks;
+  backend::joined<machine, comm::alone> on(ranks);
+  const auto model = open<shared<1>>(disk.from, on);
+  ASSERT_TRUE(model) << model.error().message;
+  auto text = *model->session({.context = 16});
+  EXPECT_EQ(last_of(text, {some_ids(9, variant::vocab)}), last_of(expected, {some_ids(9, variant::vocab)}));
+}
+
+TEST(ranks, a_program_built_for_some_counts_takes_those) {
+  const on_disk disk;
+  on_ranks(2, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const result<checkpoint> from = disk.from;
+    const auto model = open_over<one_of<test::tiny_odd, variant>, rank_counts<2, 4>>(from, on);
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ((*model)->spec(), variant::spec);
+    if (!on.leads()) {
+      EXPECT_TRUE((*model)->follow());
+      return;
+    }
+    auto text = *(*model)->session({.context = 32, .batch = 8});
+    const auto ids = some_ids(9, variant::vocab);
+    const auto done = generate(*text, (*model)->tokenizer(), std::span(ids), {.max_tokens = 5, .stop_at_end = false},
+                               [](std::string_view) {});
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(done->tokens.size(), 5u);
+  });
+  on_ranks(3, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const result<checkpoint> from = disk.from;
+    const auto model = open_over<one_of<variant>, rank_counts<2, 4>>(from, on);
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().message, "this program was built for 2, 4 ranks; 3 were started");
+  });
+}
+
+/// Opens on two ranks, of which one differs, and expects a refusal of both with these words in it.
+template <class Differ>
+void expect_both_refuse(const std::string& words, Differ&& differ) {
+  const on_disk disk;
+  on_ranks(2, [&](comm::thread_rank& rank) {
+    checkpoint from = disk.from;
+    machine::options how;
+    if (rank.rank() == 1) differ(from, how);
+    joined on(rank, how);
+    const auto model = open<shared<2>>(from, on);
+    ASSERT_FALSE(model);
+    EXPECT_NE(model.error().message.find(words), std::string::npos) << model.error().message;
+  });
+}
+
+TEST(ranks, that_differ_are_refused_by_all) {
+  const test::random_checkpoint other(variant::spec, 2);
+  expect_both_refuse("rank 1 has another mode than rank 0: 1, not 0", [](auto&, auto& how) { how.mode = 1; });
+  expect_both_refuse("rank 1 has another arithmetic than rank 0",
+                     [](auto&, auto& how) { how.adds_backwards = true; });
+  expect_both_refuse("rank 1 has another file than rank 0", [&](auto& from, auto&) { from.tensors = other.file(); });
+  expect_both_refuse("is not tiny_a4b: layers: the file has 7",
+                     [](auto& from, auto&) { from.spec.layers = 7; });
+  expect_both_refuse("tokenizer.json", [](auto& from, auto&) { from.path = "/nowhere"; });
+  on_ranks(3, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const auto model = open<shared<2>>(std::string("/nowhere"), on);
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().message, "tiny_a4b: this model is shared out among 2 ranks; 3 were started");
+  });
+}
+
+TEST(ranks, one_that_does_not_answer_gives_the_others_a_sentence_in_time) {
+  const on_disk disk;
+  constexpr auto patience = std::chrono::milliseconds(400);
+  std::atomic<int> told = 0;
+  on_ranks(
+      4,
+      [&](comm::thread_rank& rank) {
+        joined on(rank);
+        const auto model = open<shared<4>>(disk.from, on);
+        ASSERT_TRUE(model) << model.error().message;
+        if (rank.rank() == 2) {  // goes away where the others think it follows
+          while (told < 3) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+          return;
+        }
+        const auto begun = std::chrono::steady_clock::now();
+        result<void> done;
+        if (on.leads()) {
+          auto text = model->session({.context = 16});
+          ASSERT_FALSE(text);
+          done = unexpected(text.error());
+        } else {
+          done = model->follow();
+        }
+        const auto took = std::chrono::steady_clock::now() - begun;
+        ++told;
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().message,
+                  "rank " + std::to_string(rank.rank()) + ": no answer from rank 2 for 400 ms; this model cannot go on");
+        EXPECT_LT(took, patience + std::chrono::seconds(1));
+      },
+      patience);
+}
+
+}  // namespace
