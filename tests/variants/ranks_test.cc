@@ -1,0 +1,213 @@
+// How models are shared out among ranks: every part of every released model beside the plans of others, and the memory
+// that a rank takes.
+//
+// data/plans/transformers.txt is made by read_plans.py; easydel.txt has the rules of the file that it names.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "g4/load/match.h"
+#include "g4/model/sharded.h"
+#include "g4/model/split.h"
+#include "g4/model/text/plan.h"
+#include "g4/model/text_of.h"
+#include "g4/variants/all.h"
+
+namespace g4 {
+namespace {
+
+using strings = std::set<std::string>;
+
+/// The lines of a table, as words.
+std::vector<std::vector<std::string>> table(const std::string& name) {
+  std::vector<std::vector<std::string>> lines;
+  std::ifstream in(std::string(G4_SOURCE_DIR) + "/tests/variants/data/plans/" + name);
+  EXPECT_TRUE(in) << name;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with('#')) continue;
+    std::istringstream words(line);
+    lines.emplace_back(std::istream_iterator<std::string>(words), std::istream_iterator<std::string>());
+  }
+  return lines;
+}
+
+/// Calls body(name, spec) for the text of every released decoder.
+template <class Body>
+void each_decoder(Body&& body) {
+  const auto all = [&]<class... V>(one_of<V...>) { (body(load::variant_name<V>(), V::spec), ...); };
+  all(all_variants{});
+}
+
+/// What each part of a model is split like, by its safetensors name.
+std::map<std::string, split> parts_of(const text_spec& m) {
+  std::map<std::string, split> parts;
+  each_tensor(m, [&](const tensor_entry& t) { parts[std::string(t.what.safetensors)] = split_of(t.what); });
+  return parts;
+}
+
+/// Their words for ours. A part that has no rule is on every rank.
+bool means_the_same(const std::string& word, split how) {
+  if (word.starts_with("colwise") || word == "ColumnWise") return how == split::rows || how == split::key_heads;
+  if (word == "packed_colwise") return how == split::gate_and_up;
+  if (word == "rowwise" || word == "RowWise") return false;  // a divided sum
+  return how == split::copied;
+}
+
+/// Parts that g4 shares out otherwise than `plan` does: "part: word, ours".
+template <class Plan>
+strings differences(const text_spec& m, Plan&& plan) {
+  strings found;
+  for (const auto& [part, how] : parts_of(m)) {
+    const std::string word = plan(part);
+    if (!means_the_same(word, how)) found.insert(part + ": " + (word.empty() ? "no rule" : word) + ", " + std::string(name_of(how)));
+  }
+  return found;
+}
+
+std::string plan_of(std::string_view variant) {
+  if (variant.starts_with("gemma4_12b")) return "gemma4_12b";
+  return std::string(variant.substr(0, variant.find('_')));
+}
+
+strings differences_from_transformers(std::string_view variant, const text_spec& m,
+                                      const std::vector<std::vector<std::string>>& lines) {
+  return differences(m, [&](const std::string& part) -> std::string {
+    for (const auto& line : lines) {
+      const bool fits = part == line[1] || part.starts_with(line[1] + ".");
+      if (line[0] == plan_of(variant) && fits && line[2] != "moe_tp_experts") return line[2];
+    }
+    return "";
+  });
+}
+
+TEST(plan_of_ranks, is_that_of_transformers_but_that_no_sum_is_divided_and_no_table_held) {
+  const auto lines = table("transformers.txt");
+  ASSERT_EQ(lines.size(), 44u);
+  each_decoder([&](std::string_view variant, const text_spec& m) {
+    strings expected{"embed_tokens.weight: no rule, looked up in the file", "self_attn.o_proj.weight: rowwise, rows",
+                     "mlp.down_proj.weight: rowwise, rows"};
+    if (m.per_layer) expected.insert("embed_tokens_per_layer.weight: no rule, looked up in the file");
+    if (m.experts) expected.insert("experts.down_proj: rowwise, rows");
+    EXPECT_EQ(differences_from_transformers(variant, m, lines), expected) << variant;
+  });
+  // A table that said otherwise would be noticed.
+  auto changed = lines;
+  for (auto& line : changed) {
+    if (line[1] == "mlp.gate_proj") line[2] = "rowwise";
+  }
+  EXPECT_TRUE(differences_from_transformers("gemma3_270m", gemma3_270m::spec, changed).contains("mlp.gate_proj.weight: rowwise, rows"));
+}
+
+TEST(plan_of_ranks, is_that_of_easydel_but_for_sums_tables_and_biases) {
+  text_spec biased = gemma3_270m::spec;
+  biased.attention_bias = true;
+  const auto lines = table("easydel.txt");
+  const auto found = differences(biased, [&](const std::string& part) -> std::string {
+    for (const auto& line : lines) {
+      if (std::regex_search(part, std::regex(line[0]))) return line[1];
+    }
+    return "";
+  });
+  EXPECT_EQ(found, (strings{"embed_tokens.weight: ColumnWise, looked up in the file", "mlp.down_proj.weight: RowWise, rows",
+                            "self_attn.k_proj.bias: Replicated, rows, by key/value heads",
+                            "self_attn.o_proj.weight: RowWise, rows", "self_attn.q_proj.bias: Replicated, rows",
+                            "self_attn.v_proj.bias: Replicated, rows, by key/value heads"}));
+}
+
+TEST(plan_of_ranks, has_a_line_for_parts_that_are_there_alone) {
+  std::set<std::string_view> known;
+  const auto add = [&](const text_spec& m) { each_tensor(m, [&](const tensor_entry& t) { known.insert(t.what.safetensors); }); };
+  each_decoder([&](std::string_view, const text_spec& m) {
+    text_spec odd = m;
+    odd.attention_bias = true;
+    odd.tied_head = false;
+    add(odd);
+  });
+  for (const split_line& line : split_lines) EXPECT_TRUE(known.contains(line.part)) << line.part;
+}
+
+TEST(plan_of_ranks, leaves_out_and_repeats_nothing) {
+  each_decoder([&](std::string_view variant, const text_spec& m) {
+    for (const int ranks : {2, 3, 4, 8}) {
+      if (!heads_divide(m, ranks)) continue;
+      const text_spec mine = spec_of_a_rank(m, ranks);
+      std::map<std::pair<int, std::string_view>, tensor_entry> narrow;
+      each_tensor(mine, [&](const tensor_entry& t) { narrow[{t.layer, t.what.safetensors}] = t; });
+      each_tensor(m, [&](const tensor_entry& t) {
+        const split how = split_of(t.what);
+        if (how == split::copied || how == split::looked_up || t.what.safetensors.find("q_proj.bias") != std::string_view::npos) return;
+        const bool several = t.rank == 3;
+        const auto rows = static_cast<std::size_t>(t.extents[several ? 1 : 0]) / (how == split::gate_and_up ? 2 : 1);
+        std::size_t next = 0, most = 0;
+        for (int r = 0; r < ranks; ++r) {
+          const stretch s = rows_of_a_rank(m, t, rows, ranks, r);
+          most = std::max(most, s.count);
+          EXPECT_LE(s.first + s.count, rows);
+          if (how == split::key_heads && m.layer[t.layer].key_value_heads < ranks) {
+            EXPECT_EQ(s.first % static_cast<std::size_t>(m.layer[t.layer].head_size), 0u);
+            EXPECT_TRUE(s.first == next || s.first + s.count == next) << "the same head or the next";
+          } else {
+            EXPECT_EQ(s.first, next) << variant << " " << t.what.safetensors;
+          }
+          next = s.first + s.count;
+        }
+        EXPECT_EQ(next, rows) << variant << " " << t.what.safetensors << " on " << ranks;
+        // The narrower model says as much, but for what closes a branch.
+        const bool closes = t.what.safetensors.find("o_proj") != std::string_view::npos ||
+                            t.what.safetensors.find("down_proj") != std::string_view::npos;
+        if (!closes && t.as != role::head) {
+          const tensor_entry n = narrow.at({t.layer, t.what.safetensors});
+          EXPECT_EQ(n.extents[several ? 1 : 0] / (how == split::gate_and_up ? 2 : 1), static_cast<int>(most))
+              << variant << " " << t.what.safetensors;
+        }
+      });
+    }
+  });
+}
+
+// ---- Memory, before anything is read -------------------------------------------------------------------------------------
+
+constexpr double gigabytes(const text_spec& m, int ranks) {
+  return static_cast<double>(plan_weights(m, storage::q4_0, storage::q6_k, ranks, 0)) / 1e9;
+}
+static_assert(gigabytes(gemma4_26b_a4b::text::spec, 2) <= 0.52 * gigabytes(gemma4_26b_a4b::text::spec, 1));
+static_assert(gigabytes(gemma3_270m::spec, 2) <= 0.52 * gigabytes(gemma3_270m::spec, 1));
+// Caches: key/value heads are halved; one global head is on both.
+constexpr memory_plan plan_of(const text_spec& m, const kind_table& kinds) {
+  return plan_session(m, kinds, {.context = 4096}, sizeof(float), storage::i16);
+}
+using large_on_two = sharded<gemma4_31b::text, tensor_parallel<2>>;
+static_assert(plan_of(large_on_two::spec, large_on_two::kinds).cache * 100 <=
+              plan_of(gemma4_31b::text::spec, gemma4_31b::text::kinds).cache * 51);
+static_assert(large_on_two::spec.ranks == 2 && large_on_two::spec.layer[0].query_heads == 16);
+
+TEST(memory_of_ranks, is_what_was_reckoned) {
+  const auto reckoned = [](const text_spec& m, std::vector<double> by_ranks) {
+    for (std::size_t i = 0; i < by_ranks.size(); ++i) {
+      EXPECT_NEAR(gigabytes(m, 1 << i), by_ranks[i], 0.05 + 0.01 * by_ranks[i]) << (1 << i) << " ranks";
+    }
+  };
+  reckoned(gemma4_12b::text::spec, {7.0, 3.5, 1.8, 0.9});
+  reckoned(gemma4_26b_a4b::text::spec, {14.4, 7.2, 3.6, 1.8});
+  reckoned(gemma4_31b::text::spec, {17.6, 8.8, 4.4, 2.2});
+}
+
+TEST(memory_of_ranks, working_memory_holds_every_exchange) {
+  const work_limits one = limits_of(gemma4_31b::text::spec, 256, 4096);
+  const work_limits two = limits_of(large_on_two::spec, 256, 4096);
+  EXPECT_EQ(one.joined, 0u);
+  EXPECT_EQ(two.columns, one.columns);
+  EXPECT_EQ(two.joined, std::max(256 * one.columns, 8 * static_cast<std::size_t>(gemma4_31b::text::vocab)));
+}
+
+}  // namespace
+}  // namespace g4
