@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "g4/comm/communicator.h"
 
@@ -33,12 +34,13 @@ class thread_group {
  private:
   friend class thread_rank;
 
-  /// A rank's own line. Exchanges are counted: `said` is the last whose bytes lie at `bytes`, `heard` the last whose bytes
-  /// the rank has taken from the others.
+  /// A rank's own line. Exchanges are counted: `said` is the last whose bytes lie here, `heard` the last whose bytes the
+  /// rank has taken from the others. The bytes are the group's, so that they stay where a rank has given up and another,
+  /// late, still reads them.
   struct place {
-    alignas(64) std::atomic<const std::byte*> bytes{nullptr};
-    std::atomic<std::uint32_t> said{0};
+    alignas(64) std::atomic<std::uint32_t> said{0};
     std::atomic<std::uint32_t> heard{0};
+    std::vector<std::byte> bytes;
   };
 
   std::unique_ptr<place[]> places_;
@@ -55,10 +57,11 @@ class thread_rank {
   [[nodiscard]] int size() const { return group_->size_; }
 
   result<void> gather(const std::byte* mine, std::size_t n, std::byte* all) {
-    say(mine);
+    if (lost_by_ >= 0) return no_answer(rank_, lost_by_, group_->waits_);
+    say(mine, n);
     for (int r = 0; r < size(); ++r) {
       if (auto there = wait(r, &thread_group::place::said); !there) return there;
-      if (n != 0) std::memcpy(all + static_cast<std::size_t>(r) * n, at(r).bytes.load(std::memory_order_relaxed), n);
+      if (n != 0) std::memcpy(all + static_cast<std::size_t>(r) * n, at(r).bytes.data(), n);
     }
     return leave();
   }
@@ -70,8 +73,8 @@ class thread_rank {
 
   [[nodiscard]] thread_group::place& at(int r) const { return group_->places_[static_cast<std::size_t>(r)]; }
 
-  void say(const std::byte* bytes) {
-    at(rank_).bytes.store(bytes, std::memory_order_relaxed);
+  void say(const std::byte* bytes, std::size_t n) {
+    at(rank_).bytes.assign(bytes, bytes + n);  // all have heard the last
     at(rank_).said.store(++exchange_, std::memory_order_release);
     at(rank_).said.notify_all();
   }
@@ -84,11 +87,12 @@ class thread_rank {
     return {};
   }
   result<void> from_the_first(std::byte* data, std::size_t n, bool bounded) {
-    say(data);
+    if (lost_by_ >= 0) return no_answer(rank_, lost_by_, group_->waits_);
+    say(data, rank_ == 0 ? n : 0);
     if (rank_ != 0) {
       if (!bounded) sleep_until_said(0);
       if (auto there = wait(0, &thread_group::place::said); !there) return there;
-      if (n != 0) std::memcpy(data, at(0).bytes.load(std::memory_order_relaxed), n);
+      if (n != 0) std::memcpy(data, at(0).bytes.data(), n);
     }
     at(rank_).heard.store(exchange_, std::memory_order_release);
     for (int r = 1; rank_ == 0 && r < size(); ++r) {
@@ -101,7 +105,7 @@ class thread_rank {
   [[nodiscard]] bool reached(const counter& c) const {
     return static_cast<std::int32_t>(c.load(std::memory_order_acquire) - exchange_) >= 0;
   }
-  result<void> wait(int r, counter thread_group::place::*which) const {
+  result<void> wait(int r, counter thread_group::place::*which) {
     const counter& theirs = at(r).*which;
     std::chrono::steady_clock::time_point begun;
     for (std::uint32_t tries = 0; !reached(theirs); ++tries) {
@@ -109,7 +113,8 @@ class thread_rank {
       if (tries == spins) begun = std::chrono::steady_clock::now();
       std::this_thread::yield();
       if (tries % 64 == 0 && std::chrono::steady_clock::now() - begun > group_->waits_) {
-        return no_answer(rank_, furthest_behind(r), group_->waits_);
+        lost_by_ = furthest_behind(r);
+        return no_answer(rank_, lost_by_, group_->waits_);
       }
     }
     return {};
@@ -135,6 +140,7 @@ class thread_rank {
   thread_group* group_;
   int rank_;
   std::uint32_t exchange_ = 0;
+  int lost_by_ = -1;  ///< the rank for which this one has waited in vain
 };
 
 inline thread_rank thread_group::rank(int r) { return {*this, r}; }
