@@ -64,13 +64,11 @@ const measured_variant* variant_named(std::string_view name) {
 }
 
 result<void> run(const std::vector<std::string>& words) {
-  auto opened = [&]() -> result<bench_backend> {
-    if constexpr (requires { bench_backend::open({}); }) {
-      return bench_backend::open({.mode = g4::backend::numeric::fast});
-    } else {
-      return bench_backend({.mode = g4::backend::numeric::fast});
-    }
-  }();
+#ifdef G4_BENCH_ON_HOST
+  result<bench_backend> opened(g4::gpu_options{.mode = g4::backend::numeric::fast});
+#else
+  auto opened = bench_backend::open({.mode = g4::backend::numeric::fast});
+#endif
   if (!opened) return g4::unexpected(opened.error());
   bench_backend& on = *opened;
   if (words.size() == 1 && words[0] == "limits") return limits(on);

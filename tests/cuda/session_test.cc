@@ -36,11 +36,13 @@ std::vector<std::vector<float>> everything(B& on, const test::random_checkpoint&
 }
 
 template <class V>
-void expect_as_defined(session_options options, backend::numeric mode = backend::numeric::exact, float far = 2e-3f) {
+void expect_as_defined(session_options options, backend::numeric mode = backend::numeric::exact, float far = 2e-3f,
+                       cache_choice kept = {}) {
   const test::random_checkpoint checkpoint(V::spec);
   backend::reference<float> defined;
   cuda_on_host in_order({.mode = mode}), drawn({.mode = mode, .seed = 5});
   const auto want = everything<V>(defined, checkpoint, options);
+  if (kept.local) options.cache = kept;
   const auto got = everything<V>(in_order, checkpoint, options);
   ASSERT_EQ(got.size(), want.size());
   for (std::size_t t = 0; t < want.size(); ++t) EXPECT_LT(test::largest_difference(got[t], want[t]), far) << t;
@@ -72,10 +74,16 @@ struct tiny_halves : transformer<
 // clang-format on
 
 TEST(cuda_session, half_floats) {
-  expect_as_defined<tiny_halves>({.context = 40, .batch = 7}, backend::numeric::fast, 2e-2f);
+  expect_as_defined<tiny_halves>({.context = 40, .batch = 7}, backend::numeric::fast);
+  expect_as_defined<tiny_halves>({.context = 40, .batch = 7}, backend::numeric::fast, 2e-2f,
+                                 {storage::f16, storage::f16});
 }
 
 // ---- Steps that are recorded -----------------------------------------------------------------------------------------
+
+cache_choice halves_of(backend::numeric mode) {
+  return mode == backend::numeric::exact ? cache_choice{} : cache_choice{storage::f16, storage::f16};
+}
 
 /// What a text of single tokens and of a few at a time leaves behind, and how many of its steps were replayed.
 template <class V>
@@ -83,7 +91,7 @@ std::vector<std::vector<float>> decoded(const test::random_checkpoint& checkpoin
                                         std::size_t& replayed) {
   cuda_on_host on(choice);
   const auto w = checkpoint.load<V>(on);
-  auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 12});
+  auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 12, .cache = halves_of(choice.mode)});
   std::vector<std::vector<float>> rows;
   const auto keep = [&](const auto& logits) {
     EXPECT_TRUE(logits) << (logits ? "" : logits.error().message);
@@ -138,10 +146,11 @@ TEST(cuda_replay, knows_a_moved_session_and_another_one) {
     }
     return rows;
   };
-  auto a = *session<V, cuda_on_host>::make(*w, on, {.context = 16, .batch = 4});
+  auto a = *session<V, cuda_on_host>::make(*w, on, {.context = 16, .batch = 4, .cache = halves_of(on.mode())});
   const auto want = run(a);
   auto b = std::move(a);
-  auto wide = *session<V, cuda_on_host>::make(*w, on, {.context = 900, .batch = 4});  // its parts need more room
+  auto wide = *session<V, cuda_on_host>::make(
+      *w, on, {.context = 900, .batch = 4, .cache = halves_of(on.mode())});  // its parts need more room
   ASSERT_TRUE(b.rewind(0));
   EXPECT_EQ(run(wide), want);
   EXPECT_EQ(run(b), want);

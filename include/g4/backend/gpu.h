@@ -40,8 +40,8 @@ struct gpu_weights {
 ///
 /// The host reads and writes no number between `put` and `host`, so nothing waits for the device in between. In `exact`
 /// all is computed in float32, weights as they are stored. In `fast` products multiply half floats and add in float32,
-/// where the weight's storage has a form in panels; the file's order is kept beside it. Keys and values are half floats then,
-/// and attention multiplies half floats. One object serves one thread at a time; results are the same bits in every run, and
+/// where the weight's storage has a form in panels; the file's order is kept beside it. A cache that is asked for in
+/// half floats has attention of half floats then. One object serves one thread at a time; results are the same bits in every run, and
 /// for a row however many rows there are.
 template <class Device>
 class gpu {
@@ -256,7 +256,7 @@ class gpu {
   void rope_2d(float* x, std::size_t rows, std::size_t heads, std::size_t d, const float* cos, const float* sin) {
     numbers(gpu_calls::rope_2d{rows * heads * 2 * (d / 4), x, heads, d, cos, sin});
   }
-  [[nodiscard]] storage cache_storage() const { return mode_ == numeric::exact ? storage::f32 : storage::f16; }
+  [[nodiscard]] storage cache_storage() const { return storage::f32; }
   [[nodiscard]] bool caches(storage type) const {
     return type == storage::f32 || type == storage::f16 || type == storage::q8_0;
   }
