@@ -15,7 +15,7 @@ namespace program {
 
 namespace {
 
-using g4::text::token;
+using g4::token_id;
 
 /// Lines of stdin, as they come.
 class line_reader {
@@ -114,11 +114,11 @@ class conversation {
   }
 
   /// Notes the model's answer, without the token that ends it and without its thoughts.
-  void answered(std::span<const token> ids) {
-    const token open = vocabulary_.find("<|channel>");
-    const token close = vocabulary_.find("<channel|>");
+  void answered(std::span<const token_id> ids) {
+    const token_id open = vocabulary_.find("<|channel>");
+    const token_id close = vocabulary_.find("<channel|>");
     bool thinking = false;
-    for (const token id : ids) {
+    for (const token_id id : ids) {
       if (vocabulary_.ends_answer(id)) break;
       if (gemma4() && id == open) thinking = true;
       if (!thinking) history_.laid.ids.push_back(id);
@@ -199,7 +199,7 @@ g4::result<int> chat(const settings& s) {
   if (!e) return g4::unexpected(std::move(e.error()));
   const g4::text::tokenizer& vocabulary = e->model->tokenizer();
   const g4::generation family = g4::generation_of(e->spec);
-  if (vocabulary.find(turn_mark(*e)) == g4::text::no_token)
+  if (vocabulary.find(turn_mark(*e)) == g4::no_token)
     return g4::fail(s.model, ": the vocabulary has no ", turn_mark(*e), ", which opens a turn of a conversation");
   if (s.think && family != g4::generation::gemma4) return g4::fail("--think: only Gemma 4 thinks before it answers");
   const g4::session_options wanted_options = options_of(s, s.context != 0 ? s.context : 8192, deciding_logits(s));
@@ -315,7 +315,7 @@ g4::result<int> chat(const settings& s) {
     media.clear();
     answer_printer print(out, s.think, interactive);
     g4::generate_options options{s.max_tokens, sampling, true, s.think || s.special};
-    options.before = std::span<const token>(wanted->laid.ids).first(wanted->size() - left.ids.size());
+    options.before = std::span<const token_id>(wanted->laid.ids).first(wanted->size() - left.ids.size());
     const auto done = g4::generate(**session, vocabulary, left, options,
                                    [&](std::string_view piece) { return print(piece) && !interrupt_guard::pressed(); });
     if (!done) return g4::unexpected(done.error());

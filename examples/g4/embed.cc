@@ -98,7 +98,7 @@ g4::result<int> embed(const settings& s) {
     const g4::text::text_range all{0, said.size()};
     auto ids = vocabulary.encode(said, {.add_bos = true, .plain = std::span(&all, 1)});
     if (!ids) return g4::unexpected(std::move(ids.error()));
-    if (vocabulary.special().eos != g4::text::no_token) ids->push_back(vocabulary.special().eos);
+    if (vocabulary.special().eos != g4::no_token) ids->push_back(vocabulary.special().eos);
     auto vector = model.embed(*ids);
     if (!vector) return g4::fail("text ", i + 1, " of ", texts->size(), ": ", vector.error().message);
     tokens += ids->size();

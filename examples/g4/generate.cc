@@ -31,7 +31,7 @@ g4::result<shown_text> prompt_of(const settings& s, const engine& e, const std::
   const std::string picture = e.senses == nullptr ? std::string() : e.senses->picture_mark();
   const std::string sound = e.senses == nullptr ? std::string() : e.senses->sound_mark();
   if (s.turn) {
-    if (vocabulary.find(turn_mark(e)) == g4::text::no_token)
+    if (vocabulary.find(turn_mark(e)) == g4::no_token)
       return g4::fail(s.model, ": the vocabulary has no ", turn_mark(e), ", which opens a turn of a conversation");
     g4::text::message said;
     said.said = std::move(*parts);
@@ -42,8 +42,8 @@ g4::result<shown_text> prompt_of(const settings& s, const engine& e, const std::
     if (!turn) return g4::unexpected(std::move(turn.error()));
     written = std::move(*turn);
   } else {
-    const g4::text::token bos = vocabulary.special().bos;
-    if (!s.raw && vocabulary.special().add_bos && bos != g4::text::no_token) written.markup(vocabulary.piece(bos));
+    const g4::token_id bos = vocabulary.special().bos;
+    if (!s.raw && vocabulary.special().add_bos && bos != g4::no_token) written.markup(vocabulary.piece(bos));
     for (const g4::text::content_part& part : *parts) {
       using kind = g4::text::content_part::kind;
       if (part.is != kind::text) {
@@ -149,7 +149,7 @@ g4::result<int> generate(const settings& s) {
     }
     return !interrupt_guard::pressed();
   };
-  const std::span<const g4::text::token> begin(laid->laid.ids);
+  const std::span<const g4::token_id> begin(laid->laid.ids);
   const g4::generate_options options{s.max_tokens, sampling, !s.raw, s.special};
   g4::result<drafted> done;
   if (!s.draft.empty()) {

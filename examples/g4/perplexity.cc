@@ -44,8 +44,8 @@ g4::result<int> perplexity(const settings& s) {
   const auto ids = vocabulary.encode(*text, {.parse_special = s.special, .plain = {&all, s.special ? 0u : 1u}});
   if (!ids) return g4::unexpected(ids.error());
   if (ids->empty()) return g4::fail("text: there is nothing to measure");
-  const g4::text::token bos = vocabulary.special().bos;
-  if (bos == g4::text::no_token)
+  const g4::token_id bos = vocabulary.special().bos;
+  if (bos == g4::no_token)
     return g4::fail(s.model, ": the vocabulary has no <bos>, before which nothing can be measured");
 
   const std::size_t context = s.context != 0 ? s.context : 2048;
@@ -73,11 +73,11 @@ g4::result<int> perplexity(const settings& s) {
     for (std::size_t at = 0; !left.empty();) {
       if (interrupt_guard::pressed()) return interrupt_guard::status();
       const auto chunk = left.first(std::min(left.size(), s.batch));
-      const auto ran = (*session)->run_all(g4::prompt_view<float>{chunk},
-                                           [&](std::size_t t, std::span<const float> row) {
-                                             sum += surprise(row, stretch[at + t + 1], threads);
-                                             ++counted;
-                                           });
+      const auto ran =
+          (*session)->run_all(g4::prompt_view<float>{chunk}, [&](std::size_t t, std::span<const float> row) {
+            sum += surprise(row, stretch[at + t + 1], threads);
+            ++counted;
+          });
       if (!ran) return g4::unexpected(ran.error());
       at += chunk.size();
       left = left.subspan(chunk.size());

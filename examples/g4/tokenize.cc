@@ -12,13 +12,13 @@ namespace program {
 namespace {
 
 /// "105, 2364 107": whole numbers between blanks and commas.
-g4::result<std::vector<g4::text::token>> read_ids(std::string_view text) {
-  std::vector<g4::text::token> ids;
+g4::result<std::vector<g4::token_id>> read_ids(std::string_view text) {
+  std::vector<g4::token_id> ids;
   for (std::size_t at = 0;;) {
     at = text.find_first_not_of(" \t\r\n,[]", at);
     if (at == std::string_view::npos) return ids;
     const std::string_view word = text.substr(at, text.find_first_of(" \t\r\n,[]", at) - at);
-    g4::text::token id = 0;
+    g4::token_id id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc{} || end != word.data() + word.size()) {
       return g4::fail("ids: '", g4::io::shown(word),
@@ -83,15 +83,15 @@ g4::result<int> tokenize(const settings& s) {
     if (s.json) {
       j["ids"] = *ids;
       auto& pieces = j["pieces"] = json::array();
-      for (const g4::text::token id : *ids) pieces.push_back(vocabulary->piece(id));
+      for (const g4::token_id id : *ids) pieces.push_back(vocabulary->piece(id));
       out.write(dumped(j));
     } else if (s.ids_only) {
       std::string line;
-      for (const g4::text::token id : *ids) line += fmt::format("{}{}", line.empty() ? "" : " ", id);
+      for (const g4::token_id id : *ids) line += fmt::format("{}{}", line.empty() ? "" : " ", id);
       out.write(line + "\n");
     } else {
       std::string lines;
-      for (const g4::text::token id : *ids) lines += fmt::format("{:>7}  {}\n", id, visible(vocabulary->piece(id)));
+      for (const g4::token_id id : *ids) lines += fmt::format("{:>7}  {}\n", id, visible(vocabulary->piece(id)));
       out.write(lines);
     }
   }

@@ -20,10 +20,10 @@ void expect_sentence(const error& e) {
   expect(!e.message.empty() && e.message.size() < 4000 && e.message.find('\n') == std::string::npos);
 }
 
-std::string joined(const text::tokenizer& tokens, const std::vector<text::token>& ids) {
+std::string joined(const text::tokenizer& tokens, const std::vector<token_id>& ids) {
   text::utf8_stream stream(tokens, true);
   std::string all;
-  for (const text::token id : ids) {
+  for (const token_id id : ids) {
     const std::string_view shown = stream.push(id);
     expect(is_utf8(shown));
     all += shown;
@@ -38,7 +38,7 @@ void use(const text::tokenizer& tokens, std::string_view text, bool sound) {
     const auto ids = tokens.encode(text, {.parse_special = special, .add_bos = special}, &work);
     expect(ids.has_value());
     expect(work.lookups <= 4 * work.characters && work.queued <= 3 * work.characters);
-    for (const text::token id : *ids) expect(tokens.contains(id));
+    for (const token_id id : *ids) expect(tokens.contains(id));
     const auto decoded = tokens.decode(*ids);
     expect(decoded.has_value());
     if (special || !sound) continue;
@@ -99,7 +99,7 @@ result<text::tokenizer> build(reader& in) {
                       static_cast<float>(in.byte()) - 128.0f, static_cast<text::cut_out>(in.byte() % 3));
     }
   }
-  const auto some_id = [&] { return static_cast<text::token>(in.byte() * 2) - 1; };
+  const auto some_id = [&] { return static_cast<token_id>(in.byte() * 2) - 1; };
   return builder.build({.bos = some_id(), .eos = some_id(), .unknown = some_id(), .ends = {some_id()}});
 }
 

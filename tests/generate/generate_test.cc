@@ -19,24 +19,24 @@ struct speaker {
   struct options_t {
     std::size_t context = 64;
   };
-  std::vector<text::token> answer;
+  std::vector<token_id> answer;
   std::size_t said = 0;
   std::size_t size_ = 0;
   options_t options_{};
   std::vector<float> logits = std::vector<float>(8);
-  std::vector<text::token> prompt{};
+  std::vector<token_id> prompt{};
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t vocabulary() const { return logits.size(); }
   [[nodiscard]] const options_t& options() const { return options_; }
-  result<std::span<const float>> run(std::span<const text::token> ids) {
+  result<std::span<const float>> run(std::span<const token_id> ids) {
     if (size_ == 0) prompt.assign(ids.begin(), ids.end());
     size_ += ids.size();
     logits.assign(logits.size(), 0);
     logits[static_cast<std::size_t>(answer[said++ % answer.size()])] = 1;
     return std::span<const float>(logits);
   }
-  result<std::span<const float>> run(text::token id) { return run(std::span<const text::token>(&id, 1)); }
+  result<std::span<const float>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
 };
 
 text::tokenizer words() {
@@ -52,7 +52,7 @@ TEST(generate, calls_back_no_more_once_it_was_told_to_stop) {
   const text::tokenizer vocabulary = words();
   speaker session{{2, 1, 2}};
   std::vector<std::string> heard;
-  const text::token prompt[] = {2};
+  const token_id prompt[] = {2};
   const auto done = generate(session, vocabulary, prompt, {.max_tokens = 9}, [&](std::string_view piece) {
     heard.emplace_back(piece);
     return heard.size() < 2;
@@ -60,14 +60,14 @@ TEST(generate, calls_back_no_more_once_it_was_told_to_stop) {
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->stopped, stop_reason::cancelled);
   EXPECT_EQ(heard, (std::vector<std::string>{"b", "a"}));
-  EXPECT_EQ(done->tokens, (std::vector<text::token>{2, 1}));
+  EXPECT_EQ(done->tokens, (std::vector<token_id>{2, 1}));
 }
 
 TEST(generate, shows_half_a_character_where_the_answer_ends_in_one) {
   const text::tokenizer vocabulary = words();
   speaker session{{1}};
   std::string heard;
-  const text::token prompt[] = {2};
+  const token_id prompt[] = {2};
   ASSERT_TRUE(
       generate(session, vocabulary, prompt, {.max_tokens = 1}, [&](std::string_view piece) { heard += piece; }));
   EXPECT_EQ(heard, "a\xEF\xBF\xBD");
@@ -77,7 +77,7 @@ TEST(generate, reads_markers_in_a_text_as_text) {
   const text::tokenizer vocabulary = words();
   speaker session{{2}};
   ASSERT_TRUE(generate(session, vocabulary, "b[multimodal]", {.max_tokens = 1}, [](std::string_view) {}));
-  for (const text::token id : session.prompt) EXPECT_NE(id, 3);
+  for (const token_id id : session.prompt) EXPECT_NE(id, 3);
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ TEST(gguf_vocabulary, rows_without_a_piece_named_and_never_met) {
   io::gguf_keys keys;
   ASSERT_TRUE(add_vocabulary(keys, from, generation::gemma3, from.size() + 1, "small"));
   const text::tokenizer to = read_back(keys);
-  const auto last = static_cast<text::token>(from.size());
+  const auto last = static_cast<token_id>(from.size());
   EXPECT_EQ(to.piece(last), "[PAD" + std::to_string(last) + "]");
   EXPECT_EQ(to.kind(last), text::piece_kind::unused);
 }

@@ -314,7 +314,7 @@ TEST(chat, same_ids_as_the_reference_for_gemma3) {
     if (!row.contains("ids")) continue;
     const auto prompt = rendered("gemma3", row);
     ASSERT_TRUE(prompt);
-    const auto expected = row["ids"].get<std::vector<text::token>>();
+    const auto expected = row["ids"].get<std::vector<token_id>>();
     EXPECT_EQ(*tokens->encode(prompt->text, {.parse_special = true}), expected) << row["name"];
     EXPECT_EQ(*tokens->encode(prompt->text, {.parse_special = true, .plain = prompt->said}), expected) << row["name"];
   }

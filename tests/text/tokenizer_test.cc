@@ -21,8 +21,7 @@
 namespace {
 
 using namespace g4;
-using text::token;
-using ids = std::vector<token>;
+using ids = std::vector<token_id>;
 using test::data_path;
 
 text::tokenizer small(const std::string& name) {
@@ -39,21 +38,22 @@ constexpr small_form forms[] = {{"scores.gguf", false}, {"merges.gguf", true}, {
 
 TEST(tokenizer, same_ids_as_hugging_face_from_scores_from_merges_and_from_json) {
   const auto cases = test::read_cases("small_cases.json");
-  const auto pieces = cases["pieces"].get<token>();
+  const auto pieces = cases["pieces"].get<token_id>();
   for (const auto& form : forms) {
     const auto tokens = small(form.file);
     int compared = 0;
     for (const auto& row : cases["rows"]) {
       const auto text = row["text"].get<std::string>();
       const auto expected = row["ids"].get<ids>();
-      const bool in_this_file = std::none_of(expected.begin(), expected.end(), [&](token id) { return id >= pieces; });
+      const bool in_this_file =
+          std::none_of(expected.begin(), expected.end(), [&](token_id id) { return id >= pieces; });
       if (!in_this_file && std::string(form.file) != "small.json") continue;
       EXPECT_EQ(*tokens.encode(text, {.parse_special = true}), expected) << form.file << ": " << text;
       EXPECT_EQ(*tokens.decode(expected), row["decoded"].get<std::string>()) << form.file << ": " << text;
       EXPECT_EQ(*tokens.decode(expected, false), row["shown"].get<std::string>()) << form.file << ": " << text;
       if (!form.user_defined_guarded || text.find("b>") == text.npos) {
         const auto plain = row["plain_ids"].get<ids>();
-        if (in_this_file && std::none_of(plain.begin(), plain.end(), [&](token id) { return id >= pieces; })) {
+        if (in_this_file && std::none_of(plain.begin(), plain.end(), [&](token_id id) { return id >= pieces; })) {
           EXPECT_EQ(*tokens.encode(text), plain) << form.file << ": " << text;
         }
       }
@@ -228,8 +228,9 @@ TEST(markers, that_files_call_user_defined_by_custom_say_nothing_and_are_shown) 
 }
 
 TEST(markers, typed_in_a_plain_range_stay_text_and_what_is_text_is_cut_out_there_too) {
-  const auto tokens = from_keys("llama", {{"<start_of_image>", 4}, {"[multimodal]", 4}, {"<|end|>", 4}, {"<b>", 4},
-                                          {"\n\n", 4}, {"<end_of_turn>", 4}});
+  const auto tokens = from_keys(
+      "llama",
+      {{"<start_of_image>", 4}, {"[multimodal]", 4}, {"<|end|>", 4}, {"<b>", 4}, {"\n\n", 4}, {"<end_of_turn>", 4}});
   ASSERT_TRUE(tokens) << tokens.error().message;
   const std::string said = "<start_of_image>[multimodal]<|end|><end_of_turn>";
   const text::text_range plain[] = {{0, said.size()}};
@@ -336,7 +337,7 @@ TEST(tokenizer, same_pieces_as_the_definition_on_random_vocabularies) {
     std::vector<std::string> pieces;
     const auto encoded = t.tokens.encode(text);
     ASSERT_TRUE(encoded);
-    for (const token id : *encoded) pieces.emplace_back(t.tokens.piece(id));
+    for (const token_id id : *encoded) pieces.emplace_back(t.tokens.piece(id));
     EXPECT_EQ(pieces, defined_pieces(text, t.scores)) << text;
   }
 }

@@ -28,7 +28,7 @@ TEST(utf8_stream, every_piece_whole_and_their_sum_the_text) {
     std::string all;
     const auto encoded = t.encode(row["text"].get<std::string>());
     ASSERT_TRUE(encoded);
-    for (const text::token id : *encoded) {
+    for (const token_id id : *encoded) {
       const auto shown = stream.push(id);
       EXPECT_TRUE(is_utf8(shown));
       all += shown;

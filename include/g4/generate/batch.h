@@ -112,7 +112,7 @@ class batch {
   /// Fails when all places are taken, the sampling options make no sense, or the prompt is empty, too long, or holds ids that
   /// the model does not know.
   template <class OnText>
-  result<text_id> join(std::span<const text::token> prompt, const generate_options& options, OnText&& on_text) {
+  result<text_id> join(std::span<const token_id> prompt, const generate_options& options, OnText&& on_text) {
     return guarded([&]() -> result<text_id> {
       const auto free = place_for(prompt, 0);
       if (!free) return unexpected(free.error());
@@ -122,7 +122,7 @@ class batch {
   /// The same after what a session has run, which is copied: a system prompt that is read once serves many texts. The
   /// session has this batch's `context` or another, but its `rows` as `batch`, and keeps keys and values alike.
   template <class OnText>
-  result<text_id> join(const session<V, B>& after, std::span<const text::token> prompt, const generate_options& options,
+  result<text_id> join(const session<V, B>& after, std::span<const token_id> prompt, const generate_options& options,
                        OnText&& on_text) {
     return guarded([&]() -> result<text_id> {
       if (auto fits = check(after); !fits) return unexpected(std::move(fits.error()));
@@ -142,7 +142,7 @@ class batch {
     const text::text_range said{0, prompt.size()};
     auto ids = vocabulary_->encode(prompt, {.add_bos = vocabulary_->special().add_bos, .plain = std::span(&said, 1)});
     if (!ids) return unexpected(std::move(ids.error()));
-    return join(std::span<const text::token>(*ids), options, std::forward<OnText>(on_text));
+    return join(std::span<const token_id>(*ids), options, std::forward<OnText>(on_text));
   }
 
   /// Advances every text. Returns how many are still running.
@@ -217,7 +217,7 @@ class batch {
     std::size_t read = 0;    ///< tokens of the prompt among them
     std::size_t staged = 0;  ///< rows in the step that is being made
     bool runs = false;
-    std::vector<text::token> prompt;
+    std::vector<token_id> prompt;
     std::optional<detail::answer> answers;
     std::unique_ptr<detail::listener> on_text;
     error wrong;
@@ -277,7 +277,7 @@ class batch {
   [[nodiscard]] place* find(text_id id) { return const_cast<place*>(std::as_const(*this).find(id)); }
 
   /// A free place for a prompt that follows `size` tokens, or why there is none.
-  [[nodiscard]] result<place*> place_for(std::span<const text::token> prompt, std::size_t size) {
+  [[nodiscard]] result<place*> place_for(std::span<const token_id> prompt, std::size_t size) {
     const auto free = std::find_if(places_.begin(), places_.end(), [](const place& p) { return !p.taken(); });
     if (free == places_.end()) return fail("batch: all ", options_.texts, " places are taken");
     if (prompt.empty()) return fail("batch: there is nothing to run");
@@ -314,7 +314,7 @@ class batch {
   }
 
   template <class OnText>
-  [[nodiscard]] result<text_id> take_in(place& p, std::size_t size, std::span<const text::token> prompt,
+  [[nodiscard]] result<text_id> take_in(place& p, std::size_t size, std::span<const token_id> prompt,
                                         const generate_options& options, OnText&& on_text) {
     auto begun = detail::answer::begin(*vocabulary_, prompt, options, spec.vocab, options_.context - size);
     if (!begun) return unexpected(std::move(begun.error()));
@@ -351,9 +351,8 @@ class batch {
     for (std::size_t i = 0; i < places_.size(); ++i) {
       place& p = places_[i];
       if (p.staged == 0) continue;
-      const std::span<const text::token> next = p.reads()
-                                                    ? std::span<const text::token>(p.prompt).subspan(p.read, p.staged)
-                                                    : std::span<const text::token>(&p.answers->done.tokens.back(), 1);
+      const std::span<const token_id> next = p.reads() ? std::span<const token_id>(p.prompt).subspan(p.read, p.staged)
+                                                       : std::span<const token_id>(&p.answers->done.tokens.back(), 1);
       stage_rows<V>(prompt_view<float>{next}, 0, p.size, runner_.staged(options_.rows).subspan(staged, p.staged),
                     static_cast<std::int32_t>(i));
       staged += p.staged;

@@ -39,18 +39,18 @@ enum class stop_reason : std::uint8_t {
 
 struct generate_options {
   std::size_t max_tokens = 256;
-  sample::sampler_options sampling = {};     ///< greedy unless a temperature is set
-  bool stop_at_end = true;                   ///< stop at a token that ends an answer
-  bool show_control = false;                 ///< pass the names of control tokens on
-  std::span<const text::token> before = {};  ///< what the session holds, where the repetition penalty is to count it
+  sample::sampler_options sampling = {};  ///< greedy unless a temperature is set
+  bool stop_at_end = true;                ///< stop at a token that ends an answer
+  bool show_control = false;              ///< pass the names of control tokens on
+  std::span<const token_id> before = {};  ///< what the session holds, where the repetition penalty is to count it
 };
 
 struct generated {
   stop_reason stopped = stop_reason::token_limit;
   std::size_t prompt_tokens = 0;
-  std::vector<text::token> tokens;  ///< chosen, a final end token included
-  double prompt_seconds = 0;        ///< running the prompt
-  double answer_seconds = 0;        ///< making the tokens
+  std::vector<token_id> tokens;  ///< chosen, a final end token included
+  double prompt_seconds = 0;     ///< running the prompt
+  double answer_seconds = 0;     ///< making the tokens
 
   [[nodiscard]] double tokens_per_second() const {
     // The first token comes out of the prompt's run: only the others cost a step.
@@ -77,7 +77,7 @@ class answer {
  public:
   /// logits   how many the text's model gives
   /// room     tokens that may be run after the prompt
-  [[nodiscard]] static result<answer> begin(const text::tokenizer& vocabulary, std::span<const text::token> prompt,
+  [[nodiscard]] static result<answer> begin(const text::tokenizer& vocabulary, std::span<const token_id> prompt,
                                             const generate_options& options, std::size_t logits, std::size_t room) {
     auto sampler = sample::make_sampler(options.sampling, logits);
     if (!sampler) return unexpected(std::move(sampler.error()));
@@ -133,8 +133,8 @@ class answer {
 
 template <class Session, class OnText>
 [[nodiscard]] result<generated> run_and_continue(Session& session, const text::tokenizer& vocabulary,
-                                         std::span<const text::token> prompt, const generate_options& options,
-                                         OnText&& on_text) {
+                                                 std::span<const token_id> prompt, const generate_options& options,
+                                                 OnText&& on_text) {
   using clock = std::chrono::steady_clock;
   const auto seconds = [](clock::time_point from, clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
@@ -167,7 +167,7 @@ template <class Session, class OnText>
 /// Fails when the sampling options make no sense, the prompt does not fit into the context, or memory runs out.
 template <class Session, class OnText>
 [[nodiscard]] result<generated> generate(Session& session, const text::tokenizer& vocabulary,
-                                         std::span<const text::token> prompt, const generate_options& options,
+                                         std::span<const token_id> prompt, const generate_options& options,
                                          OnText&& on_text) {
   return guarded([&] { return detail::run_and_continue(session, vocabulary, prompt, options, on_text); });
 }
@@ -180,7 +180,7 @@ template <class Session, class OnText>
   auto ids = vocabulary.encode(
       prompt, {.add_bos = session.size() == 0 && vocabulary.special().add_bos, .plain = std::span(&said, 1)});
   if (!ids) return unexpected(std::move(ids.error()));
-  return generate(session, vocabulary, std::span<const text::token>(*ids), options, on_text);
+  return generate(session, vocabulary, std::span<const token_id>(*ids), options, on_text);
 }
 
 }  // namespace g4

@@ -63,7 +63,7 @@ template <class Session, class OnText>
                                          const laid_prompt<typename Session::scalar>& prompt,
                                          const generate_options& options, OnText&& on_text) {
   detail::session_of_laid_prompt<Session> laid(session, prompt);
-  return generate(laid, vocabulary, std::span<const text::token>(prompt.ids), options, on_text);
+  return generate(laid, vocabulary, std::span<const token_id>(prompt.ids), options, on_text);
 }
 
 }  // namespace g4

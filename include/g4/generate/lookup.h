@@ -18,7 +18,7 @@ class prompt_lookup {
   explicit prompt_lookup(std::size_t longest = 3) : longest_(longest) {}
 
   /// At most `count` guesses for what follows `text`; none when its end has not been seen before.
-  std::span<const text::token> draft(std::span<const text::token> text, std::size_t count) {
+  std::span<const token_id> draft(std::span<const token_id> text, std::size_t count) {
     guesses_.clear();
     for (std::size_t length = std::min(longest_, text.size() / 2); length > 0 && guesses_.empty(); --length) {
       const auto end = text.last(length);
@@ -34,7 +34,7 @@ class prompt_lookup {
 
  private:
   std::size_t longest_;
-  std::vector<text::token> guesses_;
+  std::vector<token_id> guesses_;
 };
 
 }  // namespace g4

@@ -444,7 +444,7 @@ class multimodal_model {
 
   /// The ids of a sense's three marks; `no_token` three times for a sense that is not there.
   struct mark_ids {
-    text::token before = text::no_token, each = text::no_token, behind = text::no_token;
+    token_id before = no_token, each = no_token, behind = no_token;
   };
   template <class Sense>
   [[nodiscard]] mark_ids marks() const {
@@ -468,7 +468,7 @@ class multimodal_model {
     laid_prompt<scalar> out;
     std::size_t next = 0;
     for (const token_id id : ids) {
-      const bool is_mark = id != text::no_token && (id == pictures.each || id == sounds.each);
+      const bool is_mark = id != no_token && (id == pictures.each || id == sounds.each);
       if (!is_mark || next == media.size()) {
         out.ids.push_back(id);
         continue;
@@ -482,7 +482,7 @@ class multimodal_model {
     }
     for (const laid_rows& what : media) {
       const mark_ids& m = what.is_picture ? pictures : sounds;
-      if (m.before == text::no_token || m.each == text::no_token || m.behind == text::no_token) {
+      if (m.before == no_token || m.each == no_token || m.behind == no_token) {
         return fail("prompt: the vocabulary has no marks for ", what.is_picture ? "pictures" : "sounds",
                     "; it is another model's, or of a model of text alone");
       }

@@ -19,7 +19,7 @@ G4_INLINE result<void> add_vocabulary(io::gguf_keys& keys, const text::tokenizer
   const bool by_score = g != generation::gemma4;
   const std::vector<text::tokenizer::merge> merges = from.merges();
   for (std::size_t id = rows; id < from.size(); ++id) {
-    const piece_kind kind = from.kind(static_cast<text::token>(id));
+    const piece_kind kind = from.kind(static_cast<token_id>(id));
     if (kind == piece_kind::normal || kind == piece_kind::byte) {
       return fail(name, ": has ", from.size(), " pieces; the model's embedding table has ", rows, " rows");
     }
@@ -29,7 +29,7 @@ G4_INLINE result<void> add_vocabulary(io::gguf_keys& keys, const text::tokenizer
   // Pieces that nothing merges into (characters, added tokens) come after all others.
   std::vector<float> scores(rows, by_score ? -static_cast<float>(merges.size()) : -1000.0f);
   for (std::size_t i = 0; i < rows; ++i) {
-    const auto id = static_cast<text::token>(i);
+    const auto id = static_cast<token_id>(i);
     const std::string_view piece = from.piece(id);
     piece_kind kind = from.kind(id);
     if (!by_score && text::marker_of(piece) == text::marker::shown) kind = piece_kind::user_defined;
@@ -53,8 +53,8 @@ G4_INLINE result<void> add_vocabulary(io::gguf_keys& keys, const text::tokenizer
   keys.strings("tokenizer.ggml.tokens", pieces).f32s("tokenizer.ggml.scores", scores);
   keys.i32s("tokenizer.ggml.token_type", kinds);
   if (!by_score) keys.strings("tokenizer.ggml.merges", lines);
-  const auto id_key = [&](const char* key, text::token id) {
-    if (id != text::no_token && static_cast<std::size_t>(id) < rows) keys.u32(key, static_cast<std::uint32_t>(id));
+  const auto id_key = [&](const char* key, token_id id) {
+    if (id != no_token && static_cast<std::size_t>(id) < rows) keys.u32(key, static_cast<std::uint32_t>(id));
   };
   id_key("tokenizer.ggml.bos_token_id", from.special().bos);
   id_key("tokenizer.ggml.eos_token_id", from.special().eos);

@@ -1,13 +1,13 @@
 /// The tensors of a schema and those of a file, matched by name and extents.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "g4/core/compiled.h"
 #include "g4/core/result.h"
+#include "g4/core/token_id.h"
 #include "g4/io/tensor_file.h"
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
@@ -47,8 +47,8 @@ class matcher {
 [[nodiscard]] G4_INLINE bool same_extents(const io::stored_tensor& found, const tensor_entry& wanted);
 
 /// A tensor of I32 or I64 that lists tokens of the vocabulary.
-[[nodiscard]] G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file,
-                                                                    const io::stored_tensor& e, int vocabulary);
+[[nodiscard]] G4_INLINE result<std::vector<token_id>> token_ids(const io::tensor_file& file, const io::stored_tensor& e,
+                                                                int vocabulary);
 
 /// As `same_extents`, or fewer rows of the token table: GGUF files of Gemma 3 leave out the embedding rows beyond their
 /// tokenizer's tokens.

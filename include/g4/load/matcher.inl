@@ -53,8 +53,7 @@ G4_INLINE bool matcher::knows(const io::stored_tensor& t) const { return known_[
 G4_INLINE result<bool> matcher::refuse_unknown() const {
   for (const io::stored_tensor& t : file_.tensors()) {
     if (!knows(t) && !is_skippable(format_, t.name)) {
-      return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims),
-                  " is no part of this model");
+      return fail(file_.file_name(t), ": the tensor ", t.name, " ", io::to_string(t.dims), " is no part of this model");
     }
   }
   return true;
@@ -72,13 +71,13 @@ G4_INLINE bool same_extents(const io::stored_tensor& found, const tensor_entry& 
   return true;
 }
 
-G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& file, const io::stored_tensor& e,
-                                                     int vocabulary) {
+G4_INLINE result<std::vector<token_id>> token_ids(const io::tensor_file& file, const io::stored_tensor& e,
+                                                  int vocabulary) {
   const bool wide = e.type.name == "I64";
   if (!wide && e.type.name != "I32") {
     return fail(file.file_name(e), ": ", e.name, " is stored as ", std::string(e.type.name), "; expected I64 or I32");
   }
-  std::vector<std::int32_t> ids(e.dims.elements());
+  std::vector<token_id> ids(e.dims.elements());
   for (std::size_t i = 0; i < ids.size(); ++i) {
     std::int64_t id = 0;
     if (wide) {
@@ -90,13 +89,12 @@ G4_INLINE result<std::vector<std::int32_t>> token_ids(const io::tensor_file& fil
     if (id < 0 || id >= vocabulary) {
       return fail(file.file_name(e), ": ", e.name, " holds the token ", id, "; the vocabulary has ", vocabulary);
     }
-    ids[i] = static_cast<std::int32_t>(id);
+    ids[i] = static_cast<token_id>(id);
   }
   return ids;
 }
 
-G4_INLINE bool fitting_extents(const io::stored_tensor& found, const tensor_entry& wanted, format f,
-                               generation g) {
+G4_INLINE bool fitting_extents(const io::stored_tensor& found, const tensor_entry& wanted, format f, generation g) {
   if (same_extents(found, wanted)) return true;
   return wanted.as == role::token_table && f == format::gguf && g == generation::gemma3 && found.dims.rank() == 2 &&
          found.dims[1] == static_cast<std::size_t>(wanted.extents[1]) && found.dims[0] > 0 &&

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +10,7 @@
 
 #include "g4/core/compiled.h"
 #include "g4/core/result.h"
+#include "g4/core/token_id.h"
 #include "g4/io/tensor_file.h"
 #include "g4/load/matcher.h"
 #include "g4/load/names.h"
@@ -72,7 +72,7 @@ class module_source {
   /// The numbers of a tensor as rows of `columns`.
   [[nodiscard]] static matrix_view rows_of(const io::stored_tensor& found, std::size_t columns);
   /// Tokens of a vocabulary.
-  [[nodiscard]] std::vector<std::int32_t> tokens(const tensor_entry& t, int vocabulary);
+  [[nodiscard]] std::vector<token_id> tokens(const tensor_entry& t, int vocabulary);
   /// Refuses the file if it holds a tensor that no part of the model is called.
   void refuse_unknown();
 

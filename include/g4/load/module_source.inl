@@ -77,7 +77,7 @@ G4_INLINE matrix_view module_source::rows_of(const io::stored_tensor& found, std
   return {found.bytes.data(), found.dims.elements() / columns, columns, *found.type.weights};
 }
 
-G4_INLINE std::vector<std::int32_t> module_source::tokens(const tensor_entry& t, int vocabulary) {
+G4_INLINE std::vector<token_id> module_source::tokens(const tensor_entry& t, int vocabulary) {
   auto found = match_.find(t);
   if (!found) {
     refuse(std::move(found.error()));

@@ -26,13 +26,13 @@ inline constexpr std::string_view end_of_turn_names[] = {"<end_of_turn>", "<turn
 inline constexpr std::string_view tool_response_name = "<|tool_response>";
 
 [[nodiscard]] inline text::special_ids with_ends(text::tokenizer_builder& builder, text::special_ids special) {
-  if (special.eos != text::no_token) special.ends.push_back(special.eos);
+  if (special.eos != no_token) special.ends.push_back(special.eos);
   for (const std::string_view name : end_of_turn_names) {
-    const text::token id = builder.find(name);
-    if (id == text::no_token) continue;
-    if (special.end_of_turn == text::no_token) special.end_of_turn = id;
+    const token_id id = builder.find(name);
+    if (id == no_token) continue;
+    if (special.end_of_turn == no_token) special.end_of_turn = id;
     if (id != special.eos) special.ends.push_back(id);
-    if (name == end_of_turn_names[1] && builder.find(tool_response_name) != text::no_token) {
+    if (name == end_of_turn_names[1] && builder.find(tool_response_name) != no_token) {
       special.ends.push_back(builder.find(tool_response_name));
     }
   }
@@ -84,8 +84,8 @@ struct believed {
 }
 
 /// An id as a file states it; one that no vocabulary can hold is kept out of range for `build` to refuse.
-[[nodiscard]] inline text::token token_of(std::uint64_t id) {
-  return static_cast<text::token>(id < text::piece_table::max_pieces ? id : text::piece_table::max_pieces);
+[[nodiscard]] inline token_id token_of(std::uint64_t id) {
+  return static_cast<token_id>(id < text::piece_table::max_pieces ? id : text::piece_table::max_pieces);
 }
 
 }  // namespace detail
@@ -146,7 +146,7 @@ G4_INLINE result<text::tokenizer> tokenizer_from_gguf(const io::gguf_metadata& k
   text::special_ids special;
   const struct {
     const char* key;
-    text::token* id;
+    token_id* id;
   } named[] = {{"tokenizer.ggml.bos_token_id", &special.bos},
                {"tokenizer.ggml.eos_token_id", &special.eos},
                {"tokenizer.ggml.unknown_token_id", &special.unknown},
@@ -375,8 +375,8 @@ class tokenizer_json_reader : public io::json_reader {
   for (const auto& names :
        {std::span<const std::string_view>(text::control_markers), {text::shown_markers}, {text::medium_markers}}) {
     for (const std::string_view name_of : names) {
-      const text::token id = builder.find(name_of);
-      if (id == text::no_token || builder.kind(id) == text::piece_kind::control) continue;
+      const token_id id = builder.find(name_of);
+      if (id == no_token || builder.kind(id) == text::piece_kind::control) continue;
       doubted.see(name_of);
       builder.added(static_cast<std::size_t>(id), name_of, true, false);
     }
@@ -386,8 +386,8 @@ class tokenizer_json_reader : public io::json_reader {
 }
 
 /// The ids in generation_config.json, where they are a number or a list of numbers.
-[[nodiscard]] inline std::vector<text::token> ids_of(const io::json& value) {
-  std::vector<text::token> ids;
+[[nodiscard]] inline std::vector<token_id> ids_of(const io::json& value) {
+  std::vector<token_id> ids;
   const auto take = [&ids](const io::json& one) {
     if (const auto* id = one.as<std::uint64_t>()) ids.push_back(token_of(*id));
   };

@@ -139,9 +139,7 @@ class filler {
     from_.advance(*found);
   }
 
-  void fill(const tensor_entry& t, std::vector<std::int32_t>& ordering) {
-    ordering = from_.tokens(t, Module::spec.vocab);
-  }
+  void fill(const tensor_entry& t, std::vector<token_id>& ordering) { ordering = from_.tokens(t, Module::spec.vocab); }
 
   /// Which of so many rows of a tensor (of one matrix of it) this rank has.
   [[nodiscard]] stretch mine(const tensor_entry& t, std::size_t rows) const {

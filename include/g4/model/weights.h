@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "g4/core/token_id.h"
 #include "g4/model/schema.h"
 #include "g4/model/transformer.h"
 #include "g4/model/whole.h"
@@ -122,7 +123,7 @@ struct weights<V> {
   present_if<drafter, matrix<spec.width, 2 * spec.target->width>> pre_projection;
   present_if<drafter, matrix<spec.target->width, spec.width>> post_projection;
   present_if<(spec.clusters.has_value()), matrix<spec.clusters->count, spec.width>> centroids;
-  present_if<(spec.clusters.has_value()), std::vector<std::int32_t>> token_ordering;
+  present_if<(spec.clusters.has_value()), std::vector<token_id>> token_ordering;
 
   typename detail::layers_by_kind<V, std::make_integer_sequence<int, V::kinds.count>>::type layers;
   std::vector<std::shared_ptr<const void>> keep;  ///< files and buffers that the views point into

@@ -10,13 +10,14 @@
 #include <span>
 
 #include "g4/core/compiled.h"
+#include "g4/core/token_id.h"
 #include "g4/sample/random.h"
 
 namespace g4::sample {
 
 /// An id that may be chosen. Weights are unnormalised probabilities; the likeliest id has 1.
 struct candidate {
-  std::int32_t id = 0;
+  token_id id = 0;
   float logit = 0;
   double weight = 0;
 };
@@ -70,7 +71,7 @@ G4_INLINE void weigh(std::span<candidate> sorted, float temperature);
 [[nodiscard]] G4_INLINE std::size_t count_min_p(std::span<const candidate> sorted, double p);
 
 /// One of `candidates` (not empty), each as likely as its weight.
-[[nodiscard]] G4_INLINE std::int32_t draw(std::span<const candidate> candidates, generator& random);
+[[nodiscard]] G4_INLINE token_id draw(std::span<const candidate> candidates, generator& random);
 
 }  // namespace g4::sample
 

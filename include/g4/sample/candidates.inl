@@ -12,7 +12,7 @@ namespace g4::sample {
 
 G4_INLINE std::span<candidate> top_k(std::span<const float> logits, std::size_t k, std::span<candidate> room) {
   k = std::min(k, logits.size());
-  const auto at = [&](std::size_t id) { return candidate{static_cast<std::int32_t>(id), logits[id], 0}; };
+  const auto at = [&](std::size_t id) { return candidate{static_cast<token_id>(id), logits[id], 0}; };
   const auto middle = room.begin() + static_cast<std::ptrdiff_t>(k);
   if (k > 1024) {
     for (std::size_t id = 0; id < logits.size(); ++id) room[id] = at(id);
@@ -59,9 +59,9 @@ G4_INLINE std::size_t count_min_p(std::span<const candidate> sorted, double p) {
   return count;
 }
 
-G4_INLINE std::int32_t draw(std::span<const candidate> candidates, generator& random) {
+G4_INLINE token_id draw(std::span<const candidate> candidates, generator& random) {
   double left = random.uniform() * total_weight(candidates);
-  std::int32_t chosen = candidates[0].id;
+  token_id chosen = candidates[0].id;
   for (const candidate& c : candidates) {
     if (c.weight <= 0) continue;
     chosen = c.id;  // rounding may leave a little beyond the last one: that one it is

@@ -1,16 +1,16 @@
 /// The likeliest id.
 #pragma once
 
-#include <cstdint>
 #include <span>
 
 #include "g4/core/compiled.h"
 #include "g4/core/result.h"
+#include "g4/core/token_id.h"
 
 namespace g4::sample {
 
 /// argmax of `logits` [V]; of equals the lowest id. Fails on no logits, on a NaN, and when nothing is above −∞.
-[[nodiscard]] G4_INLINE result<std::int32_t> greedy(std::span<const float> logits);
+[[nodiscard]] G4_INLINE result<token_id> greedy(std::span<const float> logits);
 
 }  // namespace g4::sample
 

@@ -10,7 +10,7 @@
 
 namespace g4::sample {
 
-G4_INLINE result<std::int32_t> greedy(std::span<const float> logits) {
+G4_INLINE result<token_id> greedy(std::span<const float> logits) {
   if (logits.empty()) return fail("sample: there are no logits");
   std::size_t best = 0;
   bool not_a_number = false;
@@ -24,7 +24,7 @@ G4_INLINE result<std::int32_t> greedy(std::span<const float> logits) {
     }
   }
   if (std::isinf(logits[best]) && logits[best] < 0) return fail("sample: every logit is minus infinity");
-  return static_cast<std::int32_t>(best);
+  return static_cast<token_id>(best);
 }
 
 }  // namespace g4::sample

@@ -8,6 +8,7 @@
 
 #include "g4/core/compiled.h"
 #include "g4/core/result.h"
+#include "g4/core/token_id.h"
 #include "g4/sample/candidates.h"
 #include "g4/sample/greedy.h"
 #include "g4/sample/random.h"
@@ -40,12 +41,12 @@ class sampler {
   /// the vocabulary, hold a NaN or plus infinity, or are all minus infinity, and then changes nothing.
   ///
   /// logits   [V]
-  [[nodiscard]] result<std::int32_t> choose(std::span<const float> logits);
+  [[nodiscard]] result<token_id> choose(std::span<const float> logits);
 
   /// Notes an id for the repetition penalty: one of the prompt, or one that somebody else chose. Negative ids are
   /// ignored.
-  void accept(std::int32_t id);
-  void accept(std::span<const std::int32_t> ids);
+  void accept(token_id id);
+  void accept(std::span<const token_id> ids);
 
   /// As after construction.
   void restart();
@@ -63,22 +64,22 @@ class sampler {
 
   [[nodiscard]] bool penalises() const { return options_.repetition_penalty != 1; }
 
-  [[nodiscard]] result<std::int32_t> pick(std::span<const float> logits);
+  [[nodiscard]] result<token_id> pick(std::span<const float> logits);
 
   /// Few enough for a heap; see top_k.
   static constexpr std::size_t few = 1024;
 
-  [[nodiscard]] std::int32_t draw_sorted(std::span<const float> logits, float highest);
+  [[nodiscard]] token_id draw_sorted(std::span<const float> logits, float highest);
 
   /// Without an order to keep: two passes in the order of the ids.
-  [[nodiscard]] std::int32_t draw_all(std::span<const float> logits, float highest);
+  [[nodiscard]] token_id draw_all(std::span<const float> logits, float highest);
 
   sampler_options options_;
   std::size_t vocabulary_ = 0;  // 0 until it is known
   generator random_;
   std::vector<std::uint32_t> counts_;  // how often each id was accepted, in the window; empty without a penalty
   std::vector<float> penalised_;
-  std::vector<std::int32_t> recent_;  // a ring; −1 where nothing is yet
+  std::vector<token_id> recent_;  // a ring; −1 where nothing is yet
   std::size_t next_recent_ = 0;
   std::vector<candidate> room_;
 };

@@ -12,7 +12,7 @@
 
 namespace g4::sample {
 
-G4_INLINE result<std::int32_t> sampler::choose(std::span<const float> logits) {
+G4_INLINE result<token_id> sampler::choose(std::span<const float> logits) {
   if (vocabulary_ == 0 && logits.size() <= max_vocabulary) prepare(logits.size());
   if (logits.size() != vocabulary_) {
     return fail("sample: ", logits.size(), " logits for a vocabulary of ", vocabulary_);
@@ -22,14 +22,14 @@ G4_INLINE result<std::int32_t> sampler::choose(std::span<const float> logits) {
   return chosen;
 }
 
-G4_INLINE void sampler::accept(std::int32_t id) {
+G4_INLINE void sampler::accept(token_id id) {
   if (!penalises() || id < 0 || static_cast<std::size_t>(id) >= max_vocabulary) return;
   if (counts_.size() <= static_cast<std::size_t>(id)) {
     if (vocabulary_ != 0) return;
     counts_.resize(static_cast<std::size_t>(id) + 1, 0);
   }
   if (!recent_.empty()) {
-    std::int32_t& oldest = recent_[next_recent_];
+    token_id& oldest = recent_[next_recent_];
     if (oldest >= 0) --counts_[static_cast<std::size_t>(oldest)];
     oldest = id;
     next_recent_ = (next_recent_ + 1) % recent_.size();
@@ -37,8 +37,8 @@ G4_INLINE void sampler::accept(std::int32_t id) {
   ++counts_[static_cast<std::size_t>(id)];
 }
 
-G4_INLINE void sampler::accept(std::span<const std::int32_t> ids) {
-  for (const std::int32_t id : ids) accept(id);
+G4_INLINE void sampler::accept(std::span<const token_id> ids) {
+  for (const token_id id : ids) accept(id);
 }
 
 G4_INLINE void sampler::restart() {
@@ -65,7 +65,7 @@ G4_INLINE void sampler::prepare(std::size_t vocabulary) {
   room_.resize(k <= few ? std::min(k, vocabulary) : vocabulary);
 }
 
-G4_INLINE result<std::int32_t> sampler::pick(std::span<const float> logits) {
+G4_INLINE result<token_id> sampler::pick(std::span<const float> logits) {
   if (penalises()) {
     for (std::size_t id = 0; id < vocabulary_; ++id) {
       penalised_[id] = counts_[id] > 0 ? penalised(logits[id], options_.repetition_penalty) : logits[id];
@@ -80,7 +80,7 @@ G4_INLINE result<std::int32_t> sampler::pick(std::span<const float> logits) {
   return draw_all(logits, highest);
 }
 
-G4_INLINE std::int32_t sampler::draw_sorted(std::span<const float> logits, float highest) {
+G4_INLINE token_id sampler::draw_sorted(std::span<const float> logits, float highest) {
   std::span<candidate> kept;
   double total = 0;
   if (options_.top_k > 0) {
@@ -101,7 +101,7 @@ G4_INLINE std::int32_t sampler::draw_sorted(std::span<const float> logits, float
   return draw(kept, random_);
 }
 
-G4_INLINE std::int32_t sampler::draw_all(std::span<const float> logits, float highest) {
+G4_INLINE token_id sampler::draw_all(std::span<const float> logits, float highest) {
   const auto weight = [&](float logit) {
     const double w = weight_of(logit, highest, options_.temperature);
     return w >= static_cast<double>(options_.min_p) ? w : 0.0;
@@ -109,11 +109,11 @@ G4_INLINE std::int32_t sampler::draw_all(std::span<const float> logits, float hi
   double total = 0;
   for (const float logit : logits) total += weight(logit);
   double left = random_.uniform() * total;
-  std::int32_t chosen = 0;
+  token_id chosen = 0;
   for (std::size_t id = 0; id < logits.size(); ++id) {
     const double w = weight(logits[id]);
     if (w <= 0) continue;
-    chosen = static_cast<std::int32_t>(id);
+    chosen = static_cast<token_id>(id);
     left -= w;
     if (left < 0) break;
   }

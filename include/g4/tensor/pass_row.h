@@ -4,11 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "g4/core/token_id.h"
 #include "g4/tensor/cache.h"
 
 namespace g4 {
-
-using token_id = std::int32_t;
 
 /// A token on its way through a model, and all that its row needs to know. Rows of several texts may share a pass: each
 /// reads and writes the cache of its own text, at its own position.

@@ -24,13 +24,13 @@ class added_tokens {
  public:
   struct match {
     std::size_t size = 0;  ///< bytes; 0 where nothing matches
-    token id = no_token;
+    token_id id = no_token;
   };
 
   [[nodiscard]] bool empty() const { return nodes_.empty(); }
 
   /// An empty text is ignored; a text added twice keeps its later id.
-  void add(std::string_view text, token id, cut_out where);
+  void add(std::string_view text, token_id id, cut_out where);
 
   /// How far the token that begins here may reach, by where it is cut out; one that is cut out anywhere is free.
   struct limits {
@@ -45,7 +45,7 @@ class added_tokens {
   struct entry {
     std::uint32_t child = 0;  // places in nodes_, counted from 1; 0 is none
     std::uint32_t sibling = 0;
-    token id = no_token;
+    token_id id = no_token;
     char byte = 0;
     cut_out where = cut_out::anywhere;
   };

@@ -9,7 +9,7 @@
 
 namespace g4::text {
 
-G4_INLINE void added_tokens::add(std::string_view text, token id, cut_out where) {
+G4_INLINE void added_tokens::add(std::string_view text, token_id id, cut_out where) {
   if (text.empty()) return;
   std::uint32_t* link = &first_[static_cast<unsigned char>(text[0])];
   std::uint32_t node = 0;

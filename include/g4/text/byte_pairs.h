@@ -32,7 +32,7 @@ class byte_pairs {
   struct symbol {
     std::uint32_t begin = 0;
     std::uint32_t size = 0;
-    token id = no_token;
+    token_id id = no_token;
   };
 
   /// Merges `text` (below 4 GiB) and calls `emit(symbol)` for what is left, from left to right.
@@ -57,8 +57,8 @@ class byte_pairs {
     std::uint16_t size = 0;
     std::uint16_t previous_size = 0;             // 0 for the first
     std::uint32_t urgency = merge_rules::never;  // of joining with the next
-    token id = no_token;
-    token joined = no_token;
+    token_id id = no_token;
+    token_id joined = no_token;
   };
 
   static bool later(std::uint64_t a, std::uint64_t b) { return a > b; }

@@ -30,17 +30,17 @@ class merge_rules {
   /// From here on only listed pairs join. `piece[m]` is what merge m makes, `left[m]` the bytes of its left half.
   /// Kept sorted by the piece made, so that all ways to make a piece lie side by side, and by their left halves. Of a
   /// pair listed twice the later line counts.
-  void use_merges(const std::vector<token>& piece, const std::vector<std::uint16_t>& left, std::size_t pieces);
+  void use_merges(const std::vector<token_id>& piece, const std::vector<std::uint16_t>& left, std::size_t pieces);
 
   /// Urgency of joining a left neighbour of `left_bytes` bytes with what follows it into `joined`.
-  [[nodiscard]] std::uint32_t urgency(token joined, std::size_t left_bytes) const;
+  [[nodiscard]] std::uint32_t urgency(token_id joined, std::size_t left_bytes) const;
 
   /// Calls see(rank, piece made, bytes of the left half) for every listed pair, piece by piece.
   template <class See>
   void each(See see) const {
     for (std::size_t id = 0; id + 1 < first_.size(); ++id) {
       for (std::size_t i = first_[id]; i < first_[id + 1]; ++i) {
-        see(ways_[i].rank, static_cast<token>(id), ways_[i].left_bytes);
+        see(ways_[i].rank, static_cast<token_id>(id), ways_[i].left_bytes);
       }
     }
   }

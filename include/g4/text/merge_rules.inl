@@ -17,10 +17,10 @@ G4_INLINE std::uint32_t merge_rules::urgency_of(float score) {
   return ~ascending;
 }
 
-G4_INLINE void merge_rules::use_merges(const std::vector<token>& piece, const std::vector<std::uint16_t>& left,
+G4_INLINE void merge_rules::use_merges(const std::vector<token_id>& piece, const std::vector<std::uint16_t>& left,
                                        std::size_t pieces) {
   first_.assign(pieces + 1, 0);
-  for (const token made : piece) ++first_[static_cast<std::size_t>(made) + 1];
+  for (const token_id made : piece) ++first_[static_cast<std::size_t>(made) + 1];
   for (std::size_t id = 0; id < pieces; ++id) first_[id + 1] += first_[id];
   std::vector<std::uint32_t> next(first_.begin(), first_.end() - 1);
   ways_.resize(piece.size());
@@ -43,7 +43,7 @@ G4_INLINE void merge_rules::use_merges(const std::vector<token>& piece, const st
   ways_.resize(kept);
 }
 
-G4_INLINE std::uint32_t merge_rules::urgency(token joined, std::size_t left_bytes) const {
+G4_INLINE std::uint32_t merge_rules::urgency(token_id joined, std::size_t left_bytes) const {
   const auto id = static_cast<std::size_t>(joined);
   if (!by_piece_.empty()) return by_piece_[id];
   if (first_.empty()) return never;

@@ -14,13 +14,10 @@
 #include <vector>
 
 #include "g4/core/compiled.h"
+#include "g4/core/token_id.h"
 #include "g4/text/utf8.h"
 
 namespace g4::text {
-
-/// An id of the vocabulary; negative where there is none.
-using token = std::int32_t;
-inline constexpr token no_token = -1;
 
 class piece_table {
  public:
@@ -54,7 +51,7 @@ class piece_table {
   [[nodiscard]] bool joins_blank(char before) const { return joins_blank_[static_cast<unsigned char>(before)]; }
 
   /// The id of the piece with exactly these bytes, `no_token` if there is none.
-  [[nodiscard]] token find(std::string_view piece) const;
+  [[nodiscard]] token_id find(std::string_view piece) const;
 
  private:
   static constexpr std::uint32_t absent = std::numeric_limits<std::uint32_t>::max();

@@ -56,14 +56,14 @@ G4_INLINE piece_table::index_result piece_table::index(std::size_t id) {
   return index_result::crowded;
 }
 
-G4_INLINE token piece_table::find(std::string_view piece) const {
+G4_INLINE token_id piece_table::find(std::string_view piece) const {
   if (piece.size() > longest_ || slots_.empty()) return no_token;
   const std::uint64_t h = hash(piece.data(), piece.size());
   std::size_t slot = static_cast<std::size_t>(h) & mask_;
   for (std::size_t probe = 0; probe < max_probes && slots_[slot] != 0; ++probe, slot = (slot + 1) & mask_) {
     if (((slots_[slot] ^ h) & tag_mask) != 0) continue;
     const std::size_t id = id_in(slots_[slot]);
-    if ((*this)[id] == piece) return static_cast<token>(id);
+    if ((*this)[id] == piece) return static_cast<token_id>(id);
   }
   return no_token;
 }

@@ -31,13 +31,13 @@ enum class piece_kind : std::uint8_t { normal = 1, unknown = 2, control = 3, use
 
 /// Ids that have a job. `no_token` where the vocabulary has none.
 struct special_ids {
-  token bos = no_token;
-  token eos = no_token;
-  token unknown = no_token;
-  token padding = no_token;
-  token end_of_turn = no_token;
-  bool add_bos = true;        ///< a prompt begins with `bos`
-  std::vector<token> ends{};  ///< ids that end an answer
+  token_id bos = no_token;
+  token_id eos = no_token;
+  token_id unknown = no_token;
+  token_id padding = no_token;
+  token_id end_of_turn = no_token;
+  bool add_bos = true;           ///< a prompt begins with `bos`
+  std::vector<token_id> ends{};  ///< ids that end an answer
 };
 
 /// A half-open range of bytes.
@@ -62,26 +62,26 @@ class tokenizer {
 
   /// Ids of `text`. Bytes that are not UTF-8 become byte tokens. Fails only on a text above `max_text_bytes` and on
   /// `plain` ranges that are none.
-  [[nodiscard]] result<std::vector<token>> encode(std::string_view text, encode_options options = {},
-                                                  encode_work* work = nullptr) const;
+  [[nodiscard]] result<std::vector<token_id>> encode(std::string_view text, encode_options options = {},
+                                                     encode_work* work = nullptr) const;
 
   /// The bytes `ids` stand for: decode(encode(x)) is x, unless x holds U+2581, which comes back as ' ', or a broken
   /// character right before a ' ', which comes back as U+2581. Control tokens are left out, or written as their names.
   /// Fails on an id outside the vocabulary.
-  [[nodiscard]] result<std::string> decode(std::span<const token> ids, bool show_control = true) const;
+  [[nodiscard]] result<std::string> decode(std::span<const token_id> ids, bool show_control = true) const;
 
   /// Appends what one id below `size()` stands for; a byte token is one byte, an id without a piece is nothing.
-  void append_bytes(token id, bool show_control, std::string& out) const;
+  void append_bytes(token_id id, bool show_control, std::string& out) const;
 
   [[nodiscard]] std::size_t size() const { return pieces_.size(); }
-  [[nodiscard]] bool in_range(token id) const { return id >= 0 && static_cast<std::size_t>(id) < size(); }
+  [[nodiscard]] bool in_range(token_id id) const { return id >= 0 && static_cast<std::size_t>(id) < size(); }
   /// True where `id` has a piece; the vocabulary may keep some free.
-  [[nodiscard]] bool contains(token id) const { return id >= 0 && pieces_.has(static_cast<std::size_t>(id)); }
+  [[nodiscard]] bool contains(token_id id) const { return id >= 0 && pieces_.has(static_cast<std::size_t>(id)); }
   /// The piece as the vocabulary writes it; empty outside the vocabulary.
-  [[nodiscard]] std::string_view piece(token id) const;
-  [[nodiscard]] piece_kind kind(token id) const;
+  [[nodiscard]] std::string_view piece(token_id id) const;
+  [[nodiscard]] piece_kind kind(token_id id) const;
   /// The id written exactly so (`"<end_of_turn>"`), `no_token` if there is none.
-  [[nodiscard]] token find(std::string_view piece) const { return pieces_.find(piece); }
+  [[nodiscard]] token_id find(std::string_view piece) const { return pieces_.find(piece); }
   /// The longest piece in bytes: what `append_bytes` appends is never longer.
   [[nodiscard]] std::size_t longest_piece() const { return pieces_.longest(); }
   [[nodiscard]] const special_ids& special() const { return special_; }
@@ -91,18 +91,18 @@ class tokenizer {
   struct merge {
     std::string_view left;
     std::string_view right;
-    token made = no_token;
+    token_id made = no_token;
   };
   /// The merges list in its order, as views of this tokenizer's pieces; empty for a vocabulary with scores.
   [[nodiscard]] std::vector<merge> merges() const;
   /// True for an id that ends an answer.
-  [[nodiscard]] bool ends_answer(token id) const;
+  [[nodiscard]] bool ends_answer(token_id id) const;
 
  private:
   friend class tokenizer_builder;
 
-  [[nodiscard]] result<std::vector<token>> encoded(std::string_view text, const encode_options& options,
-                                                   encode_work* work) const;
+  [[nodiscard]] result<std::vector<token_id>> encoded(std::string_view text, const encode_options& options,
+                                                      encode_work* work) const;
 
   struct state {
     bool with_special;
@@ -110,7 +110,7 @@ class tokenizer {
     std::vector<text_range> normal_plain;  // its plain ranges
     byte_pairs pairs;
     encode_work& work;
-    std::vector<token>& ids;
+    std::vector<token_id>& ids;
   };
 
   /// The value in "<0xXX>".
@@ -143,7 +143,7 @@ class tokenizer {
                         state& s);
 
   /// False for tokens that no text may become by merging: a control token could be one character long.
-  [[nodiscard]] bool is_text(token id) const;
+  [[nodiscard]] bool is_text(token_id id) const;
 
   void merge_pairs(std::string_view plain, state& s) const;
 
@@ -152,7 +152,7 @@ class tokenizer {
   merge_rules rules_;
   added_tokens verbatim_;    // matched in the text as it is
   added_tokens normalized_;  // matched after ' ' became U+2581
-  std::array<token, 256> bytes_{};
+  std::array<token_id, 256> bytes_{};
   bool byte_fallback_ = true;
   bool fuse_unknown_ = true;
   special_ids special_;

@@ -15,13 +15,13 @@
 
 namespace g4::text {
 
-G4_INLINE result<std::vector<token>> tokenizer::encode(std::string_view text, encode_options options,
-                                                       encode_work* work) const {
+G4_INLINE result<std::vector<token_id>> tokenizer::encode(std::string_view text, encode_options options,
+                                                          encode_work* work) const {
   return guarded([&] { return encoded(text, options, work); });
 }
 
-G4_INLINE result<std::vector<token>> tokenizer::encoded(std::string_view text, const encode_options& options,
-                                                        encode_work* work) const {
+G4_INLINE result<std::vector<token_id>> tokenizer::encoded(std::string_view text, const encode_options& options,
+                                                           encode_work* work) const {
   if (text.size() > max_text_bytes) {
     return fail("text: ", text.size(), " bytes; at most ", max_text_bytes, " are encoded at once");
   }
@@ -32,7 +32,7 @@ G4_INLINE result<std::vector<token>> tokenizer::encoded(std::string_view text, c
                   " bytes; ranges ascend, keep apart and stay inside");
     }
   }
-  std::vector<token> ids;
+  std::vector<token_id> ids;
   ids.reserve(text.size() / 3 + 8);
   if (options.add_bos && special_.bos != no_token) ids.push_back(special_.bos);
   encode_work unasked;
@@ -46,10 +46,10 @@ G4_INLINE result<std::vector<token>> tokenizer::encoded(std::string_view text, c
   return ids;
 }
 
-G4_INLINE result<std::string> tokenizer::decode(std::span<const token> ids, bool show_control) const {
+G4_INLINE result<std::string> tokenizer::decode(std::span<const token_id> ids, bool show_control) const {
   return guarded([&]() -> result<std::string> {
     std::string text;
-    for (const token id : ids) {
+    for (const token_id id : ids) {
       if (!in_range(id)) return fail("id ", id, " is outside the vocabulary of ", pieces_.size(), " pieces");
       append_bytes(id, show_control, text);
     }
@@ -57,7 +57,7 @@ G4_INLINE result<std::string> tokenizer::decode(std::span<const token> ids, bool
   });
 }
 
-G4_INLINE void tokenizer::append_bytes(token id, bool show_control, std::string& out) const {
+G4_INLINE void tokenizer::append_bytes(token_id id, bool show_control, std::string& out) const {
   const auto i = static_cast<std::size_t>(id);
   switch (kinds_[i]) {
     case piece_kind::byte: out.push_back(byte_value(pieces_[i])); return;
@@ -68,18 +68,18 @@ G4_INLINE void tokenizer::append_bytes(token id, bool show_control, std::string&
   }
 }
 
-G4_INLINE std::string_view tokenizer::piece(token id) const {
+G4_INLINE std::string_view tokenizer::piece(token_id id) const {
   return contains(id) ? pieces_[static_cast<std::size_t>(id)] : std::string_view{};
 }
 
-G4_INLINE piece_kind tokenizer::kind(token id) const {
+G4_INLINE piece_kind tokenizer::kind(token_id id) const {
   return contains(id) ? kinds_[static_cast<std::size_t>(id)] : piece_kind::unused;
 }
 
 G4_INLINE std::vector<tokenizer::merge> tokenizer::merges() const {
   std::vector<std::pair<std::uint32_t, merge>> ranked;
   ranked.reserve(rules_.size());
-  rules_.each([&](std::uint32_t rank, token made, std::size_t left_bytes) {
+  rules_.each([&](std::uint32_t rank, token_id made, std::size_t left_bytes) {
     const std::string_view piece = pieces_[static_cast<std::size_t>(made)];
     ranked.push_back({rank, {piece.substr(0, left_bytes), piece.substr(left_bytes), made}});
   });
@@ -90,7 +90,7 @@ G4_INLINE std::vector<tokenizer::merge> tokenizer::merges() const {
   return lines;
 }
 
-G4_INLINE bool tokenizer::ends_answer(token id) const {
+G4_INLINE bool tokenizer::ends_answer(token_id id) const {
   return std::find(special_.ends.begin(), special_.ends.end(), id) != special_.ends.end();
 }
 
@@ -118,7 +118,7 @@ G4_INLINE void tokenizer::normalize(std::string_view text, std::size_t begin, st
   append_with_visible_blanks(text.substr(begin, end - begin), s.normal);
 }
 
-G4_INLINE bool tokenizer::is_text(token id) const {
+G4_INLINE bool tokenizer::is_text(token_id id) const {
   const piece_kind kind = kinds_[static_cast<std::size_t>(id)];
   return kind == piece_kind::normal || kind == piece_kind::user_defined || kind == piece_kind::unused;
 }

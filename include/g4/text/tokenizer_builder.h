@@ -44,7 +44,7 @@ class tokenizer_builder {
   void unknown_characters(bool byte_fallback, bool fuse_unknown);
 
   /// Id of the piece with exactly these bytes, among those given so far.
-  [[nodiscard]] token find(std::string_view piece);
+  [[nodiscard]] token_id find(std::string_view piece);
 
   /// Sizes to expect; a hint.
   void reserve(std::size_t pieces, std::size_t bytes, std::size_t merges);
@@ -56,7 +56,7 @@ class tokenizer_builder {
              std::optional<cut_out> where = {});
 
   /// The kind of a piece given so far.
-  [[nodiscard]] piece_kind kind(token id) const { return made_.kinds_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] piece_kind kind(token_id id) const { return made_.kinds_[static_cast<std::size_t>(id)]; }
 
   /// A token that the file lists apart from the vocabulary (`added_tokens`), which it may extend. `special` tokens are
   /// control tokens; `normalized` ones match after ' ' became U+2581, the others in the text as it is. What is written
@@ -85,14 +85,14 @@ class tokenizer_builder {
   [[nodiscard]] bool make_index();
 
   /// Lists are sorted by the piece made, so it is mostly the last one made or the one after; the table knows the rest.
-  [[nodiscard]] token made_by(std::string_view left, std::string_view right);
+  [[nodiscard]] token_id made_by(std::string_view left, std::string_view right);
 
   void check(special_ids& special);
 
   options options_;
   tokenizer made_;
   std::vector<std::uint32_t> urgency_;
-  std::vector<token> merged_;
+  std::vector<token_id> merged_;
   std::vector<std::uint16_t> left_bytes_;
   std::string normal_;
   std::size_t cursor_ = 0;

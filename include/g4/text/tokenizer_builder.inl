@@ -39,7 +39,7 @@ G4_INLINE void tokenizer_builder::unknown_characters(bool byte_fallback, bool fu
   made_.fuse_unknown_ = options_.fuse_unknown = fuse_unknown;
 }
 
-G4_INLINE token tokenizer_builder::find(std::string_view piece) {
+G4_INLINE token_id tokenizer_builder::find(std::string_view piece) {
   if (error_ || (!indexed_ && !make_index())) return no_token;
   return made_.pieces_.find(piece);
 }
@@ -73,7 +73,8 @@ G4_INLINE void tokenizer_builder::piece(std::size_t id, std::string_view text, p
   }
   if (kind == piece_kind::byte) note_byte(id, text);
   if (kind == piece_kind::unknown || kind == piece_kind::control || cut) {
-    made_.normalized_.add(text, static_cast<token>(id), where.value_or(cut ? cut_out::anywhere : cut_out::when_asked));
+    made_.normalized_.add(text, static_cast<token_id>(id),
+                          where.value_or(cut ? cut_out::anywhere : cut_out::when_asked));
   }
 }
 
@@ -93,7 +94,7 @@ G4_INLINE void tokenizer_builder::added(std::size_t id, std::string_view written
   normal_.clear();
   if (normalized) append_with_visible_blanks(written, normal_);
   (normalized ? made_.normalized_ : made_.verbatim_)
-      .add(normalized ? std::string_view(normal_) : written, static_cast<token>(id),
+      .add(normalized ? std::string_view(normal_) : written, static_cast<token_id>(id),
            special                      ? cut_out::when_asked
            : written_as_marker(written) ? cut_out::where_nobody_spoke
                                         : cut_out::anywhere);
@@ -105,7 +106,7 @@ G4_INLINE void tokenizer_builder::merge(std::string_view left, std::string_view 
   const std::size_t line = merged_.size();
   if (left.empty() || right.empty()) return refuse(fail("merge ", line, " has an empty half"));
   if (line >= merge_rules::max_merges) return refuse(fail("more than ", merge_rules::max_merges, " merges"));
-  const token made = made_by(left, right);
+  const token_id made = made_by(left, right);
   if (made == no_token) {
     return refuse(fail("merge ", line, " makes ", detail::quoted(std::string(left).append(right)),
                        ", which is not in the vocabulary"));
@@ -173,10 +174,10 @@ G4_INLINE void tokenizer_builder::note_byte(std::size_t id, std::string_view tex
   if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>' || !is_digit(text[3]) || !is_digit(text[4])) {
     return refuse(fail("byte piece ", id, " is ", detail::quoted(text), "; expected <0x00> to <0xFF>"));
   }
-  token& place = made_.bytes_[static_cast<unsigned char>(tokenizer::byte_value(text))];
+  token_id& place = made_.bytes_[static_cast<unsigned char>(tokenizer::byte_value(text))];
   if (place != no_token)
     return refuse(fail("byte piece ", detail::quoted(text), " is both id ", place, " and id ", id));
-  place = static_cast<token>(id);
+  place = static_cast<token_id>(id);
 }
 
 G4_INLINE bool tokenizer_builder::make_index() {
@@ -205,12 +206,12 @@ G4_INLINE bool tokenizer_builder::make_index() {
   return true;
 }
 
-G4_INLINE token tokenizer_builder::made_by(std::string_view left, std::string_view right) {
+G4_INLINE token_id tokenizer_builder::made_by(std::string_view left, std::string_view right) {
   const std::size_t size = left.size() + right.size();
   if (size > made_.pieces_.longest()) return no_token;
   for (std::size_t id = cursor_; id < cursor_ + 2 && id < made_.size(); ++id) {
     const std::string_view piece = made_.pieces_[id];
-    if (piece.size() == size && piece.starts_with(left) && piece.ends_with(right)) return static_cast<token>(id);
+    if (piece.size() == size && piece.starts_with(left) && piece.ends_with(right)) return static_cast<token_id>(id);
   }
   normal_.assign(left).append(right);
   return made_.pieces_.find(normal_);
@@ -223,7 +224,7 @@ G4_INLINE void tokenizer_builder::check(special_ids& special) {
       return refuse(fail("the vocabulary has no piece for byte ", byte, " (<0x00> to <0xFF> are needed)"));
     }
   }
-  const auto in_range = [this](const char* name, token id, bool may_be_absent) {
+  const auto in_range = [this](const char* name, token_id id, bool may_be_absent) {
     if ((id == no_token && may_be_absent) || made_.contains(id)) return;
     refuse(fail("the id of ", name, " is ", id, "; the vocabulary has ", made_.size(), " pieces"));
   };
@@ -232,7 +233,7 @@ G4_INLINE void tokenizer_builder::check(special_ids& special) {
   in_range("unknown", special.unknown, options_.byte_fallback);
   in_range("padding", special.padding, true);
   in_range("end of turn", special.end_of_turn, true);
-  for (const token id : special.ends) in_range("an end of the answer", id, false);
+  for (const token_id id : special.ends) in_range("an end of the answer", id, false);
 }
 
 }  // namespace g4::text

@@ -23,7 +23,7 @@ class utf8_stream {
 
   /// The text that `id` completes, valid until the next call; empty while a character is incomplete. An id without a
   /// piece is nothing (models have rows beyond their vocabulary).
-  [[nodiscard]] std::string_view push(token id);
+  [[nodiscard]] std::string_view push(token_id id);
 
   /// What is still held back, as U+FFFD, when no more ids come; the stream can then be used anew.
   [[nodiscard]] std::string_view finish();

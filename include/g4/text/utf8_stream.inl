@@ -15,7 +15,7 @@ G4_INLINE utf8_stream::utf8_stream(const tokenizer& tokens, bool show_control)
   shown_.reserve(3 * (tokens.longest_piece() + held_limit));
 }
 
-G4_INLINE std::string_view utf8_stream::push(token id) {
+G4_INLINE std::string_view utf8_stream::push(token_id id) {
   bytes_.clear();
   shown_.clear();
   if (!tokens_->in_range(id)) return {};
