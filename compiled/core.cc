@@ -1,2 +1,3 @@
-// Text that is safe to show, compiled once.
+// Sentences of errors, compiled once.
 #include "g4/core/printable.inl"
+#include "g4/core/result.inl"

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "engine.h"
+#include "g4/core/printable.h"
 #include "g4/text/chat_gemma3.h"
 #include "g4/text/chat_gemma4.h"
 #include "media.h"

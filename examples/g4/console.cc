@@ -12,6 +12,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "g4/core/printable.h"
+
 namespace program {
 
 namespace {
