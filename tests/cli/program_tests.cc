@@ -250,6 +250,8 @@ TEST(tokenize, refusals) {
 TEST(inspect, layers_and_memory_of_a_file) {
   const json j = json::parse(run({"inspect", "-m", model(), "--json"}).out);
   EXPECT_EQ(j["variant"], "tiny_gemma");
+  EXPECT_EQ(j["fields"]["layers"], "6");
+  EXPECT_EQ(j["fields"]["experts"], "none");
   ASSERT_EQ(j["layers"].size(), 6u);
   EXPECT_EQ(j["layers"][0]["window"], 32);
   EXPECT_EQ(j["layers"][5]["sees"], "global");

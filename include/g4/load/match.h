@@ -37,6 +37,16 @@ namespace detail {
 [[nodiscard]] G4_INLINE std::vector<std::string> differences(const text_spec& file, const text_spec& variant,
                                                              std::string_view name = "the variant", laxity lax = {});
 
+/// A field of a specification as people read it: "experts", "count 128, chosen 8, width 704".
+struct shown_field {
+  std::string_view name;
+  std::string value;
+  bool usual = false;  ///< as in a model that says nothing of it
+};
+
+/// Every field of a text but its layers, in the order of the specification.
+[[nodiscard]] G4_INLINE std::vector<shown_field> shown_fields(const text_spec& m);
+
 /// A type's own name at compile time: "gemma3_270m", without its namespaces. The text of a model that also sees or
 /// hears goes by the model's name: "gemma4_12b" of `gemma4_12b_text`.
 template <class V>

@@ -173,4 +173,13 @@ G4_INLINE std::vector<std::string> differences(const text_spec& file, const text
   return d.lines;
 }
 
+G4_INLINE std::vector<shown_field> shown_fields(const text_spec& m) {
+  std::vector<shown_field> fields;
+  const text_spec silent;
+  text_spec::each_field([&](const auto& f) {
+    fields.push_back({f.name, detail::value_text(m.*f.member), m.*f.member == silent.*f.member});
+  });
+  return fields;
+}
+
 }  // namespace g4::load
