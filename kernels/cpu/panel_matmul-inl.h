@@ -11,6 +11,7 @@
 
 #include "g4/backend/cpu/calls.h"
 #include "kernels/cpu/amx_matmul-inl.h"
+#include "kernels/cpu/panel_matmul_bytes-inl.h"
 #include "kernels/cpu/panels-inl.h"
 #include "kernels/cpu/quantise-inl.h"
 #include "kernels/cpu/to_panels-inl.h"
@@ -18,7 +19,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace g4::HWY_NAMESPACE {
 
-// ---- One token: weights are used as they arrive from memory ----------------------------------------------------------
+// ---- One token or two: weights are used as they arrive from memory ---------------------------------------------------
 
 // The sixteen products of sub-block Sub in four chains, which hide the instruction's latency: even and odd pairs of
 // columns 0-15, then of columns 16-31.
@@ -30,63 +31,106 @@ HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t p
    ...);
 }
 
-template <storage S, size_t Sub>
-HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, const int16_t* x, float step,
-                              const int32_t* sum, float x_total, size_t part, floats& y) {
+// Sub-block Sub of the call's block `b` (counted in 32 columns), for Tokens tokens from `token`.
+template <storage S, size_t Sub, size_t Tokens>
+HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, const cpu::activations& x, size_t token,
+                              size_t b, size_t part, floats (&y)[Tokens]) {
   const float_lanes df;
-  const int_lanes di;
-  constexpr int offset = panel_facts<S>::offset;
-  sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
-  dot_sub_block<S, Sub>(block, x, part, std::make_index_sequence<16>(), chain);
-  sums32 first = hn::Add(chain[0], chain[1]);
-  sums32 second = hn::Add(chain[2], chain[3]);
-  if constexpr (panel_facts<S>::halves) {
-    first = hn::Mul(first, half_scale<S>(scales, 2 * Sub, part));
-    second = hn::Mul(second, half_scale<S>(scales, 2 * Sub + 1, part));
+  const size_t row = x.blocks;
+  const size_t begin = token * row + b + Sub;
+  const int32_t* sum = x.sum + 2 * begin;
+  sums32 sums[Tokens][2];
+  if constexpr (by_digits) {
+    dot_sub_block_of_digits<S, Sub>(block, x.digits + 64 * begin, 64 * row, sum, 2 * row, part,
+                                    std::make_index_sequence<8>(), sums);
+  } else {
+    static_assert(Tokens == 1);
+    const int_lanes di;
+    constexpr int offset = panel_facts<S>::offset;
+    sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
+    dot_sub_block<S, Sub>(block, x.levels + 32 * begin, part, std::make_index_sequence<16>(), chain);
+    for (size_t half = 0; half < 2; ++half) sums[0][half] = hn::Add(chain[2 * half], chain[2 * half + 1]);
   }
-  const sums32 total = hn::Add(first, second);
-  const floats factor = hn::Mul(scale<S, Sub>(scales, part), hn::Set(df, step));
-  y = hn::MulAdd(hn::ConvertTo(df, total), factor, y);
-  if constexpr (panel_facts<S>::minima == 1) y = hn::MulAdd(minimum<S, Sub>(scales, part), hn::Set(df, x_total), y);
-  if constexpr (panel_facts<S>::minima == 2) {
-    for (size_t n = 0; n < 2; ++n) {
-      y = hn::MulAdd(minimum<S, Sub>(scales, part, n), hn::Set(df, step * static_cast<float>(sum[n])), y);
+  const floats scales_of_rows = scale<S, Sub>(scales, part);
+  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+    if constexpr (panel_facts<S>::halves) {
+      for (size_t half = 0; half < 2; ++half)
+        sums[t][half] = hn::Mul(sums[t][half], half_scale<S>(scales, 2 * Sub + half, part));
+    }
+    const size_t at = begin + t * row;
+    const sums32 total = hn::Add(sums[t][0], sums[t][1]);
+    const floats factor = hn::Mul(scales_of_rows, hn::Set(df, x.step[at]));
+    y[t] = hn::MulAdd(hn::ConvertTo(df, total), factor, y[t]);
+    constexpr size_t minima = panel_facts<S>::minima;
+    for (size_t n = 0; n < minima; ++n) {
+      const float x_sum = minima == 1 ? x.total[at] : half_total(x.step, x.sum, at, n);
+      y[t] = hn::MulAdd(minimum<S, Sub>(scales, part, n), hn::Set(df, x_sum), y[t]);
     }
   }
 }
 
-template <storage S, size_t... Sub>
-HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const int16_t* x, const float* step,
-                          const int32_t* sum, const float* total, std::index_sequence<Sub...>, size_t part, floats& y) {
-  (add_sub_block<S, Sub>(block, scales, x + 32 * Sub, step[Sub], sum + 2 * Sub, total[Sub], part, y), ...);
+template <storage S, size_t Tokens, size_t... Sub>
+HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const cpu::activations& x, size_t token,
+                          size_t b, std::index_sequence<Sub...>, size_t part, floats (&y)[Tokens]) {
+  (add_sub_block<S, Sub>(block, scales, x, token, b, part, y), ...);
 }
 
-// One vector of a panel's rows. With two or four vectors to a panel the later ones find it in the first-level cache.
-template <storage S>
-inline void panel_times_vector(const cpu::product_call& call, const std::byte* panel, size_t part, float* sums) {
+// One vector of a panel's rows times Tokens tokens. With two or four vectors to a panel the later ones find it in the
+// first-level cache.
+template <storage S, size_t Tokens>
+inline void panel_times_vector(const cpu::product_call& call, const std::byte* panel, size_t token, size_t part,
+                               float* sums) {
   using facts = panel_facts<S>;
   const size_t blocks = call.columns / facts::columns;
   const std::byte* scales = panel + blocks * facts::level_bytes;
   const std::byte* ahead = panel + early;
-  const int16_t* x = call.x.levels;
-  const float* step = call.x.step;
-  const int32_t* sum = call.x.sum;
-  const float* total = call.x.total;
-  floats y = hn::Zero(float_lanes());
+  floats y[Tokens];
+  for (size_t t = 0; t < Tokens; ++t) y[t] = hn::Zero(float_lanes());
   for (size_t b = 0; b < blocks; ++b) {
-    if (part == 0) {
+    if (part == 0 && token == 0) {
       for (size_t line = 0; line < facts::level_bytes + facts::scale_bytes; line += 64) fetch_early(ahead + line);
     }
-    add_block<S>(panel, scales, x, step, sum, total, std::make_index_sequence<facts::subs>(), part, y);
+    add_block<S>(panel, scales, call.x, token, b * facts::subs, std::make_index_sequence<facts::subs>(), part, y);
     panel += facts::level_bytes;
     scales += facts::scale_bytes;
     ahead += facts::level_bytes + facts::scale_bytes;
-    x += facts::columns;
-    step += facts::subs;
-    sum += 2 * facts::subs;
-    total += facts::subs;
   }
-  hn::StoreU(y, float_lanes(), sums);
+  for (size_t t = 0; t < Tokens; ++t) hn::StoreU(y[t], float_lanes(), sums + t * cpu::panel_rows);
+}
+
+// Tokens [token, token + Tokens) times a panel.
+template <storage S, size_t Tokens>
+HWY_INLINE void panel_times_tokens(const cpu::product_call& call, const std::byte* panel, size_t p, size_t token) {
+  const size_t row = p * cpu::panel_rows;
+  HWY_ALIGN float sums[Tokens * cpu::panel_rows];
+  for (size_t part = 0; part < parts; ++part) {
+    panel_times_vector<S, Tokens>(call, panel, token, part, sums + part * lanes);
+  }
+  for (size_t t = 0; t < Tokens; ++t) {
+    const float* const from = sums + t * cpu::panel_rows;
+    std::copy(from, from + std::min(cpu::panel_rows, call.rows - row), call.y + (token + t) * call.rows + row);
+  }
+}
+
+// Up to so many tokens are multiplied so; a panel that has come once is near for those that follow. More are better served by
+// levels taken apart once: as bytes, or on AVX2 in 16 bits, which costs most where halves are scaled.
+template <storage S>
+inline constexpr size_t direct_tokens = !by_digits               ? 1
+                                        : !in_pairs              ? 2
+                                        : panel_facts<S>::halves ? 6
+                                                                 : 4;
+
+template <storage S>
+inline void direct_matmul_of(const cpu::product_call& call) {
+  const size_t panel_bytes = cpu::panel_size(S, call.columns);
+  for (size_t p = call.first; p < call.first + call.count; ++p) {
+    const std::byte* const panel = call.w + (p - call.first) * panel_bytes;
+    size_t token = 0;
+    if constexpr (by_digits) {
+      for (; token + 2 <= call.tokens; token += 2) panel_times_tokens<S, 2>(call, panel, p, token);
+    }
+    for (; token < call.tokens; ++token) panel_times_tokens<S, 1>(call, panel, p, token);
+  }
 }
 
 // ---- Many tokens: panels are widened to 16 bits once and stay in the second-level cache ------------------------------
@@ -172,7 +216,7 @@ struct tile_rows {
 };
 
 // One pair of columns of block b: Vectors vectors of rows, Tokens tokens.
-template <size_t Tokens, size_t Vectors>
+template <class Dots, size_t Tokens, size_t Vectors>
 HWY_INLINE void dot_pair(const tile_rows (&w)[Vectors], const int16_t* x, size_t x_stride, size_t b, size_t pair,
                          sums32 (&acc)[Tokens][Vectors]) {
   levels16 weights[Vectors];
@@ -181,7 +225,7 @@ HWY_INLINE void dot_pair(const tile_rows (&w)[Vectors], const int16_t* x, size_t
   }
   G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
     const levels16 both = both_columns(x + t * x_stride);
-    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = dot(acc[t][v], weights[v], both);
+    G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = Dots::add(acc[t][v], weights[v], both);
   }
 }
 
@@ -190,7 +234,7 @@ inline constexpr bool totals_in_registers = lanes == 16 || !HWY_ARCH_X86;
 
 // sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`; the
 // first block begins at nought.
-template <size_t Tokens, size_t Vectors, size_t Minima>
+template <class Dots, size_t Tokens, size_t Vectors, size_t Minima>
 HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
                      size_t count, float* sums, size_t sums_stride) {
   const float_lanes df;
@@ -213,9 +257,11 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
       G4_UNROLL for (size_t v = 0; v < Vectors; ++v) acc[t][v] = hn::Zero(int_lanes());
     }
     if constexpr (totals_in_registers) {
-      G4_UNROLL for (size_t pair = 0; pair < 16; ++pair) dot_pair(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
+      G4_UNROLL for (size_t pair = 0; pair < 16; ++pair)
+          dot_pair<Dots>(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
     } else {
-      G4_NO_UNROLL for (size_t pair = 0; pair < 16; ++pair) dot_pair(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
+      G4_NO_UNROLL for (size_t pair = 0; pair < 16; ++pair)
+          dot_pair<Dots>(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
     }
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
       const floats scale = hn::LoadU(df, w[v].scale + 16 * b);
@@ -251,7 +297,7 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
 // Panels beside one another in a tile: two with AVX-512, where a panel is one vector.
 inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
 
-template <size_t Tokens, size_t Minima>
+template <class Dots, size_t Tokens, size_t Minima>
 HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
                       size_t first, size_t count, float* sums, size_t stride) {
   const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
@@ -259,27 +305,27 @@ HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[ne
   };
   if constexpr (parts == 1) {
     if (panels == 2) {
-      tile<Tokens, 2, Minima>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
+      tile<Dots, Tokens, 2, Minima>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
     } else {
-      tile<Tokens, 1, Minima>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
+      tile<Dots, Tokens, 1, Minima>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
     }
   } else {
     for (size_t part = 0; part < parts; part += 2) {
-      tile<Tokens, 2, Minima>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count, sums + part * lanes,
-                              stride);
+      tile<Dots, Tokens, 2, Minima>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count,
+                                    sums + part * lanes, stride);
     }
   }
 }
 
 // Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
-template <size_t Tokens, size_t Minima>
+template <class Dots, size_t Tokens, size_t Minima>
 HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                     size_t panels, size_t token, size_t first, size_t count) {
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
   float* y = call.y + token * call.rows + row;
   if (row + rows <= call.rows) {
-    tiles<Tokens, Minima>(call, wide, panels, token, first, count, y, call.rows);
+    tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, y, call.rows);
     return;
   }
   // The last panel's missing rows have no place in y.
@@ -289,41 +335,44 @@ HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_pa
   for (size_t t = 0; t < Tokens && first != 0; ++t) {
     std::copy(y + t * call.rows, y + t * call.rows + there, sums + t * stride);
   }
-  tiles<Tokens, Minima>(call, wide, panels, token, first, count, sums, stride);
+  tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, sums, stride);
   for (size_t t = 0; t < Tokens; ++t) {
     std::copy(sums + t * stride, sums + t * stride + there, y + t * call.rows);
   }
 }
 
-template <size_t Minima>
+template <class Dots, size_t Minima>
 inline void panels_times_matrix(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
                                 size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
-  constexpr size_t most = totals_in_registers ? 6 : 4;  // 12 sums in integers and 12 in floats, or 8 in integers
+  // 12 sums in integers and 12 in floats; or 12 in integers, or 8 where a product has to wait to be added.
+  constexpr bool at_once = vnni_is_possible && std::is_same_v<Dots, dots_of_vnni>;
+  constexpr size_t most = totals_in_registers || at_once ? 6 : 4;
   const size_t end = token + tokens;
   for (; token + most <= end; token += most) {
-    panels_times_tokens<most, Minima>(call, wide, panel, panels, token, first, count);
+    panels_times_tokens<Dots, most, Minima>(call, wide, panel, panels, token, first, count);
   }
   for (; token + 2 <= end; token += 2) {
-    panels_times_tokens<2, Minima>(call, wide, panel, panels, token, first, count);
+    panels_times_tokens<Dots, 2, Minima>(call, wide, panel, panels, token, first, count);
   }
-  for (; token < end; ++token) panels_times_tokens<1, Minima>(call, wide, panel, panels, token, first, count);
+  for (; token < end; ++token) panels_times_tokens<Dots, 1, Minima>(call, wide, panel, panels, token, first, count);
 }
 
 // Widen is called as widen(call, panel, first block, blocks, out). Where there are tiles they take sixteen tokens at a
 // time, and vectors the rest: both give the same bits.
-template <size_t Minima, bool Bytes, class Widen, class Tiles>
+template <size_t Minima, bool Bytes, class Dots = dots_of_target, class Widen, class Tiles>
 HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece, Tiles& unit) {
   const size_t blocks = call.x.blocks;
   // Activations of a batch of tokens (up to 4 KB each) and two widened panels (64 KB each) share a second-level cache
   // of 512 KB or more. Rounding plain floats costs more than reading activations from further away.
-  size_t unit_tokens = 12;
-  if constexpr (Tiles::possible) unit_tokens = unit.on() ? amx_tokens : 12;
+  const size_t unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
   const size_t batch = cpu::has_panels(call.origin) || call.in_levels ? fit / unit_tokens * unit_tokens : 512;
+  // For few tokens what is widened is read back at once, from the first-level cache; for many a larger piece saves sums.
+  const size_t together = call.tokens < 32 ? few_blocks : cpu::wide_blocks;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
-    for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
-      const size_t count = std::min(cpu::wide_blocks, blocks - first);
+    for (size_t first = 0; first < blocks; first += together) {
+      const size_t count = std::min(together, blocks - first);
       for (size_t p = call.first; p < call.first + call.count; p += neighbours) {
         const size_t panels = std::min(neighbours, call.first + call.count - p);
         wide_panel wide[neighbours];
@@ -338,27 +387,29 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
             }
           }
         }
-        panels_times_matrix<Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
+        panels_times_matrix<Dots, Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
       }
     }
   }
 }
 
+template <size_t Minima, bool Bytes, class Widen>
+HWY_INLINE void multiply_blocked(const cpu::product_call& call, Widen widen_piece, matmul_tiles& unit) {
+  if constexpr (vnni_is_possible) {
+    if (cpu::avx_vnni_is_usable()) return blocked_matmul<Minima, Bytes, dots_of_vnni>(call, widen_piece, unit);
+  }
+  blocked_matmul<Minima, Bytes>(call, widen_piece, unit);
+}
+
 template <storage S>
 inline void panel_matmul_of(const cpu::product_call& call) {
-  if (call.tokens > 1) {
-    matmul_tiles unit(call.tokens >= amx_tokens);
-    return blocked_matmul<panel_facts<S>::minima, levels_are_bytes<S>>(call, widen<S>, unit);
+  const bool split = by_digits && call.x.digits != nullptr;
+  if (call.tokens <= direct_tokens<S> && split == by_digits) return direct_matmul_of<S>(call);
+  matmul_tiles unit(call.tokens >= amx_tokens);
+  if constexpr (by_digits && !in_pairs) {
+    if (split && !unit.on()) return few_tokens_matmul_of<S>(call);
   }
-  const size_t panel_bytes = cpu::panel_size(S, call.columns);
-  for (size_t p = call.first; p < call.first + call.count; ++p) {
-    const size_t row = p * cpu::panel_rows;
-    HWY_ALIGN float sums[cpu::panel_rows];
-    for (size_t part = 0; part < parts; ++part) {
-      panel_times_vector<S>(call, call.w + (p - call.first) * panel_bytes, part, sums + part * lanes);
-    }
-    std::copy(sums, sums + std::min(cpu::panel_rows, call.rows - row), call.y + row);
-  }
+  multiply_blocked<panel_facts<S>::minima, levels_are_bytes<S>>(call, widen<S>, unit);
 }
 
 // Several files compile them (panel_matmul*.cc), since each storage unrolls into a kernel of its own and all together took
@@ -373,6 +424,10 @@ inline void panel_matmul_q6_k(const cpu::product_call& call) {
 
 inline void panel_matmul_q2_k(const cpu::product_call& call) { panel_matmul_of<storage::q2_k>(call); }
 
+inline void panel_matmul_q5(const cpu::product_call& call) {
+  return call.origin == storage::q5_0 ? panel_matmul_of<storage::q5_0>(call) : panel_matmul_of<storage::q5_1>(call);
+}
+
 inline void panel_matmul_iq4(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::iq4_nl: return panel_matmul_of<storage::iq4_nl>(call);
@@ -383,16 +438,14 @@ inline void panel_matmul_iq4(const cpu::product_call& call) {
 
 inline void panel_matmul_floats(const cpu::product_call& call) {
   matmul_tiles unit(call.tokens >= amx_tokens);
-  if (call.in_levels) return blocked_matmul<0, false>(call, find_levels, unit);
-  blocked_matmul<0, false>(call, widen_floats, unit);
+  if (call.in_levels) return multiply_blocked<0, false>(call, find_levels, unit);
+  multiply_blocked<0, false>(call, widen_floats, unit);
 }
 
 inline void panel_matmul_32(const cpu::product_call& call) {
   switch (call.origin) {
     case storage::q4_0: return panel_matmul_of<storage::q4_0>(call);
     case storage::q4_1: return panel_matmul_of<storage::q4_1>(call);
-    case storage::q5_0: return panel_matmul_of<storage::q5_0>(call);
-    case storage::q5_1: return panel_matmul_of<storage::q5_1>(call);
     case storage::q8_0: return panel_matmul_of<storage::q8_0>(call);
     default: return panel_matmul_floats(call);
   }

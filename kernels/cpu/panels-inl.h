@@ -8,9 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "g4/backend/cpu/panels.h"
+#include "kernels/cpu/avx_vnni.h"
 #include "kernels/cpu/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -33,6 +35,33 @@ HWY_INLINE sums32 dot(sums32 sum, levels16 a, levels16 b) {
   return hn::Add(sum, hn::WidenMulPairwiseAdd(di, a, b));
 #endif
 }
+
+// How a kernel's dot products are summed: as above, or by AVX-VNNI, which a kernel for AVX2 is told of.
+struct dots_of_target {
+  static HWY_INLINE sums32 add(sums32 sum, levels16 a, levels16 b) { return dot(sum, a, b); }
+  // sum[row] += Σ_i a[row][i] · b[row][i], i < 4, of unsigned and signed bytes
+  static HWY_INLINE sums32 add_four(sums32 sum, hn::Vec<hn::Repartition<uint8_t, int_lanes>> a,
+                                    hn::Vec<hn::Repartition<int8_t, int_lanes>> b) {
+    return hn::SumOfMulQuadAccumulate(int_lanes(), a, b, sum);
+  }
+};
+#if defined(G4_AVX_VNNI) && HWY_TARGET == HWY_AVX2
+// Inline assembly: intrinsics would be inlined only into functions compiled for AVX-VNNI, and no kernel is.
+struct dots_of_vnni {
+  static HWY_INLINE sums32 add(sums32 sum, levels16 a, levels16 b) {
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum.raw) : "x"(a.raw), "x"(b.raw));
+    return sum;
+  }
+  static HWY_INLINE sums32 add_four(sums32 sum, hn::Vec<hn::Repartition<uint8_t, int_lanes>> a,
+                                    hn::Vec<hn::Repartition<int8_t, int_lanes>> b) {
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.raw) : "x"(a.raw), "x"(b.raw));
+    return sum;
+  }
+};
+#else
+using dots_of_vnni = dots_of_target;
+#endif
+inline constexpr bool vnni_is_possible = !std::is_same_v<dots_of_vnni, dots_of_target>;
 
 // The activations of one pair of columns, for every row.
 HWY_INLINE levels16 both_columns(const int16_t* pair) {
@@ -98,40 +127,49 @@ HWY_INLINE levels16 field(levels16 v) {
   }
 }
 
-// Levels (offset still added) of the Pair-th pair of columns in sub-block Sub: columns 4v + h and 4v + h + 2 with
-// v = Pair / 2, h = Pair mod 2. An even h sits in the low byte of each half-word, an odd one in the high byte.
-template <storage S, size_t Sub, size_t Pair>
-HWY_INLINE levels16 level(const std::byte* block, size_t part) {
-  constexpr size_t v = Pair / 2;
-  constexpr int at = 8 * (Pair % 2);
+// Levels (offset still added) of the Word-th four columns of sub-block Sub, a byte each. Q8_0's are signed.
+template <storage S, size_t Sub, size_t Word>
+HWY_INLINE levels16 level_bytes(const std::byte* block, size_t part) {
   if constexpr (S == storage::q8_0) {
-    const levels16 w = words(block, v, part);
-    return at == 0 ? hn::ShiftRight<8>(hn::ShiftLeft<8>(w)) : hn::ShiftRight<8>(w);
+    return words(block, Word, part);
   } else if constexpr (S == storage::q4_0 || S == storage::q4_1) {
-    return field<at + 4 * (v / 4), 0, 15>(words(block, v % 4, part));
+    return field<4 * (Word / 4), 0, 0x0f0f>(words(block, Word % 4, part));
   } else if constexpr (S == storage::q5_0 || S == storage::q5_1) {
-    const levels16 low = field<at + 4 * (v / 4), 0, 15>(words(block, v % 4, part));
-    return hn::Or(low, field<static_cast<int>(Pair), 4, 16>(words(block, 4, part)));
+    const levels16 low = field<4 * (Word / 4), 0, 0x0f0f>(words(block, Word % 4, part));
+    const levels16 fifth = words(block, 4, part);
+    constexpr int at = 2 * static_cast<int>(Word);
+    return hn::Or(low, hn::Or(field<at, 4, 0x0010>(fifth), field<at + 1, 12, 0x1000>(fifth)));
   } else if constexpr (S == storage::q4_k || S == storage::q5_k) {
-    const levels16 low = field<at + 4 * (Sub % 2), 0, 15>(words(block, 8 * (Sub / 2) + v, part));
+    const levels16 low = field<4 * (Sub % 2), 0, 0x0f0f>(words(block, 8 * (Sub / 2) + Word, part));
     if constexpr (S == storage::q4_k) return low;
-    return hn::Or(low, field<at + static_cast<int>(Sub), 4, 16>(words(block, 32 + v, part)));
+    return hn::Or(low, field<static_cast<int>(Sub), 4, 0x1010>(words(block, 32 + Word, part)));
   } else if constexpr (S == storage::iq4_nl || S == storage::iq4_xs || S == storage::mxfp4) {
     const hn::Repartition<uint8_t, level_lanes> du8;
-    const auto word = hn::BitCast(du8, words(block, 4 * Sub + v % 4, part));
-    const auto nibbles = v < 4 ? hn::And(word, hn::Set(du8, uint8_t{15})) : hn::ShiftRight<4>(word);
-    return field<at, 0, 255>(hn::BitCast(level_lanes(), chosen<S>(nibbles)));
+    const levels16 nibbles = field<4 * (Word / 4), 0, 0x0f0f>(words(block, 4 * Sub + Word % 4, part));
+    return hn::BitCast(level_lanes(), chosen<S>(hn::BitCast(du8, nibbles)));
   } else if constexpr (S == storage::q2_k || S == storage::q3_k) {
-    const levels16 low = field<at + 2 * static_cast<int>(Sub % 4), 0, 3>(words(block, 8 * (Sub / 4) + v, part));
+    const levels16 low = field<2 * static_cast<int>(Sub % 4), 0, 0x0303>(words(block, 8 * (Sub / 4) + Word, part));
     if constexpr (S == storage::q2_k) return low;
-    return hn::Or(low, field<at + static_cast<int>(Sub), 2, 4>(words(block, 16 + v, part)));
+    return hn::Or(low, field<static_cast<int>(Sub), 2, 0x0404>(words(block, 16 + Word, part)));
   } else {
     static_assert(S == storage::q6_k);
     constexpr size_t half = Sub / 4;
     constexpr size_t c = Sub % 4;
     const levels16 low =
-        field<at + 4 * static_cast<int>(c / 2), 0, 15>(words(block, 16 * half + 8 * (c % 2) + v, part));
-    return hn::Or(low, field<at + 2 * static_cast<int>(c), 4, 0x30>(words(block, 32 + 8 * half + v, part)));
+        field<4 * static_cast<int>(c / 2), 0, 0x0f0f>(words(block, 16 * half + 8 * (c % 2) + Word, part));
+    return hn::Or(low, field<2 * static_cast<int>(c), 4, 0x3030>(words(block, 32 + 8 * half + Word, part)));
+  }
+}
+
+// The same in 16 bits of the Pair-th pair of columns: 4v + h and 4v + h + 2 with v = Pair / 2, h = Pair mod 2. An even h
+// sits in the low byte of each half-word, an odd one in the high byte.
+template <storage S, size_t Sub, size_t Pair>
+HWY_INLINE levels16 level(const std::byte* block, size_t part) {
+  const levels16 four = level_bytes<S, Sub, Pair / 2>(block, part);
+  if constexpr (S == storage::q8_0) {
+    return hn::ShiftRight<8>(Pair % 2 == 0 ? hn::ShiftLeft<8>(four) : four);
+  } else {
+    return field<8 * (Pair % 2), 0, 0x00ff>(four);
   }
 }
 

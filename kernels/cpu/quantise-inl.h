@@ -36,11 +36,13 @@ HWY_INLINE float largest_of_block(const float* x) {
 HWY_INLINE bool counts_as_nought(float largest) { return largest <= 1e-30f; }
 
 // Thirty-two numbers become integers of at most `top`; returns the step. Of every four, the middle two change places:
-// a 32-bit word of 8-bit levels gives its even bytes to one 16-bit product and its odd bytes to the next.
-HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels) {
+// a 32-bit word of 8-bit levels gives its even bytes to one 16-bit product and its odd bytes to the next. Where `digits` is
+// not null the integers are also written as digit₀ + 128 · digit₁, thirty-two of each.
+HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels, int8_t* digits) {
   const float_lanes df;
   const int_lanes di;
   const hn::Rebind<int16_t, float_lanes> di16;
+  const signed_byte_lanes di8;
   const float maximum = largest_of_block(x);
   const bool nought = counts_as_nought(maximum);
   const float inverse = nought ? 0.0f : static_cast<float>(top) / maximum;
@@ -48,9 +50,13 @@ HWY_INLINE float quantise_block(const float* x, int top, int16_t* levels) {
   const auto low = hn::Set(di, -top);
   const auto high = hn::Set(di, top);
   for (size_t i = 0; i < 32; i += lanes) {
-    const floats v = hn::Per4LaneBlockShuffle<3, 1, 2, 0>(hn::LoadU(df, x + i));
-    const auto level = hn::Min(hn::Max(hn::NearestInt(hn::Mul(v, scale)), low), high);
-    hn::StoreU(hn::DemoteTo(di16, level), di16, levels + i);
+    const auto level = hn::Min(hn::Max(hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), scale)), low), high);
+    hn::StoreU(hn::DemoteTo(di16, hn::Per4LaneBlockShuffle<3, 1, 2, 0>(level)), di16, levels + i);
+    if (digits != nullptr) {
+      const auto second = hn::ShiftRight<7>(hn::Add(level, hn::Set(di, 64)));
+      hn::StoreU(hn::DemoteTo(di8, hn::Sub(level, hn::ShiftLeft<7>(second))), di8, digits + i);
+      hn::StoreU(hn::DemoteTo(di8, second), di8, digits + 32 + i);
+    }
   }
   return nought ? 0.0f : maximum / static_cast<float>(top);
 }
@@ -78,7 +84,8 @@ inline void quantise(const cpu::quantise_call& call) {
         from = padded;
       }
       const size_t at = t * blocks + b;
-      const float step = quantise_block(from, cpu::activation_top, levels);
+      int8_t* const digits = call.out.digits == nullptr ? nullptr : call.out.digits + 64 * at;
+      const float step = quantise_block(from, cpu::activation_top, levels, digits);
       const int32_t first = sum_of_sixteen(levels);
       const int32_t second = sum_of_sixteen(levels + 16);
       call.out.step[at] = step;

@@ -29,6 +29,7 @@ struct tile_name {
 struct no_tiles {
   static constexpr bool possible = false;
   explicit constexpr no_tiles(bool /*wanted*/) {}
+  [[nodiscard]] static constexpr bool on() { return false; }
 };
 
 /// The definition. Slow; tests run kernels on it wherever they are, and the processor's tiles must give its numbers.

@@ -85,7 +85,7 @@ inline void floats_to_levels(storage type, const std::byte* rows, size_t there, 
     for (size_t r = 0; r < cpu::panel_rows; ++r) {
       HWY_ALIGN float weights[32] = {};
       if (r < there) unpack(type, rows + r * stride + column * element, std::min<size_t>(32, columns - column), weights);
-      steps[r] = quantise_block(weights, cpu::weight_top, of_rows + 32 * r);
+      steps[r] = quantise_block(weights, cpu::weight_top, of_rows + 32 * r, nullptr);
     }
     for (size_t i = 0; i < 4; ++i) {
       interleave_four_words(reinterpret_cast<const std::byte*>(of_rows + 8 * i), 64,

@@ -100,8 +100,8 @@ TEST(panel_matmul, largest_levels_of_plain_floats_within_int32) {
   for_each_target([&] {
     backend::cpu on = fast_backend();
     std::vector<float> y(16 * 17);
-    on.matmul(weight_view{matrix_view{reinterpret_cast<const std::byte*>(weights.data()), 16, 256, storage::f32}}, x.data(), 17,
-              y.data());
+    on.matmul(weight_view{matrix_view{reinterpret_cast<const std::byte*>(weights.data()), 16, 256, storage::f32}},
+              x.data(), 17, y.data());
     for (const float v : y) ASSERT_FLOAT_EQ(v, -256.0f);
   });
 }
@@ -140,6 +140,27 @@ TEST(panel_matmul, the_same_bits_for_a_token_alone_and_among_others_and_for_any_
       for (std::size_t t = 0; t < 29; ++t) {
         (t % 2 == 0 ? on : many).matmul(fast, x.data() + t * 768, 1, alone.data());
         for (std::size_t r = 0; r < 300; ++r) ASSERT_EQ(alone[r], together[t * 300 + r]);
+      }
+    });
+  }
+}
+
+// Few tokens are multiplied by the digits of their levels, more by the levels: the sums are the same integers.
+TEST(panel_matmul, the_same_bits_for_any_number_of_tokens) {
+  for (const storage type : panel_storages) {
+    SCOPED_TRACE(facts_of(type).name);
+    const random_matrix w(type, 21, 768);
+    const std::vector<float> x = random_floats(41 * 768, 4);
+    for_each_target([&] {
+      backend::cpu on = fast_backend();
+      panel_store store;
+      const weight_view fast = in_panels(on, w, store);
+      std::vector<float> all(41 * 21);
+      on.matmul(fast, x.data(), 41, all.data());
+      for (std::size_t tokens = 1; tokens <= 33; ++tokens) {
+        std::vector<float> y(tokens * 21);
+        on.matmul(fast, x.data(), tokens, y.data());
+        ASSERT_TRUE(std::equal(y.begin(), y.end(), all.begin())) << tokens << " tokens";
       }
     });
   }
@@ -344,7 +365,7 @@ TEST(fast8_mode, products_of_activations_in_8_bits_for_every_storage) {
   }
 }
 
-TEST(fast8_mode, the_largest_levels_times_the_largest_activations) {
+void expect_products_of_extremes(backend::numeric mode, std::initializer_list<std::size_t> counts) {
   for (const storage type : panel_storages) {
     for (const unsigned fill : {0x00u, 0xffu, 0x80u, 0x7fu, 0x08u, 0xf0u}) {
       SCOPED_TRACE(std::string(facts_of(type).name) + ", " + std::to_string(fill));
@@ -359,14 +380,26 @@ TEST(fast8_mode, the_largest_levels_times_the_largest_activations) {
       for (std::size_t i = 0; i < x.size(); ++i)
         x[i] = i / 256 % 3 == 0 ? 1.0f : i / 256 % 3 == 1 ? -1.0f : i % 2 == 0 ? 1.0f : -1.0f;
       for_each_target([&] {
-        backend::cpu on({backend::numeric::fast8, nullptr});
+        backend::cpu on({mode, nullptr});
         panel_store store;
-        std::vector<float> y(17 * 21);
-        on.matmul(in_panels(on, w, store), x.data(), 17, y.data());
-        expect_products(w, x, y, 2e-6);
+        const weight_view laid = in_panels(on, w, store);
+        for (const std::size_t tokens : counts) {
+          std::vector<float> y(tokens * 21);
+          on.matmul(laid, x.data(), tokens, y.data());
+          expect_products(w, std::vector<float>(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(tokens * 256)), y,
+                          2e-6);
+        }
       });
     }
   }
+}
+
+TEST(fast8_mode, the_largest_levels_times_the_largest_activations) {
+  expect_products_of_extremes(backend::numeric::fast8, {17});
+}
+
+TEST(panel_matmul, the_largest_levels_times_the_largest_activations) {
+  expect_products_of_extremes(backend::numeric::fast, {1, 3, 5, 17});
 }
 
 TEST(fast8_mode, few_tokens_as_in_fast_mode) {

@@ -42,6 +42,7 @@ struct inline_kernels {
   static void panel_matmul_q6_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q6_k(call); }
   static void panel_matmul_q2_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q2_k(call); }
   static void panel_matmul_iq4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_iq4(call); }
+  static void panel_matmul_q5(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q5(call); }
   static void quantise_bytes(const quantise_bytes_call& call) { g4::HWY_NAMESPACE::quantise_bytes(call); }
   static void panel_matmul_bytes(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes(call); }
   static void panel_matmul_bytes_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes_k(call); }

@@ -42,6 +42,8 @@ inline constexpr std::size_t matmul_tile_rows = 4;
 /// step     [tokens, blocks]
 /// sum      [tokens, blocks, 2]     sums of the block's first and last 16 levels
 /// total    [tokens, blocks]        step · (both sums): what a weight's minimum is multiplied with
+/// digits   [tokens, blocks, 2, 32] of 16-bit levels, where they are not null: level = digit₀ + 128 · digit₁ with
+///          −64 ≤ digit ≤ 64, in the order of the columns
 template <class Level>
 struct rounded_activations {
   Level* levels = nullptr;
@@ -49,6 +51,7 @@ struct rounded_activations {
   std::int32_t* sum = nullptr;
   float* total = nullptr;
   std::size_t blocks = 0;
+  std::int8_t* digits = nullptr;
 };
 using activations = rounded_activations<std::int16_t>;  ///< |level| ≤ activation_top; see `quantise` for their order
 using byte_activations = rounded_activations<std::int8_t>;  ///< |level| ≤ 127
@@ -320,7 +323,8 @@ struct kernels {
   static void to_panels(const to_panels_call& call);
   static void nibbles_to_words(const nibbles_to_words_call& call);
   static void rank(const rank_call& call);
-  static void panel_matmul_32(const product_call& call);  ///< blocks of 32, and plain floats
+  static void panel_matmul_32(const product_call& call);  ///< Q4_0, Q4_1, Q8_0, and plain floats
+  static void panel_matmul_q5(const product_call& call);  ///< Q5_0, Q5_1
   static void panel_matmul_k(const product_call& call);   ///< blocks of 256: Q4_K, Q5_K
   static void panel_matmul_q6_k(const product_call& call);  ///< Q6_K, Q3_K
   static void panel_matmul_q2_k(const product_call& call);
@@ -363,6 +367,8 @@ void panel_matmul(const product_call& call) {
   switch (call.origin) {
     case storage::q4_k:
     case storage::q5_k: return Kernels::panel_matmul_k(call);
+    case storage::q5_0:
+    case storage::q5_1: return Kernels::panel_matmul_q5(call);
     case storage::q2_k: return Kernels::panel_matmul_q2_k(call);
     case storage::iq4_nl:
     case storage::iq4_xs:

@@ -12,8 +12,8 @@
 #include "g4/backend/cpu/panels.h"
 #include "g4/backend/cpu/tasks.h"
 #include "g4/backend/cpu/working_memory.h"
-#include "g4/tensor/work_limits.h"
 #include "g4/core/result.h"
+#include "g4/tensor/work_limits.h"
 
 namespace g4::cpu {
 
@@ -99,24 +99,33 @@ class products {
   [[nodiscard]] bool takes_rounded(const weight_view& w, std::size_t tokens) const {
     const panel_weight* const weight = in_panels(w);
     if (weight != nullptr && weight->order != panel_order::levels) return true;
-    return mode_ != numeric::exact && tokens > (weight != nullptr ? few_rows_in_levels : few_rows) && has_levels(w.type);
+    if (mode_ == numeric::exact) return false;
+    return tokens > (weight != nullptr ? few_rows_in_levels : few_rows) && has_levels(w.type);
   }
 
   /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
   [[nodiscard]] bool takes_bytes(const weight_view& w, std::size_t tokens) const {
-    return mode_ == numeric::fast8 && tokens > few_rows && has_panels(w.type) && in_panels(w) != nullptr;
+    return mode_ == numeric::fast8 && tokens > few_rows && has_panels(w.type) &&
+           in_panels(w) != nullptr;
   }
 
+  /// Up to so many rows are multiplied by the digits of their levels, where the CPU does that faster: weights then need not
+  /// be widened, which more rows pay for.
+  static constexpr std::size_t rows_in_digits = 23;
+
   /// Where rows lie that were rounded to levels of `level` bytes: the levels, then steps, two sums and totals of their
-  /// blocks, in bytes.
+  /// blocks, then digits of 16-bit levels, in bytes.
   struct rounded_layout {
     std::size_t levels = 0;
     std::size_t of_blocks = 0;  ///< each of the four
-    [[nodiscard]] std::size_t total() const { return levels + 4 * of_blocks; }
+    std::size_t digits = 0;
+    [[nodiscard]] std::size_t total() const { return levels + 4 * of_blocks + digits; }
   };
   [[nodiscard]] static rounded_layout rounded(std::size_t columns, std::size_t tokens, std::size_t level) {
     const std::size_t blocks = tokens * ceil_div(columns, 32);
-    return {ceil_div(blocks * 32 * level, 64) * 64, ceil_div(blocks * 4, 64) * 64};
+    const std::size_t in_digits = level == sizeof(std::int16_t) ? std::min(tokens, rows_in_digits) : 0;
+    return {ceil_div(blocks * 32 * level, 64) * 64, ceil_div(blocks * 4, 64) * 64,
+            in_digits * ceil_div(columns, 32) * 64};
   }
 
   template <class Level>

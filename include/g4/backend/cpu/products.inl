@@ -122,9 +122,9 @@ rounded_activations<Level> products<Kernels>::round_into(working_memory& room, c
   const auto floats_at = [&](std::size_t n) {
     return reinterpret_cast<float*>(memory + at.levels + n * at.of_blocks);
   };
-  const rounded_activations<Level> out{reinterpret_cast<Level*>(memory), floats_at(0),
-                                       reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3),
-                                       ceil_div(columns, 32)};
+  rounded_activations<Level> out{reinterpret_cast<Level*>(memory), floats_at(0),
+                                 reinterpret_cast<std::int32_t*>(floats_at(1)), floats_at(3), ceil_div(columns, 32)};
+  if (at.digits != 0 && tokens <= rows_in_digits) out.digits = reinterpret_cast<std::int8_t*>(floats_at(4));
   tasks_.run(tokens, tasks_.split(tokens, 2 * columns, 1), [&](std::size_t first, std::size_t count, std::size_t) {
     quantise({x, columns, first, count, out});
   });
