@@ -83,17 +83,19 @@ generated alone(const weights<V>& w, B& on, const request& r, std::size_t rows, 
 }
 
 template <class V, class B>
-void expect_strangers_change_no_bit(const weights<V>& w, B& on, std::size_t rows = 13) {
-  auto texts = batch<V, B>::make(w, letters(), on, {.texts = 8, .context = 40, .rows = rows});
+void expect_strangers_change_no_bit(const weights<V>& w, B& on, std::size_t rows = 13, std::size_t count = 8) {
+  SCOPED_TRACE(std::to_string(count) + " texts in passes of " + std::to_string(rows) + " rows");
+  auto texts = batch<V, B>::make(w, letters(), on, {.texts = count, .context = 40, .rows = rows});
   ASSERT_TRUE(texts) << texts.error().message;
+  EXPECT_EQ(texts->options().rows, rows);
   shown_rows together, apart;
   texts->watch(together.see());
   std::vector<text_id> ids;
   std::vector<generated> expected;
-  std::vector<std::string> said(8);
-  for (std::size_t i = 0; i < 8; ++i) {
+  std::vector<std::string> said(count);
+  for (std::size_t i = 0; i < count; ++i) {
     const request r = nth_request(i, V::vocab);
-    expected.push_back(alone<V>(w, on, r, texts->options().rows, &apart));
+    expected.push_back(alone<V>(w, on, r, std::min(rows, rows_alike(on)), &apart));
     const auto id = texts->join(std::span<const token_id>(r.prompt), r.options,
                                 [&said, i](std::string_view piece) { said[i] += piece; });
     ASSERT_TRUE(id) << id.error().message;
@@ -101,7 +103,7 @@ void expect_strangers_change_no_bit(const weights<V>& w, B& on, std::size_t rows
   }
   while (texts->running() > 0) ASSERT_TRUE(texts->step());
   std::size_t spoken = 0;
-  for (std::size_t i = 0; i < 8; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const auto done = texts->leave(ids[i]);
     ASSERT_TRUE(done) << done.error().message;
     EXPECT_EQ(done->tokens, expected[i].tokens) << "text " << i;
@@ -134,7 +136,9 @@ TYPED_TEST(batch_of, strangers_change_no_bit_on_the_cpu_backend) {
   const test::random_checkpoint checkpoint(TypeParam::spec);
   for (const auto mode : {backend::numeric::exact, backend::numeric::fast}) {
     backend::cpu on({.mode = mode});
-    expect_strangers_change_no_bit<TypeParam>(*checkpoint.load<TypeParam>(on), on);
+    const auto w = checkpoint.load<TypeParam>(on);
+    for (const std::size_t rows : {13, 40}) expect_strangers_change_no_bit<TypeParam>(*w, on, rows);
+    EXPECT_EQ(rows_alike(on) > 40, mode == backend::numeric::exact) << "a batch leaves the backend as it was";
   }
 }
 
@@ -168,8 +172,8 @@ TEST(batch_in_panels, strangers_change_no_bit_in_the_fast_modes) {
       if constexpr (std::is_base_of_v<weight_view, std::remove_reference_t<decltype(member)>>) in_panels(member);
     });
     w.head = w.embed;
-    EXPECT_EQ((batch<V, backend::cpu>::make(w, letters(), on, {.texts = 15, .context = 40})->options().rows), 15u);
-    expect_strangers_change_no_bit<V>(w, on, 40);  // of which it has those that are computed alike
+    // Rows around every border of the kernels, and more than a mode computes alike unless it is told to.
+    for (const std::size_t count : {2, 4, 8, 15, 16, 33}) expect_strangers_change_no_bit<V>(w, on, 40, count);
   }
 }
 #endif

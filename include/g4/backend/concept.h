@@ -172,6 +172,31 @@ template <class B>
   return static_cast<std::size_t>(-1);
 }
 
+/// A backend that computes many rows in another way than few, and can be told not to: `on.keep_rows_alike(true)` says that from
+/// now on rows are alike however many they are, and returns what held before.
+template <class B>
+concept KeepsRowsAlike = requires(B& on) {
+  { on.keep_rows_alike(true) } -> std::same_as<bool>;
+};
+
+/// While it lives, every row of a pass over `on` is computed as it would be alone, however many rows there are.
+template <class B>
+class rows_kept_alike {
+ public:
+  explicit rows_kept_alike(B& on) : on_(on) {
+    if constexpr (KeepsRowsAlike<B>) before_ = on.keep_rows_alike(true);
+  }
+  ~rows_kept_alike() {
+    if constexpr (KeepsRowsAlike<B>) on_.keep_rows_alike(before_);
+  }
+  rows_kept_alike(const rows_kept_alike&) = delete;
+  rows_kept_alike& operator=(const rows_kept_alike&) = delete;
+
+ private:
+  B& on_;
+  bool before_ = false;
+};
+
 /// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
 /// other may be −∞. Whether it does is up to `session_options::best_logits` alone.
 template <class B>

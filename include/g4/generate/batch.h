@@ -31,7 +31,7 @@ namespace g4 {
 struct batch_options {
   std::size_t texts = 8;            ///< most texts at once
   std::size_t context = 4096;       ///< most tokens of each, prompt and answer together
-  std::size_t rows = 64;            ///< most rows of a step; fewer where the backend computes no more of them alike
+  std::size_t rows = 64;            ///< most rows of a step; fewer where the backend can compute no more of them alike
   std::int64_t first_position = 0;  ///< as for a session
   cache_choice cache{};             ///< as for a session
 };
@@ -70,9 +70,9 @@ class listener_of final : public listener {
 /// steps.
 ///
 /// A text's tokens are the same, to the bit of its logits, whatever shares its passes: each row is computed from its own
-/// text alone, and a pass has no more rows than the backend computes alike (`rows_alike`; in `fast` mode 15, since from 16
-/// on plain floats, and with `fast8` all weights, meet activations rounded otherwise). They are those that `generate` gives
-/// in a session whose `batch` is no larger than that.
+/// text alone, and the backend is told to compute all rows of a pass as it would compute one (`rows_kept_alike`; in `fast`
+/// mode 16 rows and more of plain floats, and with `fast8` of all weights, would else meet activations rounded otherwise). They
+/// are those that `generate` gives in a session whose `batch` is at most `rows_alike`.
 ///
 /// Made with all the memory it will compute in (`plan`); what joins brings its ids and its sampler's tables. One thread at
 /// a time.
@@ -153,6 +153,7 @@ class batch {
     return guarded([&]() -> result<std::size_t> {
       const std::size_t rows = stage();
       if (rows == 0) return std::size_t{0};
+      const rows_kept_alike<B> alike(runner_.backend());
       runner_.run(rows, caches_.data(), {}, wanted_);
       for (place& p : places_) {
         if (!p.ends_prompt()) p.pass();
@@ -225,6 +226,7 @@ class batch {
   };
 
   [[nodiscard]] static std::size_t rows_of(const B& on, const batch_options& options) {
+    if constexpr (KeepsRowsAlike<B>) return options.rows;
     return std::min(options.rows, rows_alike(on));
   }
   [[nodiscard]] static session_options of_each(const B& on, const batch_options& options) {
@@ -240,8 +242,9 @@ class batch {
       return fail("batch: texts, context and rows must be at least 1");
     options.rows = rows_of(on, options);
     if (options.texts > options.rows) {
-      return fail("batch: ", options.texts, " texts need as many rows of a step; there are ", options.rows,
-                  options.rows == rows_alike(on) ? ", the most that this backend computes alike" : "");
+      return fail(
+          "batch: ", options.texts, " texts need as many rows of a step; there are ", options.rows,
+          !KeepsRowsAlike<B> && options.rows == rows_alike(on) ? ", the most that this backend computes alike" : "");
     }
     const memory_plan needed = plan(on, options);
     const auto too_large = [&] {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <utility>
 
 #include "g4/backend/cpu/calls.h"
 #include "g4/backend/cpu/options.h"
@@ -39,8 +40,10 @@ class products {
   /// The most rows of a product for which each gets the bits that it would get alone: speculation, whose guesses share a
   /// pass, stays within. `exact` knows no such border.
   [[nodiscard]] std::size_t rows_alike() const {
-    return mode_ == numeric::exact ? std::numeric_limits<std::size_t>::max() : few_rows;
+    return mode_ == numeric::exact || kept_alike_ ? std::numeric_limits<std::size_t>::max() : few_rows;
   }
+  /// From now on any number of rows is computed as few are, or no longer. Returns what was so before.
+  bool keep_rows_alike(bool alike) { return std::exchange(kept_alike_, alike); }
 
   /// The weight as a model holds it: `w`, and that on its way into the kernels' own order, in memory of `store`. `w`
   /// outlives the store. Plain floats that meet few rows too, and every weight in `exact` mode, stay as they are.
@@ -99,13 +102,13 @@ class products {
   [[nodiscard]] bool takes_rounded(const weight_view& w, std::size_t tokens) const {
     const panel_weight* const weight = in_panels(w);
     if (weight != nullptr && weight->order != panel_order::levels) return true;
-    if (mode_ == numeric::exact) return false;
+    if (mode_ == numeric::exact || kept_alike_) return false;
     return tokens > (weight != nullptr ? few_rows_in_levels : few_rows) && has_levels(w.type);
   }
 
   /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
   [[nodiscard]] bool takes_bytes(const weight_view& w, std::size_t tokens) const {
-    return mode_ == numeric::fast8 && tokens > few_rows && has_panels(w.type) &&
+    return mode_ == numeric::fast8 && !kept_alike_ && tokens > few_rows && has_panels(w.type) &&
            in_panels(w) != nullptr;
   }
 
@@ -155,6 +158,7 @@ class products {
 
   numeric mode_ = numeric::exact;
   weights_move move_ = weights_move::in_use;
+  bool kept_alike_ = false;
   tasks tasks_;
   working_memory scratch_;
   working_memory levels_;

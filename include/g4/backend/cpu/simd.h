@@ -50,6 +50,7 @@ class simd : public memory_definitions,
 
   /// The most rows of a pass for which each has the bits that it would have alone.
   [[nodiscard]] std::size_t rows_alike() const { return products_.rows_alike(); }
+  bool keep_rows_alike(bool alike) { return products_.keep_rows_alike(alike); }
 
   // ---- Working memory: grown by the calls that come, or taken before them --------------------------------------------
 
