@@ -23,7 +23,7 @@ using g4::result;
 
 result<g4::storage> storage_named(std::string_view name) {
   for (const g4::storage type : {g4::storage::q4_0, g4::storage::q8_0, g4::storage::q4_k, g4::storage::q6_k,
-                                 g4::storage::bf16, g4::storage::f16}) {
+                                 g4::storage::bf16, g4::storage::f16, g4::storage::f32}) {
     if (g4::facts_of(type).name == name) return type;
   }
   return g4::fail("there is no format ", name, " that products are measured in");
