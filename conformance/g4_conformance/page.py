@@ -22,7 +22,7 @@ svg .limit { stroke: var(--bad); stroke-width: 1 } svg .grid { stroke: var(--lin
 """
 
 _LOWEST, _HIGHEST = -5, 6  # powers of ten of error over limit that are drawn
-_HEIGHT, _LEFT, _ABOVE, _BELOW = 110, 34, 7, 84
+_HEIGHT, _LEFT, _ABOVE, _BELOW = 110, 46, 7, 84
 
 
 def _bar_height(ratio: float) -> float:
@@ -96,5 +96,5 @@ def page(r: Results) -> str:
         f"<h1>Conformance of {escape(r.engine)}</h1><p>{escape(about)}</p><p><b>{escape(summary_lines(r)[-1])}</b></p>",
         "<table>" + "".join(rows) + "</table>",
         "<p class=\"quiet\">Each bar is a tensor, in the order data flows; its height is the largest error over the limit, on a "
-        "logarithmic scale. Where the first bar crosses the line, there is the mistake.</p>",
+        "logarithmic scale. Where the first bar crosses the line, there is the mistake; a dashed one was not written.</p>",
         *(_case(c) for c in r.cases), "</body></html>\n"])

@@ -34,7 +34,7 @@ class Float32:
         kinds = _kinds(c)
         config = (_config3 if generation == 3 else _config4)(c, kinds, of)
         model = of[2].Transformer(config=config, dtype=self.jnp.float32, tokens="tokens")
-        weights = {name.removeprefix("model."): np.asarray(value, np.float32) for name, value in case.weights().items()}
+        weights = {name.removeprefix("model.").removeprefix("language_model."): np.asarray(value, np.float32) for name, value in case.weights().items()}
         params = (_params3 if generation == 3 else _params4)(c, kinds, weights)
         ids = case.inputs["input_ids"].astype(np.int32)
         count = case.about.get("new_tokens") or 0
@@ -167,7 +167,9 @@ def _config4(c, kinds, of):
     sizes = [_head_size(c, i, full) for i, full in enumerate(kinds)]
     if len({size for size, full in zip(sizes, kinds) if full}) != 1:
         raise NotApplicable("the package has one head size for full layers")
-    heads = c.get("num_global_key_value_heads") if c.get("attention_k_eq_v") else None
+    full_heads = {_kv_heads(c, i, full) for i, full in enumerate(kinds) if full}
+    if len(full_heads) != 1:
+        raise NotApplicable("the package has one number of key heads for full layers")
     experts = {}
     if c.get("enable_moe_block"):
         if sharing or c.get("hidden_size_per_layer_input"):
@@ -176,7 +178,7 @@ def _config4(c, kinds, of):
                    "top_k_experts": c["top_k_experts"], "moe_dense_hidden_dim": c["intermediate_size"]}
     full, _ = _ropes(c)
     return config.TransformerConfig(
-        **_shared_config(c, kinds, modules), num_global_kv_heads=heads, global_key_size=sizes[kinds.index(True)],
+        **_shared_config(c, kinds, modules), num_global_kv_heads=full_heads.pop(), global_key_size=sizes[kinds.index(True)],
         k_eq_v_global=bool(c.get("attention_k_eq_v")), global_rope_proportion=full.get("partial_rotary_factor", 1.0), local_rope_proportion=1.0,
         per_layer_input_dim=c.get("hidden_size_per_layer_input") or 0, kv_cache_sharing_config=sharing,
         override_kv_shared_ffw_hidden=2 * c["intermediate_size"] if c.get("use_double_wide_mlp") else None, **experts)
@@ -185,6 +187,12 @@ def _config4(c, kinds, of):
 def _head_size(c, i, full):
     of_layer = c.get("per_layer_config", {}).get(str(i), {})
     return of_layer.get("head_dim") or (c.get("global_head_dim") if full else None) or c["head_dim"]
+
+
+def _kv_heads(c, i, full):
+    of_layer = c.get("per_layer_config", {}).get(str(i), {})
+    alike = full and c.get("attention_k_eq_v")
+    return of_layer.get("num_key_value_heads") or (c.get("num_global_key_value_heads") if alike else None) or c["num_key_value_heads"]
 
 
 def _heads(weight, heads):
@@ -226,8 +234,7 @@ def _params4(c, kinds, w):
     for i, full in enumerate(kinds):
         here, part = f"layers.{i}.", f"layers.{i}.self_attn."
         alike = full and c.get("attention_k_eq_v")
-        kv_heads = c.get("num_global_key_value_heads") or c["num_key_value_heads"] if alike else c["num_key_value_heads"]
-        d = _head_size(c, i, full)
+        kv_heads, d = _kv_heads(c, i, full), _head_size(c, i, full)
         own = part + "k_proj.weight" in w
         blank = np.zeros((kv_heads, width, d), np.float32)  # a layer that reads others' keys makes its own and drops them
         k = _heads(w[part + "k_proj.weight"], kv_heads) if own else blank
