@@ -367,8 +367,8 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
   const size_t unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
   const size_t batch = cpu::has_panels(call.origin) || call.in_levels ? fit / unit_tokens * unit_tokens : 512;
-  // For few tokens what is widened is read back at once, from the first-level cache; for many a larger piece saves sums.
-  const size_t together = call.tokens < 32 ? few_blocks : cpu::wide_blocks;
+  // Few tokens find what is widened in the first-level cache where pieces are small: faster on AVX2, but not with AVX-512.
+  const size_t together = in_pairs && call.tokens < 32 ? few_blocks : cpu::wide_blocks;
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += together) {
@@ -407,7 +407,9 @@ inline void panel_matmul_of(const cpu::product_call& call) {
   if (call.tokens <= direct_tokens<S> && split == by_digits) return direct_matmul_of<S>(call);
   matmul_tiles unit(call.tokens >= amx_tokens);
   if constexpr (by_digits && !in_pairs) {
-    if (split && !unit.on()) return few_tokens_matmul_of<S>(call);
+    // Sums of halves that are scaled each are best scaled in the weights once there are more of them.
+    constexpr size_t most = scaled_sums<S> ? 5 : SIZE_MAX;
+    if (split && call.tokens <= most && !unit.on()) return few_tokens_matmul_of<S>(call);
   }
   multiply_blocked<panel_facts<S>::minima, levels_are_bytes<S>>(call, widen<S>, unit);
 }
