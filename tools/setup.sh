@@ -83,7 +83,8 @@ cmake_is_new_enough() {
 
 build_packages=(g++ cmake ninja-build libeigen3-dev libexpected-dev libfmt-dev)
 check_packages=(nlohmann-json3-dev)                     # of conformance/check
-test_packages=("${check_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-pip python3-setuptools python3-wheel)
+test_packages=("${check_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-pip python3-setuptools python3-wheel
+  libopenmpi-dev openmpi-bin)
 media_packages=(libpng-dev libjpeg-dev libwebp-dev libsndfile1-dev libsoxr-dev)   # of what reads pictures and sounds
 model_packages=(ca-certificates python3 python3-pip)
 

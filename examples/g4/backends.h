@@ -28,6 +28,7 @@ namespace program {
 struct backends {
   std::unique_ptr<g4::backend::cpu> cpu;
   std::unique_ptr<g4::backend::reference<float>> reference;
+  std::shared_ptr<void> ranks;  ///< one of several, of ranks.cc
 #ifdef G4_PROGRAM_CUDA
   std::unique_ptr<g4::backend::cuda> cuda;
 #endif

@@ -11,6 +11,7 @@
 
 #include "backends.h"
 #include "g4/generate/any_senses.h"
+#include "ranks.h"
 
 namespace program {
 
@@ -63,6 +64,12 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   options.progress = {&status, [](void* self, std::size_t done, std::size_t total) {
                         static_cast<status_line*>(self)->percent("Loading", done, total);
                       }};
+  if (on_ranks()) {
+    if (auto done = open_on_ranks(e, s, settled, options); !done) return g4::unexpected(std::move(done.error()));
+    status.clear();
+    e.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    return e;
+  }
   g4::result<std::unique_ptr<g4::any_model>> opened;
   if (auto made = add_backend(e, s, settled); !made) return g4::unexpected(std::move(made.error()));
   if (e.on->reference != nullptr) {

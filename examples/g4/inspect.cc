@@ -7,6 +7,7 @@
 #include "console.h"
 #include "g4/core/printable.h"
 #include "g4/load/match.h"
+#include "inspect_ranks.h"
 #include "inspected.h"
 
 namespace program {
@@ -116,11 +117,13 @@ g4::result<int> inspect(const settings& s) {
   const auto seen = look_at(s);
   if (!seen) return g4::unexpected(seen.error());
   const inspected& it = *seen;
+  const auto ranks = s.ranks == 0 ? g4::result<std::string>("") : ranks_text(s, it.spec);
+  if (!ranks) return g4::unexpected(ranks.error());
   output out;
   if (s.json) {
     out.write(inspected_json(it, s));
   } else {
-    out.write(title(it) + field_lines(it) + layer_lines(it.spec) + tower_lines(it) + memory_lines(it, s));
+    out.write(title(it) + field_lines(it) + layer_lines(it.spec) + tower_lines(it) + memory_lines(it, s) + *ranks);
     out.write(tensor_lines(it, s.tensors));
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -58,15 +60,21 @@ int exchanges_of(const g4::text_spec& m) {
 
 }  // namespace
 
-g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m, const g4::checkpoint* from) {
+g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
   const int ranks = static_cast<int>(s.ranks);
   if (!g4::heads_divide(m, ranks)) {
     return g4::fail("--ranks ", ranks, ": ", m.query_heads, " query heads and ", m.key_value_heads,
                     " key/value heads do not divide among so many ranks, so that each has whole ones");
   }
   std::vector<part_line> lines;
+  std::optional<g4::checkpoint> from;
   std::optional<g4::load::detail::matcher> match;
-  if (from != nullptr) match.emplace(from->tensors, from->format);
+  if (!s.model.empty()) {
+    auto opened = g4::open_checkpoint(s.model);
+    if (!opened) return g4::unexpected(std::move(opened.error()));
+    from = std::move(*opened);
+    match.emplace(from->tensors, from->format);
+  }
   g4::each_tensor(m, [&](const g4::tensor_entry& t) {
     if (t.needed != g4::need::required || t.as == g4::role::integers) return;
     std::string storage;
@@ -110,7 +118,7 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m, co
     mine += line.mine;
   }
   const g4::text_spec share = g4::spec_of_a_rank(m, ranks);
-  text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(mine), bytes_text(all), from == nullptr ? " in bfloat16" : "");
+  text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(mine), bytes_text(all), from ? "" : " in bfloat16");
   for (const std::size_t context : {std::size_t{4096}, std::size_t{32'768}}) {
     const auto cache = [&](const g4::text_spec& of) {
       return g4::plan_session(of, g4::distinct_kinds(of), options_of(s, context), sizeof(float), usual_cache()).cache;

@@ -7,13 +7,9 @@
 #include "g4/spec/text.h"
 #include "program.h"
 
-namespace g4 {
-struct checkpoint;
-}
-
 namespace program {
 
-/// What each of `s.ranks` ranks has of every part, what that takes, and how often they meet. `from` may be null.
-[[nodiscard]] g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m, const g4::checkpoint* from);
+/// What each of `s.ranks` ranks has of every part, what that takes, and how often they meet.
+[[nodiscard]] g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m);
 
 }  // namespace program

@@ -2,22 +2,27 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iterator>
 #include <new>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "command_line.h"
 #include "console.h"
+#include "g4/comm/launched.h"
 #include "g4/core/printable.h"
 #include "g4/load/file_type.h"
 #include "g4/text/embedding_task.h"
 #include "program.h"
+#include "ranks.h"
 #include "this_cpu.h"
 
 namespace {
@@ -134,6 +139,7 @@ int run(g4::result<int> (*command)(const settings&), const settings& s) {
 }
 
 int shown(std::string_view text) {
+  if (!program::leads()) return 0;
   program::output out;
   out.write(text);
   const auto written = out.finish();
@@ -226,12 +232,15 @@ int guarded_main(int argc, char** argv) {
   inspect->value("--batch", "N", "Tokens run at once, which the working memory grows with (default 256)",
                  into(s.batch, 1, std::size_t{1} << 20));
   add_cache(*inspect, s);
+  inspect->value("--ranks", "N", "How it is shared out among N ranks, and what each of them has and takes",
+                 into(s.ranks, 1, 1024));
   inspect->flag("--tensors", "List every tensor", s.tensors);
   inspect->flag("--json", "Write one JSON object, tensors included", s.json);
   inspect->footer(
       "Examples:\n"
       "  g4 inspect -m gemma-3-270m.gguf --tensors\n"
       "  g4 inspect --variant gemma4_e2b\n"
+      "  g4 inspect --variant gemma4_31b --ranks 4\n"
       "  g4 inspect -m gemma-3-270m.gguf --json | jq '.memory'");
 
   command_line* const perplexity =
@@ -333,6 +342,7 @@ int guarded_main(int argc, char** argv) {
       "  g4 embed -m embeddinggemma-300m --numbers 256 \"a cat\" \"a dog\" | jq -c '.embeddings[].vector'");
 
   const auto wrong = [](const std::string& why) {
+    if (!program::leads()) return 2;
     std::fprintf(stderr, "%s\nRun with --help for more information.\n", g4::printable(why).c_str());
     return 2;
   };
@@ -365,6 +375,7 @@ int guarded_main(int argc, char** argv) {
   const auto command = chosen->second;
   if (const std::string why = line.parse({words.begin() + 1, words.end()}); !why.empty()) return wrong(why);
   if (line.asks_for_help()) return shown(line.help());
+  if (!program::leads()) return run(program::follow, s);
   s.has_text = line.has_text();
   const bool wants_text = command == program::generate || command == program::tokenize ||
                           command == program::perplexity || (command == program::embed && s.file.empty());
@@ -386,12 +397,23 @@ int guarded_main(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  int status = 1;
   try {
-    return guarded_main(argc, argv);
+    if (auto joined = program::start_ranks(argc, argv); !joined) {
+      if (g4::comm::number_among_processes() == 0) complain(joined.error().message);
+      return 1;
+    }
+    status = guarded_main(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fputs("g4: there is not enough memory\n", stderr);
   } catch (const std::exception& e) {
     complain(e.what());
   }
-  return 1;
+  if (!program::end_ranks()) {
+    std::fflush(nullptr);
+    // Others' patience ends with this one's: they say so before the launcher ends them.
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    std::_Exit(status != 0 ? status : 1);  // a rank is lost: whatever would wait for it is left out
+  }
+  return status;
 }

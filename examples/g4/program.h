@@ -59,6 +59,7 @@ struct settings {
   bool ids_only = false;
   bool tensors = false;
   std::string variant;
+  std::size_t ranks = 0;  ///< to show a model shared out among; 0: it is not
   std::string ids;
   std::string out;
   std::string quantize_to;

@@ -64,7 +64,7 @@ words mpirun(int ranks, words command) {
   all.insert(all.end(), command.begin(), command.end());
   return all;
 }
-words generate(const std::string& program, const std::string& model, words more) {
+words answer_by(const std::string& program, const std::string& model, words more) {
   words all{program, "generate", "-m", model, "-t", "1"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
@@ -83,9 +83,9 @@ TEST(ranks_by_mpi, answer_as_one_process_does) {
   for (const words& how : {words{"--mode", "exact"}, words{"--temperature", "0.9", "--seed", "7"}}) {
     words more{"--json", "--raw", "--max-tokens", "24", "the cat sat on the mat and the dog"};
     more.insert(more.begin(), how.begin(), how.end());
-    const std::string one = answer_of(cli_test::run_program(generate(G4_PROGRAM, model.path(), more)));
+    const std::string one = answer_of(cli_test::run_program(answer_by(G4_PROGRAM, model.path(), more)));
     for (const int ranks : {2, 4}) {
-      EXPECT_EQ(answer_of(cli_test::run_program(mpirun(ranks, generate(G4_PROGRAM, model.path(), more)))), one)
+      EXPECT_EQ(answer_of(cli_test::run_program(mpirun(ranks, answer_by(G4_PROGRAM, model.path(), more)))), one)
           << ranks << " ranks, " << how[0];
     }
   }
@@ -95,9 +95,9 @@ TEST(ranks_by_mpi, with_a_real_model_answer_as_one_process_does) {
   const char* const model = std::getenv("G4_MODEL_270M");
   if (model == nullptr || *model == 0) GTEST_SKIP() << "needs G4_MODEL_270M";
   const words more{"--json", "--raw", "--max-tokens", "128", "The three laws of thermodynamics are"};
-  const std::string one = answer_of(cli_test::run_program(generate(G4_REAL_PROGRAM, model, more)));
+  const std::string one = answer_of(cli_test::run_program(answer_by(G4_REAL_PROGRAM, model, more)));
   for (const int ranks : {2, 4}) {
-    EXPECT_EQ(answer_of(cli_test::run_program(mpirun(ranks, generate(G4_REAL_PROGRAM, model, more)))), one) << ranks;
+    EXPECT_EQ(answer_of(cli_test::run_program(mpirun(ranks, answer_by(G4_REAL_PROGRAM, model, more)))), one) << ranks;
   }
 }
 
@@ -117,14 +117,14 @@ TEST(ranks_by_mpi, that_do_not_fit_together_are_refused_with_one_sentence) {
     all.insert(all.end(), second.begin(), second.end());
     return all;
   };
-  const words usual = generate(G4_PROGRAM, one.path(), {"the cat"});
-  refused(pair(usual, generate(G4_PROGRAM, other.path(), {"the cat"})), "rank 1 has another file than rank 0");
-  refused(pair(usual, generate(G4_PROGRAM, one.path(), {"--mode", "exact", "the cat"})),
+  const words usual = answer_by(G4_PROGRAM, one.path(), {"the cat"});
+  refused(pair(usual, answer_by(G4_PROGRAM, other.path(), {"the cat"})), "rank 1 has another file than rank 0");
+  refused(pair(usual, answer_by(G4_PROGRAM, one.path(), {"--mode", "exact", "the cat"})),
           "rank 1 has another mode than rank 0");
-  refused(pair(usual, generate(G4_PROGRAM, "/nowhere", {"the cat"})), "rank 1: /nowhere");
+  refused(pair(usual, answer_by(G4_PROGRAM, "/nowhere", {"the cat"})), "rank 1: /nowhere");
   refused(mpirun(3, usual), "this program was built for 2, 4 ranks; 3 were started");
-  refused(mpirun(2, generate(G4_PROGRAM, "/nowhere", {"the cat"})), "/nowhere");
-  refused(mpirun(2, generate(G4_SENSES_PROGRAM, one.path(), {"the cat"})),
+  refused(mpirun(2, answer_by(G4_PROGRAM, "/nowhere", {"the cat"})), "/nowhere");
+  refused(mpirun(2, answer_by(G4_SENSES_PROGRAM, one.path(), {"the cat"})),
           "this program was started 2 times, and runs as one process");
 }
 
@@ -157,7 +157,7 @@ struct aftermath {
 aftermath lose_a_rank(int signal) {
   const tiny_model model(1);
   const std::string out = model.path() + "/out", err = model.path() + "/err";
-  words command = mpirun(4, generate(G4_PROGRAM, model.path(), {"--raw", "--max-tokens", "1000000", "--context", "60000",
+  words command = mpirun(4, answer_by(G4_PROGRAM, model.path(), {"--raw", "--max-tokens", "1000000", "--context", "60000",
                                                                 "--cache", "q8_0", "the cat"}));
   const auto argv = cli_test::argument_pointers(command);
   const pid_t launcher = ::fork();
