@@ -56,7 +56,8 @@ void compute_best_logits(B& on, const weights<V>& w, const typename B::scalar* h
     on.best_products(w.head, h, k, V::spec.logit_cap, logits, guess);
   }
   on.fill(logits + known, vocab - known, std::numeric_limits<scalar>::lowest());
-  if constexpr (V::spec.logit_cap != 0) composed::cap_known(on, logits, vocab, V::spec.logit_cap);
+  constexpr float cap = V::spec.logit_cap;
+  if constexpr (cap != 0) composed::cap_known(on, logits, vocab, cap);
 }
 
 }  // namespace g4
