@@ -98,11 +98,12 @@ step_cuda() {
 }
 
 lock_checkout
-packages=("${build_packages[@]}" "${test_packages[@]}" "${media_packages[@]}" "${model_packages[@]}")
+packages=("${build_packages[@]}" "${test_packages[@]}" "${media_packages[@]}" "${serve_packages[@]}" "${model_packages[@]}")
 case " ${steps[*]} " in *" fuzz "*) packages+=(clang libclang-rt-14-dev) ;; esac
 case " ${steps[*]} " in *" aarch64 "*) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;; esac
 need_packages "${packages[@]}"
 need_highway
+case " ${steps[*]} " in *" release "* | *" sanitize "*) need_openai ;; esac
 
 if [ -z "${G4_MODEL_270M:-}" ]; then
   if model=$(tools/get_model.sh); then

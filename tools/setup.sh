@@ -86,7 +86,24 @@ check_packages=(nlohmann-json3-dev)                     # of conformance/check
 test_packages=("${check_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-pip python3-setuptools python3-wheel
   libopenmpi-dev openmpi-bin)
 media_packages=(libpng-dev libjpeg-dev libwebp-dev libsndfile1-dev libsoxr-dev)   # of what reads pictures and sounds
+serve_packages=(libcpp-httplib-dev)                     # of `g4 serve`
 model_packages=(ca-certificates python3 python3-pip)
+
+# need_openai: OpenAI's client for Python in build/python, for the tests of `g4 serve`; without it these are skipped.
+need_openai() {
+  local folder=build/python fresh
+  [ ! -d "$folder/openai" ] || return 0
+  [ -z "${G4_NO_INSTALL:-}" ] || return 0
+  say "Getting OpenAI's client for the tests of g4 serve ..."
+  mkdir -p build
+  fresh=$(mktemp -d build/python.XXXXXX)
+  if quietly build/log/openai.txt python3 -m pip --disable-pip-version-check install --quiet --only-binary :all: --target "$fresh" 'openai>=1,<4'; then
+    mv -T "$fresh" "$folder" 2>/dev/null || rm -rf "$fresh"
+  else
+    rm -rf "$fresh"
+    say "It could not be had; tests with it are skipped."
+  fi
+}
 
 # Highway 1.2 or later. Sets highway_flags to what CMake needs to find it: nothing where it is installed, the folder of a
 # source tree otherwise. Where neither can be had, CMake fetches the release itself.

@@ -1,6 +1,7 @@
 // The lists of the program `g4`.
 #pragma once
 
+#include "g4/generate/prebuilt_batch.h"
 #include "g4/open/prebuilt.h"
 
 using compiled_variants = g4::all_variants;

@@ -13,11 +13,13 @@
 #endif
 
 namespace g4 {
+class any_batch;
 class any_drafter;
 class any_embedder;
 class any_model;
 class any_senses;
 class any_session;
+struct batch_options;
 struct checkpoint;
 struct open_options;
 }  // namespace g4
@@ -53,6 +55,10 @@ using opened_senses = g4::result<std::unique_ptr<g4::any_senses>>;
 [[nodiscard]] opened_senses open_compiled_senses(const g4::checkpoint& from, const g4::any_model& text,
                                                  g4::backend::reference<float>& on, const g4::open_options& options,
                                                  const std::string& towers);
+/// Many texts at once, of a model on the cpu backend. Defined in variants.cc.
+[[nodiscard]] g4::result<std::unique_ptr<g4::any_batch>> open_compiled_batch(const g4::any_model& of,
+                                                                             g4::backend::cpu& on,
+                                                                             const g4::batch_options& options);
 /// A text embedder. Defined in variants_embedder.cc, or no_embedder.cc.
 using opened_embedder = g4::result<std::unique_ptr<g4::any_embedder>>;
 [[nodiscard]] opened_embedder open_compiled_embedder(const g4::checkpoint& from, g4::backend::cpu& on,

@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "backends.h"
 #include "engine.h"
 #include "g4/core/printable.h"
-#include "g4/open/towers_beside.h"
+#include "g4/generate/any_batch.h"
 #include "json_text.h"
 #include "media.h"
-#include "variants.h"
 
 namespace program {
 
@@ -25,6 +25,7 @@ struct measured {
   std::size_t prompt = 0;
   std::size_t generated = 0;
   std::size_t depth = 0;
+  std::size_t texts = 1;  ///< at once; per second is of all of them together
   std::vector<double> per_second;
   std::vector<std::pair<std::string, double>> stages{};  ///< of a tower: seconds of each in the fastest run
 
@@ -81,6 +82,57 @@ g4::result<double> time_once(g4::any_session& session, std::span<const g4::token
          std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
+/// Tokens per second of so many texts that advance together, once all of their prompts have been read.
+g4::result<double> time_texts(g4::any_batch& batch, std::span<const g4::token_id> ids, const measured& m) {
+  std::vector<g4::text_id> inside;
+  auto heard = [](std::string_view) {};
+  const g4::generate_options how{.max_tokens = m.generated + 1, .stop_at_end = false};
+  for (std::size_t i = 0; i < m.texts; ++i) {
+    auto id = batch.join(ids.subspan(i * m.depth, m.depth), how, heard);
+    if (!id) return g4::unexpected(std::move(id.error()));
+    inside.push_back(*id);
+  }
+  std::vector<double> seconds;  // of each step
+  while (batch.running() == m.texts && !interrupt_guard::pressed()) {
+    const auto begun = std::chrono::steady_clock::now();
+    if (auto ran = batch.step(); !ran) return g4::unexpected(std::move(ran.error()));
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  }
+  for (const g4::text_id id : inside) {
+    if (auto left = batch.leave(id); !left) return g4::unexpected(std::move(left.error()));
+  }
+  // The last steps had a row of each: the prompts, which are alike, ended within a step of each other.
+  const std::size_t counted = std::min(m.generated, seconds.size() - 1);
+  double all = 0;
+  for (std::size_t i = seconds.size() - counted; i < seconds.size(); ++i) all += seconds[i];
+  return static_cast<double>(m.texts * counted) / all;
+}
+
+/// The generation test in batches.
+g4::result<void> time_batches(engine& e, const settings& s, status_line& status, std::vector<measured>& tests) {
+  const std::size_t depth = std::max<std::size_t>(s.depth, 1);
+  for (const std::size_t texts : s.texts_at_once) {
+    measured m{fmt::format("tg{} x{} @ d{}", s.generate_tokens, texts, depth), 0, s.generate_tokens, depth, texts, {}};
+    auto batch = open_compiled_batch(
+        *e.model, *e.on->cpu, {.texts = texts, .context = depth + s.generate_tokens + 1, .cache = options_of(s, 1).cache});
+    if (!batch) {  // the others may be had
+      status.clear();
+      fmt::print(stderr, "g4: --texts {}: {}\n", texts, batch.error().message);
+      continue;
+    }
+    const std::vector<g4::token_id> ids = some_ids(texts * depth, e.model->tokenizer().size());
+    for (std::size_t r = 0; r <= s.repetitions; ++r) {
+      status.show(fmt::format("{}: {} of {}", m.test, r, s.repetitions));
+      const auto rate = time_texts(**batch, ids, m);
+      if (interrupt_guard::pressed()) return {};
+      if (!rate) return g4::unexpected(rate.error());
+      if (r > 0) m.per_second.push_back(*rate);
+    }
+    tests.push_back(std::move(m));
+  }
+  return {};
+}
+
 /// A picture of 896 x 896 pixels, and ten seconds of sound, as wild as any.
 struct some_media {
   g4::media::pixels picture{std::vector<std::uint8_t>(896 * 896 * 3), 896, 896};
@@ -121,23 +173,13 @@ struct stage_clock {
   }
 };
 
-/// Whether there are towers to measure: a model of text alone, and a GGUF file by itself, have none.
-bool has_towers(const engine& e, const settings& s) {
-  const auto senses = all_known_senses();
-  if (std::none_of(senses.begin(), senses.end(), [&](const known_senses& k) { return k.name == e.model->variant(); }))
-    return false;
-  if (e.from->format == g4::load::format::safetensors || !s.mmproj.empty()) return true;
-  const auto beside = g4::towers_beside(e.path);
-  return beside && !beside->empty();
-}
-
 /// One picture and ten seconds of sound through the towers.
 g4::result<void> time_towers(engine& e, const settings& s, status_line& status, std::vector<measured>& tests) {
   const auto senses = senses_of(e, s);
   if (!senses) return g4::unexpected(senses.error());
   const some_media media((*senses)->rate_heard());
   const auto time = [&](const std::string& name, auto&& encode) -> g4::result<void> {
-    measured m{name, 0, 0, 0, {}};
+    measured m{name, 0, 0, 0, 1, {}};
     for (std::size_t r = 0; r < s.repetitions + 1; ++r) {
       if (interrupt_guard::pressed()) return {};
       status.show(fmt::format("{} {}/{}", m.test, r, s.repetitions));
@@ -173,13 +215,16 @@ g4::result<int> bench(const settings& s) {
   if (s.prompt_tokens == 0 && s.generate_tokens == 0)
     return g4::fail("bench: --prompt and --generate are both 0; nothing to measure");
   const std::size_t best_logits = s.head == "ranked" ? 1 : 0;
+  if (!s.texts_at_once.empty() && (s.backend != "cpu" || s.generate_tokens == 0)) {
+    return g4::fail("--texts: ", s.backend != "cpu" ? "texts run together on the cpu backend" : "--generate is 0; nothing to measure");
+  }
   auto e = open_engine(s, true);
   if (!e) return g4::unexpected(std::move(e.error()));
   std::vector<measured> tests;
   const auto add_test = [&](const char* kind, std::size_t prompt, std::size_t generated, std::size_t depth) {
     if (prompt + generated == 0) return;
     const std::string at = depth > 0 ? fmt::format(" @ d{}", depth) : std::string();
-    tests.push_back({fmt::format("{}{}{}", kind, prompt + generated, at), prompt, generated, depth, {}});
+    tests.push_back({fmt::format("{}{}{}", kind, prompt + generated, at), prompt, generated, depth, 1, {}});
   };
   add_test("pp", s.prompt_tokens, 0, s.depth);
   add_test("tg", 0, s.generate_tokens, s.depth);
@@ -200,6 +245,10 @@ g4::result<int> bench(const settings& s) {
       if (!rate) return g4::unexpected(rate.error());
       if (r > 0) m.per_second.push_back(*rate);  // the first run warms caches up
     }
+  }
+  if (!s.texts_at_once.empty()) {
+    if (auto done = time_batches(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
+    if (interrupt_guard::pressed()) return interrupt_guard::status();
   }
   if (has_towers(*e, s)) {
     if (auto done = time_towers(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
@@ -227,6 +276,7 @@ g4::result<int> bench(const settings& s) {
       j["n_prompt"] = m.prompt;
       j["n_gen"] = m.generated;
       j["n_depth"] = m.depth;
+      j["n_texts"] = m.texts;
       j["median_ts"] = m.median();
       j["min_ts"] = m.least();
       j["max_ts"] = m.most();
@@ -247,7 +297,7 @@ g4::result<int> bench(const settings& s) {
     out.write(fmt::format("{:<16} {:>12} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most", "median ms"));
     for (const measured& m : tests)
       out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most(),
-                            1e3 * static_cast<double>(m.prompt + m.generated) / m.median()));
+                            1e3 * static_cast<double>((m.prompt + m.generated) * m.texts) / m.median()));
     for (const measured& m : tests) {
       if (m.stages.empty()) continue;
       double all = 0;

@@ -76,6 +76,20 @@ reader into(std::optional<std::uint64_t>& to) {
   };
 }
 
+reader into(std::vector<std::size_t>& to, std::size_t least, std::size_t most) {
+  return [&to, least, most](std::string_view value) -> std::string {
+    for (;;) {
+      const std::size_t comma = value.find(',');
+      std::size_t number = 0;
+      if (!read_number(value.substr(0, comma), number) || number < least || number > most)
+        return "is no list of numbers from " + std::to_string(least) + " to " + std::to_string(most) + ", commas between them";
+      to.push_back(number);
+      if (comma == std::string_view::npos) return "";
+      value.remove_prefix(comma + 1);
+    }
+  };
+}
+
 reader among(std::string& to, std::vector<std::string> words) {
   return [&to, words = std::move(words)](std::string_view value) -> std::string {
     if (std::find(words.begin(), words.end(), value) != words.end()) {

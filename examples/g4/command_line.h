@@ -21,6 +21,8 @@ using reader = std::function<std::string(std::string_view)>;
 [[nodiscard]] reader into(std::int64_t& to);
 [[nodiscard]] reader into(std::size_t& to, std::size_t least, std::size_t most);
 [[nodiscard]] reader into(std::optional<std::uint64_t>& to);
+/// "1,2,4"
+[[nodiscard]] reader into(std::vector<std::size_t>& to, std::size_t least, std::size_t most);
 [[nodiscard]] reader among(std::string& to, std::vector<std::string> words);
 
 /// The options of one command, with what --help says of each.

@@ -53,6 +53,12 @@ json::json(double number) {
   if (text_.find_first_of(".e") == std::string::npos) text_ += ".0";
 }
 
+json json::written(std::string text) {
+  json made;
+  made.text_ = std::move(text);
+  return made;
+}
+
 json json::object(std::initializer_list<std::pair<const char*, json>> members) {
   json made;
   made.kind_ = json::members;
@@ -83,6 +89,26 @@ std::string json::text() const {
   std::string all;
   write(all, 0);
   return all + '\n';
+}
+
+std::string json::line() const {
+  std::string all;
+  write_line(all);
+  return all;
+}
+
+void json::write_line(std::string& to) const {
+  if (kind_ == scalar) {
+    to += text_;
+    return;
+  }
+  to += kind_ == list ? '[' : '{';
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    if (i > 0) to += ',';
+    if (kind_ == members) to += quoted(keys_[i]) + ':';
+    children_[i].write_line(to);
+  }
+  to += kind_ == list ? ']' : '}';
 }
 
 void json::write(std::string& to, std::size_t depth) const {

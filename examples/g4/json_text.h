@@ -20,6 +20,8 @@ class json {
   json(const std::string& text) : json(std::string_view(text)) {}
   json(const char* text) : json(std::string_view(text)) {}
   json(double number);
+  /// What is JSON already.
+  [[nodiscard]] static json written(std::string text);
   template <class T>
   requires std::integral<T> json(T number)
       : text_(std::is_same_v<T, bool> ? (number ? "true" : "false") : std::to_string(number)) {}
@@ -37,10 +39,13 @@ class json {
 
   /// The whole text, its last line ended.
   [[nodiscard]] std::string text() const;
+  /// The same on one line, which is not ended.
+  [[nodiscard]] std::string line() const;
 
  private:
   enum kind { scalar, list, members };
   void write(std::string& to, std::size_t depth) const;
+  void write_line(std::string& to) const;
 
   kind kind_ = scalar;
   std::string text_ = "null";  // a scalar as it is written

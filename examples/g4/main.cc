@@ -152,7 +152,7 @@ int guarded_main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // and so does a file that may grow no further
   settings s;
   std::vector<std::pair<command_line, g4::result<int> (*)(const settings&)>> commands;
-  commands.reserve(9);
+  commands.reserve(10);
   const auto add_command = [&](const char* name, const char* what, g4::result<int> (*does)(const settings&)) {
     return &commands.emplace_back(command_line(name, what), does).first;
   };
@@ -276,6 +276,8 @@ int guarded_main(int argc, char** argv) {
   bench->value("-d,--depth", "N", "Tokens that are in the cache before each test (default 0)", into(s.depth, 0, fewer));
   bench->value("--context", "N", "The generation test once more, with N tokens in the cache (default: not)",
                into(s.bench_context, 0, fewer));
+  bench->value("--texts", "N,N,...", "The generation test with so many texts at once, all together (default: not)",
+               into(s.texts_at_once, 1, 4096));
   bench->value("-r,--repetitions", "N", "How often each test is run, after once to warm up (default 5)",
                into(s.repetitions, 1, 10'000));
   bench->flag("--verbose", "Of a tower: where the time went, stage by stage", s.verbose);
@@ -287,7 +289,8 @@ int guarded_main(int argc, char** argv) {
       "  g4 bench -m gemma-3-270m.gguf\n"
       "  g4 bench -m gemma-3-270m.gguf --threads 1 -p 1024 -n 0 -r 9 --json\n"
       "  g4 bench -m gemma-3-270m.gguf --threads 1 --prompt 512 --generate 128 --context 1024\n"
-      "  g4 bench -m gemma-3-270m.gguf -p 0 -n 128 -d 4096");
+      "  g4 bench -m gemma-3-270m.gguf -p 0 -n 128 -d 4096\n"
+      "  g4 bench -m gemma-3-270m.gguf -p 0 -n 64 -d 64 --texts 1,2,4,8,15");
 
   command_line* const quantize =
       add_command("quantize", "Write a model in fewer bits, as a GGUF file", program::quantize);
@@ -341,6 +344,46 @@ int guarded_main(int argc, char** argv) {
       "  g4 embed -m embeddinggemma-300m --task document --raw --file passages.txt > passages.f32\n"
       "  g4 embed -m embeddinggemma-300m --numbers 256 \"a cat\" \"a dog\" | jq -c '.embeddings[].vector'");
 
+  command_line* const serve = add_command("serve", "Answer over HTTP, many at once, as OpenAI's API has it", program::serve);
+  add_running(*serve, s);
+  serve->value("--context", "N", "Most tokens of a text, prompt and answer together (default 4096)", into(s.context, 64, most));
+  serve->heading("Who comes in");
+  serve->value("--host", "ADDRESS", "Where to listen (default 127.0.0.1: this machine alone)", into(s.host));
+  serve->value("--port", "N", "0: any that is free, which is said on stderr (default 8080)", into(s.port, 0, 65535));
+  serve->value("--token-file", "PATH", "Clients must know the secret on the file's first line: Authorization: Bearer ...",
+               into(s.token_file));
+  serve->value("--texts", "N", "Most texts answered at once, each with memory of its own (default 8)", into(s.places, 1, 4096));
+  serve->value("--queue", "N", "Most requests that wait; behind them there is 503 (default 64)", into(s.queue, 0, 65536));
+  serve->value("--connections", "N", "Most connections at once (default 128)", into(s.connections, 1, 16384));
+  serve->value("--body-limit", "MiB", "Most of a request, pictures and sounds included (default 16)", into(s.body_limit, 1, 1024));
+  serve->value("--answer-limit", "N", "Most tokens a request may ask for (default: as many as there is room for)",
+               into(s.answer_limit, 1, most));
+  serve->value("--prefixes", "N", "Most system prompts that are kept, read once for all who begin with them (default 4)",
+               into(s.prefixes, 0, 1024));
+  serve->value("--grace", "SECONDS", "How long answers may go on when the server is to end (default 5)", into(s.grace, 0, 3600));
+  serve->heading("Models");
+  serve->value("--name", "NAME", "What clients call the model (default: as its file)", into(s.name));
+  serve->value("--embedder", "PATH", "A text embedder for /v1/embeddings, beside a model that answers", into(s.embedder));
+  std::vector<std::string> tasks_served;
+  for (const auto& task : g4::text::detail::named_tasks) tasks_served.emplace_back(task.name);
+  serve->value("--task", "NAME", "What embedded texts are for, as `embed` has it", among(s.task, tasks_served));
+  add_mmproj(*serve, s);
+  serve->heading("Choosing tokens, where a request does not say");
+  serve->value("--temperature", "X", "0: always the likeliest (default 1)", into(s.sampling.temperature));
+  serve->value("--top-k", "N", "(default 64)", into(s.sampling.top_k));
+  serve->value("--top-p", "X", "(default 0.95)", into(s.sampling.top_p));
+  serve->value("--min-p", "X", "(default 0)", into(s.sampling.min_p));
+  serve->value("--repetition-penalty", "X", "(default 1)", into(s.sampling.repetition_penalty));
+  serve->footer(
+      "POST /v1/chat/completions, /v1/completions, /v1/embeddings; GET /v1/models, /health, /metrics (for Prometheus), and /,\n"
+      "a page to talk in. Ctrl-C and SIGTERM end it: what is being answered may go on for --grace seconds.\n\n"
+      "Examples:\n"
+      "  g4 serve -m gemma-3-1b-it.gguf\n"
+      "  g4 serve -m gemma-4-e2b-it --embedder embeddinggemma-300m --texts 4 --context 8192\n"
+      "  g4 serve -m gemma-3-1b-it.gguf --host 0.0.0.0 --token-file secret.txt\n"
+      "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+      "       -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Why is the sky blue?\"}]}'");
+
   const auto wrong = [](const std::string& why) {
     if (!program::leads()) return 2;
     std::fprintf(stderr, "%s\nRun with --help for more information.\n", g4::printable(why).c_str());
@@ -390,6 +433,11 @@ int guarded_main(int argc, char** argv) {
     s.sampling.temperature = 1;
     s.sampling.top_k = 64;
     s.sampling.top_p = 0.95f;
+  }
+  if (command == program::serve) {  // where a request says one thing the others stay as they are here
+    if (!line.has("--temperature")) s.sampling.temperature = 1;
+    if (!line.has("--top-k")) s.sampling.top_k = 64;
+    if (!line.has("--top-p")) s.sampling.top_p = 0.95f;
   }
   return run(command, s);
 }

@@ -7,11 +7,15 @@
 #include <chrono>
 #include <cstddef>
 #include <optional>
+#include <span>
+#include <tuple>
 #include <utility>
 #include <variant>
 
 #include "backends.h"
 #include "g4/core/printable.h"
+#include "g4/open/towers_beside.h"
+#include "variants.h"
 #if defined(G4_PROGRAM_MEDIA)
 #include "read_picture.h"
 #include "read_sound.h"
@@ -33,37 +37,47 @@ struct decoded {
 };
 
 #if defined(G4_PROGRAM_MEDIA)
-g4::result<decoded> read(const settings& s, const medium& file, std::size_t rate) {
-  if (file.is == medium::video) {
-    auto frames = media_files::open_video(file.path, static_cast<double>(s.video_rate));
-    if (!frames) return g4::unexpected(std::move(frames.error()));
-    return decoded{{}, {}, rate, std::move(*frames)};
-  }
-  if (file.is == medium::picture) {
-    auto picture = media_files::read_picture(file.path);
+/// what   a file's path, or its bytes and what a sentence calls them
+template <class... What>
+g4::result<decoded> read_as(medium::kind is, std::size_t rate, const What&... what) {
+  if (is == medium::picture) {
+    auto picture = media_files::read_picture(what...);
     if (!picture) return g4::unexpected(std::move(picture.error()));
     return decoded{std::move(*picture), {}, rate, {}};
   }
-  auto clip = media_files::read_sound(file.path, rate);
+  auto clip = media_files::read_sound(what..., rate);
   if (!clip) return g4::unexpected(std::move(clip.error()));
   return decoded{{}, std::move(clip->samples), rate, {}};
 }
 #else
-g4::result<decoded> read(const settings&, const medium& file, std::size_t) {
-  return g4::fail(file.path,
+template <class... What>
+g4::result<decoded> read_as(medium::kind, std::size_t, const What&... what) {
+  return g4::fail(std::get<sizeof...(what) - 1>(std::tie(what...)),
                   ": this program was built without what reads pictures and sounds; install libpng, libjpeg, ",
                   "libwebp, libsndfile and libsoxr with their headers, and build it again");
 }
 #endif
 
+g4::result<decoded> read(const settings& s, const medium& file, std::size_t rate) {
+#if defined(G4_PROGRAM_MEDIA)
+  if (file.is == medium::video) {
+    auto frames = media_files::open_video(file.path, static_cast<double>(s.video_rate));
+    if (!frames) return g4::unexpected(std::move(frames.error()));
+    return decoded{{}, {}, rate, std::move(*frames)};
+  }
+#endif
+  static_cast<void>(s);
+  return read_as(file.is, rate, file.path);
+}
+
 /// What a file is in words, and what the model makes of it.
-g4::result<g4::any_shown> through_towers(const g4::any_senses& senses, const settings& s, const medium& file,
+g4::result<g4::any_shown> through_towers(const g4::any_senses& senses, const settings& s, medium::kind is,
                                          decoded& in_file, std::string& what) {
-  if (file.is == medium::picture) {
+  if (is == medium::picture) {
     what = fmt::format("{} x {} pixels", in_file.picture.width, in_file.picture.height);
     return senses.see(in_file.picture.view(), {.soft_tokens = s.image_tokens, .pieces = s.image_pieces});
   }
-  if (file.is == medium::sound) {
+  if (is == medium::sound) {
     what = fmt::format("{:.2f} seconds",
                        static_cast<double>(in_file.samples.size()) / static_cast<double>(in_file.rate));
     return senses.hear({in_file.samples, in_file.rate});
@@ -114,6 +128,24 @@ g4::result<const g4::any_senses*> senses_of(engine& e, const settings& s) {
   return e.senses.get();
 }
 
+bool has_towers(const engine& e, const settings& s) {
+  const auto senses = all_known_senses();
+  if (std::none_of(senses.begin(), senses.end(), [&](const known_senses& k) { return k.name == e.model->variant(); }))
+    return false;
+  if (e.from->format == g4::load::format::safetensors || !s.mmproj.empty()) return true;
+  const auto beside = g4::towers_beside(e.path);
+  return beside && !beside->empty();
+}
+
+g4::result<g4::any_shown> show_bytes(const engine& e, const settings& s, medium::kind is, std::string_view bytes,
+                                     const std::string& name) {
+  const std::size_t rate = e.senses->rate_heard();
+  auto in_file = read_as(is, rate != 0 ? rate : 16'000, std::as_bytes(std::span(bytes)), name);
+  if (!in_file) return g4::unexpected(in_file.error());
+  std::string what;
+  return through_towers(*e.senses, s, is, *in_file, what);
+}
+
 g4::result<looked_at> look_at(engine& e, const settings& s, const medium& file) {
   const auto senses = senses_of(e, s);
   if (!senses) return g4::unexpected(senses.error());
@@ -127,7 +159,7 @@ g4::result<looked_at> look_at(engine& e, const settings& s, const medium& file) 
       fmt::format("{} {} ...", file.is == medium::sound ? "Listening to" : "Looking at", g4::printable(file.path)));
   const auto begun = std::chrono::steady_clock::now();
   std::string what;
-  auto shown = through_towers(**senses, s, file, *in_file, what);
+  auto shown = through_towers(**senses, s, file.is, *in_file, what);
   if (!shown) return g4::fail_in(file.path, shown.error());
   return looked_at{file, std::move(*shown), std::move(what), seconds_since(begun)};
 }

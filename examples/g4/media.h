@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine.h"
@@ -15,6 +16,13 @@ namespace program {
 /// The model's senses, opened when they are first needed.
 /// Fails where the model has none, or the file with its towers is missing or another model's.
 [[nodiscard]] g4::result<const g4::any_senses*> senses_of(engine& e, const settings& s);
+
+/// Whether its towers are at hand: a model of text alone, and a GGUF file by itself, have none.
+[[nodiscard]] bool has_towers(const engine& e, const settings& s);
+
+/// Encodes a picture or a sound that came as a file's bytes, which a sentence calls `name`. The senses are open.
+[[nodiscard]] g4::result<g4::any_shown> show_bytes(const engine& e, const settings& s, medium::kind is,
+                                                   std::string_view bytes, const std::string& name);
 
 /// What a file's picture, sound or video took.
 struct looked_at {

@@ -72,12 +72,26 @@ struct settings {
   std::size_t bench_context = 0;
   std::size_t repetitions = 5;
   bool verbose = false;
+  std::vector<std::size_t> texts_at_once;  ///< of a batch, each measured
 
   std::string task;  ///< what embedded texts are for; empty: they are taken as they are
   std::size_t numbers = 0;
   bool raw_floats = false;
   std::vector<std::string> texts;
   std::string file;  ///< a text on each line; empty: stdin
+
+  std::string host = "127.0.0.1";
+  std::size_t port = 8080;
+  std::string name;      ///< what clients call the model; empty: as its file is
+  std::string embedder;  ///< a model that embeds, beside the one that answers
+  std::string token_file;
+  std::size_t places = 8;  ///< texts that are answered at once
+  std::size_t queue = 64;
+  std::size_t prefixes = 4;
+  std::size_t connections = 128;
+  std::size_t body_limit = 16;    ///< MiB
+  std::size_t answer_limit = 0;   ///< tokens; 0: as many as there is room for
+  std::size_t grace = 5;          ///< seconds
 };
 
 /// What --cache may say.
@@ -102,5 +116,6 @@ inline constexpr const char* cache_types[] = {"f32", "i16", "q8_0"};
 [[nodiscard]] g4::result<int> bench(const settings& s);
 [[nodiscard]] g4::result<int> embed(const settings& s);
 [[nodiscard]] g4::result<int> quantize(const settings& s);
+[[nodiscard]] g4::result<int> serve(const settings& s);  ///< in examples/serve, or no_serve.cc
 
 }  // namespace program

@@ -20,6 +20,8 @@ kind kind_of(const g4::any_shown& shown) {
 }
 constexpr std::size_t number_of(kind is) { return is == kind::video ? 2 : is == kind::audio ? 1 : 0; }
 
+}  // namespace
+
 g4::laid_prompt<float> part_of(const g4::laid_prompt<float>& all, std::size_t first, std::size_t count) {
   g4::laid_prompt<float> part;
   const auto begin = all.ids.begin() + static_cast<std::ptrdiff_t>(first);
@@ -32,7 +34,13 @@ g4::laid_prompt<float> part_of(const g4::laid_prompt<float>& all, std::size_t fi
   return part;
 }
 
-}  // namespace
+std::size_t whole_pass(const g4::laid_prompt<float>& prompt, std::size_t most) {
+  std::size_t length = most;
+  for (const g4::inlay<float>& one : prompt.inlays) {
+    if (one.first < length && one.first + one.count > length) length = one.first > 0 ? one.first : one.count;
+  }
+  return length;
+}
 
 void shown_text::append(const shown_text& more) {
   for (g4::inlay<float> one : more.laid.inlays) {
@@ -75,10 +83,7 @@ g4::result<bool> run_most(g4::any_session& session, g4::laid_prompt<float>& left
   const std::size_t batch = session.options().batch;
   while (left.ids.size() > batch) {
     if (interrupt_guard::pressed()) return false;
-    std::size_t length = batch;
-    for (const g4::inlay<float>& one : left.inlays) {
-      if (one.first < length && one.first + one.count > length) length = one.first > 0 ? one.first : one.count;
-    }
+    const std::size_t length = whole_pass(left, batch);
     if (length >= left.ids.size()) break;
     if (all >= 4 * batch) status.percent("Reading", all - left.ids.size(), all);
     if (auto done = session.run(part_of(left, 0, length).view()); !done) return g4::unexpected(std::move(done.error()));

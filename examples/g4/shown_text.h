@@ -31,6 +31,12 @@ struct shown_text {
   [[nodiscard]] g4::laid_prompt<float> from(std::size_t first) const;
 };
 
+/// `count` of a prompt's tokens from `first` on, and what is shown whole among them.
+[[nodiscard]] g4::laid_prompt<float> part_of(const g4::laid_prompt<float>& all, std::size_t first, std::size_t count);
+
+/// How many of a prompt's first tokens to run in a pass of about `most`: no picture is cut in two.
+[[nodiscard]] std::size_t whole_pass(const g4::laid_prompt<float>& prompt, std::size_t most);
+
 /// Runs all of `left` but the last batch, so that a long prompt shows progress and can be interrupted.
 /// False when it was interrupted.
 [[nodiscard]] g4::result<bool> run_most(g4::any_session& session, g4::laid_prompt<float>& left, status_line& status);

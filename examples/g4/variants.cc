@@ -3,6 +3,7 @@
 #include <array>
 
 #include "backends.h"
+#include "g4/generate/any_batch.h"
 #include "g4/model/drafter.h"
 #include "g4/open/any_drafter.h"
 #include "g4/open/any_model.h"
@@ -35,6 +36,11 @@ std::span<const known_variant> known_variants() {
 g4::result<std::unique_ptr<g4::any_model>> open_compiled(const g4::checkpoint& from, g4::backend::cpu& on,
                                                          const g4::open_options& options) {
   return g4::open_any<compiled_variants>(from, on, options);
+}
+
+g4::result<std::unique_ptr<g4::any_batch>> open_compiled_batch(const g4::any_model& of, g4::backend::cpu& on,
+                                                               const g4::batch_options& options) {
+  return g4::open_batch<compiled_variants>(of, on, options);
 }
 
 g4::result<std::unique_ptr<g4::any_drafter>> open_compiled_drafter(const g4::checkpoint& from,

@@ -13,15 +13,10 @@
 #include <string_view>
 #include <vector>
 
-#include "g4/io/safetensors_writer.h"
-#include "g4/load/config.h"
-#include "g4/model/multimodal.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/run_program.h"
-#include "tests/support/marked_vocabulary.h"
+#include "tests/cli/senses_folder.h"
 #include "tests/support/own_path.h"
-#include "tests/support/random_checkpoint.h"
-#include "tests/support/random_tower.h"
 
 namespace {
 
@@ -31,12 +26,6 @@ using cli_test::expect_refused;
 using nlohmann::json;
 using namespace g4;
 
-// The towers of data/senses.json.
-struct patches_of
-    : tower<picture::any_aspect{.side = 6}, patches{.side = 6}, norm::layer, embed::linear<width{16}, biased>,
-            norm::layer, positions::per_axis{70}, norm::layer, into_text<norm::unweighted>> {};
-struct frames_of : tower<sound::waveform{.rate = 16'000}, frames{.samples = 10}, into_text<norm::unweighted>> {};
-
 const fs::path source(G4_SOURCE_DIR);
 std::string data(const std::string& file) { return (source / "tests/media_files/data" / file).string(); }
 
@@ -45,45 +34,12 @@ std::string file_text(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-std::string letters(std::size_t size) {
-  std::vector<std::string> more{"W", "?", "\\n", "▁", "<", "|", ">"};
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  for (std::size_t b = 0; size >= 320 && b < 256; ++b) {  // a GGUF file's vocabulary needs them
-    more.push_back(std::string("<0x") + digits[b / 16] + digits[b % 16] + ">");
-  }
-  return test::marked_vocabulary(
-      {"<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|image>", "<|image|>",
-       "<image|>", "<|audio>", "<|audio|>", "<audio|>", "<|tool_response>"},
-      more, size);
-}
-
 /// A folder of our own with a model that sees and hears, and an embedder.
 const fs::path& home() {
   static const fs::path path = [] {
     const fs::path folder = test::own_path("g4_cli_media");
     fs::remove_all(folder);
-    fs::create_directories(folder / "model");
-    const std::string config = file_text(source / "tests/cli/data/senses.json");
-    std::ofstream(folder / "model/config.json") << config;
-    std::ofstream(folder / "model/tokenizer.json") << letters(320);
-    const auto spec = load::read_config(config, "senses.json");
-    EXPECT_TRUE(spec) << spec.error().message;
-    const test::random_checkpoint text(*spec, 6);  // says different things about different media
-    const test::random_tower<patches_of, 24> eyes(2);
-    const test::random_tower<frames_of, 24> ears(3);
-    const io::tensor_file files[] = {text.file(), eyes.file(), ears.file()};
-    std::vector<io::tensor_plan> plan;
-    for (const auto& file : files) {
-      for (const auto& t : file.tensors()) plan.push_back({t.name, t.type, t.dims});
-    }
-    auto out = io::write_safetensors((folder / "model/model.safetensors").string(), plan);
-    EXPECT_TRUE(out);
-    for (const auto& file : files) {
-      for (const auto& t : file.tensors()) EXPECT_TRUE(out->write(t.name, t.bytes));
-    }
-    EXPECT_TRUE(out->finish());
-    fs::copy(source / "conformance/cases/embeddinggemma", folder / "embedder", fs::copy_options::recursive);
-    std::ofstream(folder / "embedder/tokenizer.json") << letters(192);
+    EXPECT_EQ(test::make_senses_folder(source, folder), "");
     return folder;
   }();
   return path;

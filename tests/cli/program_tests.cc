@@ -194,7 +194,7 @@ TEST(generate, wrong_usage) {
 
 TEST(help, examples_for_every_command) {
   for (const char* command :
-       {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench", "quantize", "embed"}) {
+       {"generate", "chat", "tokenize", "inspect", "perplexity", "logits", "bench", "quantize", "embed", "serve"}) {
     const ended e = run({command, "--help"});
     EXPECT_EQ(e.status, 0) << command;
     EXPECT_NE(e.out.find("Examples:\n  g4 " + std::string(command)), std::string::npos) << e.out;
