@@ -416,26 +416,19 @@ inline void panel_matmul_of(const cpu::product_call& call) {
 
 // Several files compile them (panel_matmul*.cc), since each storage unrolls into a kernel of its own and all together took
 // a compiler more than a minute.
-inline void panel_matmul_k(const cpu::product_call& call) {
-  return call.origin == storage::q4_k ? panel_matmul_of<storage::q4_k>(call) : panel_matmul_of<storage::q5_k>(call);
-}
-
-inline void panel_matmul_q6_k(const cpu::product_call& call) {
-  return call.origin == storage::q6_k ? panel_matmul_of<storage::q6_k>(call) : panel_matmul_of<storage::q3_k>(call);
-}
-
 inline void panel_matmul_q2_k(const cpu::product_call& call) { panel_matmul_of<storage::q2_k>(call); }
+inline void panel_matmul_q3_k(const cpu::product_call& call) { panel_matmul_of<storage::q3_k>(call); }
+inline void panel_matmul_q4_k(const cpu::product_call& call) { panel_matmul_of<storage::q4_k>(call); }
+inline void panel_matmul_q5_k(const cpu::product_call& call) { panel_matmul_of<storage::q5_k>(call); }
+inline void panel_matmul_q6_k(const cpu::product_call& call) { panel_matmul_of<storage::q6_k>(call); }
+inline void panel_matmul_mxfp4(const cpu::product_call& call) { panel_matmul_of<storage::mxfp4>(call); }
 
 inline void panel_matmul_q5(const cpu::product_call& call) {
   return call.origin == storage::q5_0 ? panel_matmul_of<storage::q5_0>(call) : panel_matmul_of<storage::q5_1>(call);
 }
 
 inline void panel_matmul_iq4(const cpu::product_call& call) {
-  switch (call.origin) {
-    case storage::iq4_nl: return panel_matmul_of<storage::iq4_nl>(call);
-    case storage::iq4_xs: return panel_matmul_of<storage::iq4_xs>(call);
-    default: return panel_matmul_of<storage::mxfp4>(call);
-  }
+  return call.origin == storage::iq4_nl ? panel_matmul_of<storage::iq4_nl>(call) : panel_matmul_of<storage::iq4_xs>(call);
 }
 
 inline void panel_matmul_floats(const cpu::product_call& call) {

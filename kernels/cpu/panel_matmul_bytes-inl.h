@@ -142,10 +142,10 @@ inline constexpr byte_kind kind_of = kind<S, Form>();
 template <storage S, byte_form Form, size_t Sub, size_t Word>
 HWY_INLINE levels16 offset_bytes(const std::byte* block, size_t part) {
   constexpr int more = byte_offset<S, Form> - panel_facts<S>::offset;
-  const levels16 bytes = level_bytes<S, Sub, Word>(block, part);
-  if constexpr (more == 0) return bytes;
+  const levels16 stored = level_bytes<S, Sub, Word>(block, part);
+  if constexpr (more == 0) return stored;
   const hn::Repartition<uint8_t, level_lanes> du8;
-  return hn::BitCast(level_lanes(), hn::Add(hn::BitCast(du8, bytes), hn::Set(du8, static_cast<uint8_t>(more))));
+  return hn::BitCast(level_lanes(), hn::Add(hn::BitCast(du8, stored), hn::Set(du8, static_cast<uint8_t>(more))));
 }
 
 template <storage S, byte_form Form, size_t Sub, size_t... Word>

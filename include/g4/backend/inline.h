@@ -38,10 +38,13 @@ struct inline_kernels {
   static void nibbles_to_words(const nibbles_to_words_call& call) { g4::HWY_NAMESPACE::nibbles_to_words(call); }
   static void rank(const rank_call& call) { g4::HWY_NAMESPACE::rank(call); }
   static void panel_matmul_32(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_32(call); }
-  static void panel_matmul_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_k(call); }
-  static void panel_matmul_q6_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q6_k(call); }
   static void panel_matmul_q2_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q2_k(call); }
+  static void panel_matmul_q3_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q3_k(call); }
+  static void panel_matmul_q4_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q4_k(call); }
+  static void panel_matmul_q5_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q5_k(call); }
+  static void panel_matmul_q6_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q6_k(call); }
   static void panel_matmul_iq4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_iq4(call); }
+  static void panel_matmul_mxfp4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_mxfp4(call); }
   static void panel_matmul_q5(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q5(call); }
   static void quantise_bytes(const quantise_bytes_call& call) { g4::HWY_NAMESPACE::quantise_bytes(call); }
   static void panel_matmul_bytes(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes(call); }

@@ -325,10 +325,13 @@ struct kernels {
   static void rank(const rank_call& call);
   static void panel_matmul_32(const product_call& call);  ///< Q4_0, Q4_1, Q8_0, and plain floats
   static void panel_matmul_q5(const product_call& call);  ///< Q5_0, Q5_1
-  static void panel_matmul_k(const product_call& call);   ///< blocks of 256: Q4_K, Q5_K
-  static void panel_matmul_q6_k(const product_call& call);  ///< Q6_K, Q3_K
   static void panel_matmul_q2_k(const product_call& call);
-  static void panel_matmul_iq4(const product_call& call);   ///< IQ4_NL, IQ4_XS, MXFP4
+  static void panel_matmul_q3_k(const product_call& call);
+  static void panel_matmul_q4_k(const product_call& call);
+  static void panel_matmul_q5_k(const product_call& call);
+  static void panel_matmul_q6_k(const product_call& call);
+  static void panel_matmul_iq4(const product_call& call);  ///< IQ4_NL, IQ4_XS
+  static void panel_matmul_mxfp4(const product_call& call);
   static void quantise_bytes(const quantise_bytes_call& call);
   static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations
   static void panel_matmul_bytes_k(const product_call& call);  ///< the same, Q2_K, Q3_K and Q6_K
@@ -365,16 +368,16 @@ void panel_matmul(const product_call& call) {
     }
   }
   switch (call.origin) {
-    case storage::q4_k:
-    case storage::q5_k: return Kernels::panel_matmul_k(call);
     case storage::q5_0:
     case storage::q5_1: return Kernels::panel_matmul_q5(call);
     case storage::q2_k: return Kernels::panel_matmul_q2_k(call);
-    case storage::iq4_nl:
-    case storage::iq4_xs:
-    case storage::mxfp4: return Kernels::panel_matmul_iq4(call);
-    case storage::q3_k:
+    case storage::q3_k: return Kernels::panel_matmul_q3_k(call);
+    case storage::q4_k: return Kernels::panel_matmul_q4_k(call);
+    case storage::q5_k: return Kernels::panel_matmul_q5_k(call);
     case storage::q6_k: return Kernels::panel_matmul_q6_k(call);
+    case storage::iq4_nl:
+    case storage::iq4_xs: return Kernels::panel_matmul_iq4(call);
+    case storage::mxfp4: return Kernels::panel_matmul_mxfp4(call);
     default: return Kernels::panel_matmul_32(call);
   }
 }
