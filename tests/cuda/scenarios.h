@@ -134,7 +134,8 @@ void attend_halves(Bench& b, std::size_t d, float cap) {
 /// Queries of five rows, keys and values that go into a cache, and what a query then finds there.
 template <class Bench>
 void turn_heads(Bench& b, storage type, bool key_is_value) {
-  constexpr std::size_t slots = 7, K = 2, H = 4, d = 64, T = 5;
+  constexpr std::size_t slots = 7, K = 2, H = 4, T = 5;
+  constexpr std::size_t d = 96;  // the halves of a pair are other lanes' then
   const std::size_t bytes = cached_bytes(type, K, slots, d);
   const cache_view cache{b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, K, d, type};
   const cache_view* const of_texts[] = {&cache};
