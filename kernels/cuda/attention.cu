@@ -56,6 +56,7 @@ G4_KERNEL void __launch_bounds__(attend_warps* warp_size) attend_head(gc::attend
     float score = -INFINITY;
     if (at < last) {
       float product = 0;
+      G4_NO_UNROLL  // every storage's way to a number, several times over, is more than registers hold
       for (size_t i = 0; i < d; ++i) product += q[i] * cached_number(c.of, c.of.cache.keys, head, at, i);
       score = product * c.call.scale;
       if (c.call.soft_cap != 0) score = c.call.soft_cap * std::tanh(score / c.call.soft_cap) + 0 * score;
@@ -70,6 +71,7 @@ G4_KERNEL void __launch_bounds__(attend_warps* warp_size) attend_head(gc::attend
     const auto count = static_cast<unsigned>(last - tile < warp_size ? last - tile : warp_size);
     for (size_t i = lane; i < d; i += warp_size) {
       float y = my_mixed[i] * fade;
+      G4_NO_UNROLL
       for (unsigned j = 0; j < count; ++j) y += weights[j] * cached_number(c.of, c.of.cache.values, head, tile + j, i);
       my_mixed[i] = y;
     }

@@ -17,6 +17,7 @@
 #define G4_KERNEL __global__
 #define G4_DEVICE __device__ __forceinline__
 #define G4_UNROLL _Pragma("unroll")
+#define G4_NO_UNROLL _Pragma("unroll 1")
 #define G4_SHARED(type, name)                                        \
   extern __shared__ __align__(128) unsigned char g4_shared_memory[]; \
   type* const name = reinterpret_cast<type*>(g4_shared_memory)
@@ -29,6 +30,7 @@
 #define G4_KERNEL inline
 #define G4_DEVICE inline
 #define G4_UNROLL
+#define G4_NO_UNROLL
 #define __launch_bounds__(...)
 #define threadIdx (g4::cuda_machine::now->thread)
 #define blockIdx (g4::cuda_machine::now->index)
