@@ -68,7 +68,7 @@ step_conformance() {
 # two CPUs past its hour. `cmake --build --preset sanitize --target g4_tests` and ctest run the rest by hand.
 step_sanitize() {
   configure sanitize -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build sanitize g4_memory_tests || { fail_step "build sanitize"; return; }
-  run_ctest sanitize -L '^(core|io|load|text|sample|media|media_files|kernels|model|open|generate)$'
+  run_ctest sanitize -L '^(core|io|load|text|sample|media|media_files|kernels|model|open)$'
 }
 
 step_tsan() {
