@@ -17,27 +17,20 @@
 #include "g4/variants/gemma4_conformer.h"
 #include "tests/support/faraway.h"
 #include "tests/support/random_tower.h"
+#include "tests/support/small_towers.h"
+#include "tests/support/small_towers.h"
 
 namespace g4 {
 namespace {
 
 constexpr int text_width = 10;
-struct small_conformer : tower<sound::waveform{.rate = 16'000}, log_mel{.bins = 8}, subsample{.first = 8, .second = 3},
-                               embed::linear<width{12}>,
-                               conformer<layers{2}, relative_attention{.heads = 2, .past = 3, .ahead = 2, .chunk = 4},
-                                         light_conv{.side = 3}, clipped_linears>,
-                               embed::linear<width{14}, biased>, into_text<norm::unweighted>> {};
+using small_conformer = test::conformer_ears;
 
 static_assert(small_conformer::widths == std::array{0, 0, 8, 6, 12, 12, 14, 0});
 static_assert(gemma4_conformer::widths == std::array{0, 0, 128, 1024, 1024, 1024, 1536, 0});
 static_assert(stage_of<gemma4_conformer, 4>.distances() == 13 && gemma4_conformer::input_width == 128);
 
-struct cumulative
-    : tower<sound::waveform{.rate = 16'000}, log_mel{.bins = 8, .window = 512, .emphasised = true},
-            subsample{.first = 5, .second = 3, .eps = 1e-3f, .cumulative = true}, embed::linear<width{12}>,
-            conformer<layers{2}, relative_attention{.heads = 2, .past = 4, .chunk = 0, .scaled_keys = false},
-                      light_conv{.side = 3}>,
-            every{3}, into_text<norm::soft_and_hard, own_ids{.first = 20, .count = 4}>> {};
+using cumulative = test::cumulative_ears;
 
 static_assert(cumulative::widths == std::array{0, 0, 8, 6, 12, 12, 12, 0});
 static_assert(gemma3n_conformer::widths == std::array{0, 0, 128, 1024, 1536, 1536, 1536, 0});

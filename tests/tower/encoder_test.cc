@@ -19,19 +19,13 @@
 #include "g4/variants/gemma4_e2b.h"
 #include "tests/support/faraway.h"
 #include "tests/support/random_tower.h"
+#include "tests/support/small_towers.h"
 
 namespace g4 {
 namespace {
 
 constexpr int text_width = 6;
-struct eyes
-    : tower<picture::any_aspect{.side = 4}, patches{.side = 2}, centred, embed::linear<width{10}>,
-            positions::per_axis{7},
-            encoder<
-                layers{2}, norm::sandwich<plain_weight>,
-                attention<heads{.query = 4, .key_value = 2}, head{8}, qk_norm, v_norm, unscaled, rope_2d{.theta = 30}>,
-                feed::gated<gelu_tanh, hidden{14}>, clipped_linears>,
-            mean_pooled{.side = 2}, scaled_by_root_of_width, standardised, into_text<norm::unweighted>> {};
+using eyes = test::any_aspect_eyes;
 
 // The released towers: rows and width before each stage.
 static_assert(gemma4_vit_small::widths == std::array{0, 0, 768, 768, 768, 768, 768, 768, 768, 0});

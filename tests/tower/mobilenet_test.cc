@@ -18,18 +18,13 @@
 #include "g4/variants/mobilenet_v5_300m.h"
 #include "tests/support/faraway.h"
 #include "tests/support/random_tower.h"
+#include "tests/support/small_towers.h"
 
 namespace g4 {
 namespace {
 
 constexpr int text_width = 6;
-struct eyes : tower<picture::square{.side = 16}, patches{.side = 1},
-                    mobilenet<conv_stem{.channels = 8}, blocks<edge_residual{.channels = 8, .stride = 2, .wider = 2}>,
-                              blocks<bottleneck{.channels = 8, .start = 3, .middle = 5, .stride = 2, .wider = 2},
-                                     in_turn<2, multi_query{.channels = 8, .heads = 2, .size = 4, .key_stride = 2},
-                                             bottleneck{.channels = 8, .wider = 1}>>,
-                              fused{.channels = 16, .side = 2}>,
-                    scaled_by_root_of_width, into_text<norm::soft_and_hard, own_ids{.first = 20, .count = 4}>> {};
+using eyes = test::convolved_eyes;
 
 static_assert(mobilenet_v5_300m::widths == std::array{0, 0, 3, 2048, 2048, 0});
 static_assert(rows_made<mobilenet_v5_300m>(768 * 768) == 256);

@@ -14,17 +14,13 @@
 #include "g4/variants/gemma3_4b.h"
 #include "tests/support/faraway.h"
 #include "tests/support/random_tower.h"
+#include "tests/support/small_towers.h"
 
 namespace g4 {
 namespace {
 
 constexpr int text_width = 6;
-struct eyes : tower<picture::square{.side = 8}, patches{.side = 2}, centred, embed::linear<width{12}, biased>,
-                    positions::learned{16},
-                    encoder<layers{2}, norm::before<norm::layer_t{1e-6f}>,
-                            attention<heads{.query = 3, .key_value = 3}, head{4}, scaled_by_root_of{4}>,
-                            feed::plain<gelu_tanh, hidden{20}>, biased>,
-                    norm::layer_t{1e-6f}, mean_pooled{.side = 2}, into_text<norm::one_plus>> {};
+using eyes = test::square_eyes;
 
 static_assert(siglip_so400m::widths == std::array{0, 0, 588, 588, 1152, 1152, 1152, 1152, 1152, 0});
 static_assert(rows_made<siglip_so400m>(4096) == 256 && gemma3_4b::seeing::budget.most == 256);
