@@ -17,15 +17,18 @@
 
 namespace g4::test {
 
+/// A cache of one text, with room for keys and values.
+template <class Bench>
+cache_view room_for_cache(Bench& b, storage type, std::size_t heads, std::size_t slots, std::size_t head_size) {
+  const std::size_t bytes = cached_bytes(type, heads, slots, head_size);
+  return {b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, heads, head_size, type};
+}
+
 /// Rows of two texts through a ring of a cache, with more keys than four warps take at a time.
 template <class Bench>
 void attend(Bench& b, storage type, float cap) {
   constexpr std::size_t slots = 150, K = 2, H = 4, d = 64, T = 160;
-  std::vector<cache_view> caches;
-  for (int text = 0; text < 2; ++text) {
-    const std::size_t bytes = cached_bytes(type, K, slots, d);
-    caches.push_back({b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, K, d, type});
-  }
+  const cache_view caches[] = {room_for_cache(b, type, K, slots, d), room_for_cache(b, type, K, slots, d)};
   const cache_view* const of_texts[] = {&caches[0], &caches[1]};
   std::vector<pass_row> rows;
   for (std::size_t t = 0; t < T; ++t) {
@@ -84,11 +87,7 @@ void attend_halves(Bench& b, std::size_t d, float cap) {
     for (float& x : made) x = std::nearbyint(x * 64) / 64;
     return made;
   };
-  std::vector<cache_view> caches;
-  for (int text = 0; text < 2; ++text) {
-    const std::size_t bytes = cached_bytes(type, K, slots, d);
-    caches.push_back({b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, K, d, type});
-  }
+  const cache_view caches[] = {room_for_cache(b, type, K, slots, d), room_for_cache(b, type, K, slots, d)};
   const cache_view* const of_texts[] = {&caches[0], &caches[1]};
   std::vector<pass_row> rows;
   for (std::size_t t = 0; t < T; ++t) {
@@ -136,8 +135,7 @@ template <class Bench>
 void turn_heads(Bench& b, storage type, bool key_is_value) {
   constexpr std::size_t slots = 7, K = 2, H = 4, T = 5;
   constexpr std::size_t d = 96;  // the halves of a pair are other lanes' then
-  const std::size_t bytes = cached_bytes(type, K, slots, d);
-  const cache_view cache{b.template room<std::byte>(bytes), b.template room<std::byte>(bytes), slots, K, d, type};
+  const cache_view cache = room_for_cache(b, type, K, slots, d);
   const cache_view* const of_texts[] = {&cache};
   std::vector<pass_row> rows;
   for (std::size_t t = 0; t < T; ++t) {
