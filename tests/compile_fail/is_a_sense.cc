@@ -1,21 +1,6 @@
 // A tower where the way it is used belongs.
 // expect: g4: behind its text, multimodal<...> takes sees<...>, hears<...> and turns::..., and nothing else. See policy/senses.h.
-#include "g4/model/multimodal.h"
-
-using namespace g4;
-
-struct tried_text : transformer<
-    shape{.layers = 6, .width = 64, .vocab = 256},
-    embed::tied_scaled,
-    norm::sandwich<plain_weight>,
-    attention<heads{.query = 4, .key_value = 2}, qk_norm, unscaled>,
-    repeat<times<2, local<head{16}, window{8}, rope{.theta = 1e4f}>>,
-           times<1, global<head{16}, rope{.theta = 1e6f}>>>,
-    feed::gated<gelu_tanh, hidden{128}>,
-    logits::uncapped> {};
-struct tried_patches : tower<picture::any_aspect{.side = 12}, patches{.side = 12}, embed::linear<width{40}>,
-                             positions::per_axis{72}, into_text<norm::unweighted>> {};
-struct tried_frames : tower<sound::waveform{.rate = 16'000}, frames{.samples = 48}, into_text<norm::unweighted>> {};
+#include "parts_of_a_whole_model.h"
 
 struct tried : multimodal<
     tried_text,
