@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,27 +91,38 @@ g4::result<int> embed(const settings& s) {
   json list = json::array();
   const auto embedding = std::chrono::steady_clock::now();
   std::size_t tokens = 0;
-  for (std::size_t i = 0; i < texts->size() && !out.broken(); ++i) {
+  constexpr std::size_t at_once = 32;  // so that progress is seen and ^C heard
+  for (std::size_t first = 0; first < texts->size() && !out.broken(); first += at_once) {
     if (interrupt_guard::pressed()) return interrupt_guard::status();
-    status.percent("Embedding", i, texts->size());
-    const std::string& text = (*texts)[i];
-    const std::string said = task ? g4::text::with_task(*task, text) : text;
-    const g4::text::text_range all{0, said.size()};
-    auto ids = vocabulary.encode(said, {.add_bos = true, .plain = std::span(&all, 1)});
-    if (!ids) return g4::unexpected(std::move(ids.error()));
-    if (vocabulary.special().eos != g4::no_token) ids->push_back(vocabulary.special().eos);
-    auto vector = model.embed(*ids);
-    if (!vector) return g4::fail("text ", i + 1, " of ", texts->size(), ": ", vector.error().message);
-    tokens += ids->size();
-    if (numbers < vector->size()) shorten(*vector, numbers);
-    if (s.raw_floats) {
-      out.write({reinterpret_cast<const char*>(vector->data()), vector->size() * sizeof(float)});
-      continue;
+    status.percent("Embedding", first, texts->size());
+    const auto some = std::span(*texts).subspan(first, std::min(at_once, texts->size() - first));
+    std::vector<std::vector<g4::token_id>> ids;
+    for (const std::string& text : some) {
+      const std::string said = task ? g4::text::with_task(*task, text) : text;
+      const g4::text::text_range all{0, said.size()};
+      auto encoded = vocabulary.encode(said, {.add_bos = true, .plain = std::span(&all, 1)});
+      if (!encoded) return g4::unexpected(std::move(encoded.error()));
+      if (vocabulary.special().eos != g4::no_token) encoded->push_back(vocabulary.special().eos);
+      if (encoded->size() > longest)
+        return g4::fail("text ", first + ids.size() + 1, " of ", texts->size(), ": has ", encoded->size(),
+                        " tokens; --context leaves room for ", longest);
+      tokens += encoded->size();
+      ids.push_back(std::move(*encoded));
     }
-    json row = json::object({{"text", text}, {"tokens", ids->size()}});
-    json& values = row["vector"] = json::array();
-    for (const float x : *vector) values.push_back(x);
-    list.push_back(std::move(row));
+    auto vectors = model.embed_each(std::vector<std::span<const g4::token_id>>(ids.begin(), ids.end()));
+    if (!vectors) return g4::fail("of texts ", first + 1, " to ", first + some.size(), ", ", vectors.error().message);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      std::vector<float>& vector = (*vectors)[i];
+      if (numbers < vector.size()) shorten(vector, numbers);
+      if (s.raw_floats) {
+        out.write({reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)});
+        continue;
+      }
+      json row = json::object({{"text", some[i]}, {"tokens", ids[i].size()}});
+      json& values = row["vector"] = json::array();
+      for (const float x : vector) values.push_back(x);
+      list.push_back(std::move(row));
+    }
   }
   status.clear();
   if (!s.raw_floats) {

@@ -307,7 +307,7 @@ TEST(embed, refusals) {
   const std::string model = (home() / "embedder").string();
   expect_refused(run({"embed", "-m", (home() / "model").string(), "x"}), "is a model that answers");
   expect_refused(run({"embed", "-m", model, "--numbers", "100", "x"}), "100 numbers of a vector that has 32");
-  expect_refused(run({"embed", "-m", model, "--context", "3", "a cat"}), "text 1 of 1: encoder: the text has 7 tokens");
+  expect_refused(run({"embed", "-m", model, "--context", "3", "a cat"}), "text 1 of 1: has 7 tokens; --context leaves room for 3");
   expect_refused(run({"embed", "-m", model}, "\n"), "nothing to embed");
   expect_refused(cli_test::run_program({G4_PROGRAM, "embed", "-m", model, "x"}), "built for one model");
 }

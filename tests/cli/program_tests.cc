@@ -162,6 +162,11 @@ TEST(generate, refusals) {
   const std::string media = std::string(G4_SOURCE_DIR) + "/tests/media_files/data/";
   expect_refused(run({"generate", "-m", model(), "--image", media + "rgb.png", "x"}), blind);
   expect_refused(run({"generate", "-m", model(), "--audio", media + "16k_mono.wav", "x"}), blind);
+  const fs::path frames = fs::path(testing::TempDir()) / ("g4_frames_" + std::to_string(getpid()));
+  fs::create_directories(frames);
+  fs::copy_file(media + "rgb.png", frames / "0001.png", fs::copy_options::overwrite_existing);
+  expect_refused(run({"generate", "-m", model(), "--video", frames.string(), "x"}), blind);
+  fs::remove_all(frames);
 }
 
 TEST(generate, on_a_gpu_or_a_sentence_why_not) {

@@ -9,9 +9,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "g4/backend/cpu.h"
 #include "g4/backend/reference.h"
 #include "g4/model/transformer.h"
 #include "g4/policy/pooling.h"
@@ -106,6 +108,62 @@ TEST(embedder, refuses_a_vector_that_is_not_finite) {
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().message,
             "embedder: the embedding holds a NaN or an infinity; the weights are damaged, or the model overflowed");
+}
+
+std::vector<token_id> some_text(std::size_t length, token_id seed) {
+  std::vector<token_id> ids(length);
+  for (std::size_t t = 0; t < length; ++t) ids[t] = static_cast<token_id>((seed * 37 + static_cast<token_id>(t) * 11) % 192);
+  return ids;
+}
+
+/// Texts of all lengths, so that they begin anywhere in a pass and end on both sides of a window; more of them than a pass
+/// takes, and more tokens.
+template <class B>
+void vectors_are_those_of_texts_alone(B& on, float within) {
+  auto made = embedder<small_embedder, B>::open(std::string(G4_SOURCE_DIR) + "/conformance/cases/embeddinggemma", on, 60);
+  ASSERT_TRUE(made) << made.error().message;
+  std::vector<std::vector<token_id>> ids;
+  for (std::size_t i = 0; i < 45; ++i) ids.push_back(some_text(i < 40 ? 1 + i % 3 : 5 + 11 * (i - 40), static_cast<token_id>(i)));
+  const auto all = made->embed_each(std::vector<std::span<const token_id>>(ids.begin(), ids.end()));
+  ASSERT_TRUE(all) << all.error().message;
+  ASSERT_EQ(all->size(), ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto alone = made->embed(ids[i]);
+    ASSERT_TRUE(alone) << alone.error().message;
+    for (std::size_t n = 0; n < alone->unit.size(); ++n) {
+      EXPECT_NEAR((*all)[i].unit[n], alone->unit[n], within) << "text " << i << ", number " << n;
+    }
+    ASSERT_EQ((*all)[i].dense.size(), 2u);
+    EXPECT_EQ((*all)[i].pooled.size(), 36u);
+  }
+}
+
+TEST(embedder, texts_that_share_a_pass_have_the_vectors_that_they_have_alone) {
+  backend::reference<float> definitions;
+  vectors_are_those_of_texts_alone(definitions, 0);
+  backend::cpu exact({.mode = backend::numeric::exact});
+  vectors_are_those_of_texts_alone(exact, 0);
+  backend::cpu fast({.mode = backend::numeric::fast});
+  vectors_are_those_of_texts_alone(fast, 2e-3f);  // 16 rows and more of plain floats are rounded otherwise than few
+}
+
+TEST(embedder, of_many_texts_all_are_embedded_or_none) {
+  backend::reference<float> on;
+  auto made = embedder<small_embedder, backend::reference<float>>::open(
+      std::string(G4_SOURCE_DIR) + "/conformance/cases/embeddinggemma", on, 16);
+  ASSERT_TRUE(made) << made.error().message;
+  std::vector<std::vector<token_id>> ids(9, {2, 17, 33, 1});
+  const auto each = [&] { return made->embed_each(std::vector<std::span<const token_id>>(ids.begin(), ids.end())); };
+  ids[6] = some_text(17, 1);
+  EXPECT_EQ(each().error().message, "text 7 of 9: encoder: the text has 17 tokens; there is room for 16");
+  ids[6] = {2, 192, 1};
+  EXPECT_EQ(each().error().message, "text 7 of 9: session: token id 192 is outside the vocabulary of 192");
+  ids[6].clear();
+  EXPECT_EQ(each().error().message, "text 7 of 9: encoder: there is nothing to run");
+  ids[6] = {2, 1};
+  EXPECT_TRUE(each());
+  ids.clear();
+  EXPECT_TRUE(each()->empty());
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ class any_embedder {
   ///
   /// ids   the whole text as the model expects it: bos, text, eos
   [[nodiscard]] virtual result<std::vector<float>> embed(std::span<const token_id> ids) = 0;
+  /// The vectors of many texts, in order; as many share a pass as have room in it. All or none.
+  [[nodiscard]] virtual result<std::vector<std::vector<float>>> embed_each(
+      std::span<const std::span<const token_id>> texts) = 0;
 };
 
 }  // namespace g4

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,7 +37,7 @@ struct text_embedding {
   std::vector<Scalar> unit;                ///< the last of them, divided by its length: what is compared
 };
 
-/// An encoder with its heads, and the memory to run one text at a time.
+/// An encoder with its heads, and the memory for the texts of one pass.
 ///
 ///     pooled = mean_t norm(encoder(ids))[t]
 ///     unit   = z / |z|,  z = dense_1 · dense_0 · pooled, of the widths in pooled_embedding; without it z = pooled
@@ -47,7 +48,7 @@ class embedder {
   static_assert(V::spec.sees == visibility::everything,
                 "g4: an embedder needs an encoder: a variant with mask::bidirectional.");
 
-  /// `on` must outlive it. `longest` is the most tokens a text may have.
+  /// `on` must outlive it. `longest` is the most tokens a text may have, and those of a pass together.
   [[nodiscard]] static result<embedder> open(const std::string& path, B& on, std::size_t longest = 2048,
                                              const open_options& options = {}) {
     return guarded([&] { return open_of(path, on, longest, options); });
@@ -56,7 +57,17 @@ class embedder {
   /// ids   the whole text as the model expects it: bos, text, eos
   /// Fails where the encoder does, and where the embedding is not finite.
   [[nodiscard]] result<text_embedding<scalar>> embed(std::span<const token_id> ids) {
-    return guarded([&] { return embedded(ids); });
+    return guarded([&]() -> result<text_embedding<scalar>> {
+      auto one = embedded({&ids, 1});
+      if (!one) return unexpected(std::move(one.error()));
+      return std::move(one->front());
+    });
+  }
+  /// The same of many texts, in order: as many share a pass as have room in it, for short texts cost little more than the
+  /// weights, which a pass reads once. In `numeric::exact` each has the bits that it has alone. All or none: an error names
+  /// the first text that cannot be had, counted from 1.
+  [[nodiscard]] result<std::vector<text_embedding<scalar>>> embed_each(std::span<const std::span<const token_id>> texts) {
+    return guarded([&] { return each_embedded(texts); });
   }
 
   /// How many numbers a vector has.
@@ -82,8 +93,10 @@ class embedder {
     if (!heads) return unexpected(std::move(heads.error()));
     auto encoder = text_encoder<V, B>::make(**weights, on, longest);
     if (!encoder) return unexpected(std::move(encoder.error()));
-    auto memory = on.take(3 * widest * sizeof(scalar));
-    if (!memory) return fail("embedder: no memory for three rows of ", widest, " numbers");
+    auto memory = on.take(3 * encoder->most_texts() * widest * sizeof(scalar));
+    if (!memory) {
+      return fail("embedder: no memory for ", 3 * encoder->most_texts(), " rows of ", widest, " numbers");
+    }
     return embedder(std::move(*weights), std::move(*heads), std::move(*encoder), std::move(*memory));
   }
 
@@ -101,37 +114,72 @@ class embedder {
     return heads_of_model{};
   }
 
-  [[nodiscard]] result<text_embedding<scalar>> embedded(std::span<const token_id> ids) {
-    const auto encoded = encoder_.encode({ids});
+  [[nodiscard]] result<std::vector<text_embedding<scalar>>> each_embedded(
+      std::span<const std::span<const token_id>> texts) {
+    std::vector<text_embedding<scalar>> all;
+    all.reserve(texts.size());
+    while (all.size() < texts.size()) {
+      const auto left = texts.subspan(all.size());
+      std::size_t several = 1;
+      for (std::size_t tokens = left[0].size(); several < std::min(left.size(), encoder_.most_texts()); ++several) {
+        tokens += left[several].size();
+        if (tokens > encoder_.longest()) break;
+      }
+      auto some = embedded(left.first(several));
+      // Which of them it was, they say one by one.
+      for (std::size_t i = 0; !some && i < several; ++i) {
+        if (auto one = embedded(left.subspan(i, 1)); !one) {
+          return fail("text ", all.size() + i + 1, " of ", texts.size(), ": ", one.error().message);
+        }
+      }
+      if (!some) return unexpected(std::move(some.error()));
+      std::move(some->begin(), some->end(), std::back_inserter(all));
+    }
+    return all;
+  }
+
+  /// The texts of one pass.
+  [[nodiscard]] result<std::vector<text_embedding<scalar>>> embedded(std::span<const std::span<const token_id>> texts) {
+    const auto encoded = encoder_.encode_each(texts);
     if (!encoded) return unexpected(encoded.error());
     B& on = encoder_.backend();
-    text_embedding<scalar> out;
+    const std::size_t count = texts.size();
+    std::vector<text_embedding<scalar>> out(count);
     const auto shown = [&](const scalar* row, std::size_t n) {
       std::vector<scalar> numbers(n);
       const scalar* const seen = on.host(row, n, numbers.data());
       if (seen != numbers.data()) std::copy_n(seen, n, numbers.data());
       return numbers;
     };
-    const rows<width, scalar> mean{room(0), 1};
-    on.mean_rows(encoded->data, encoded->count, width, mean.data);
-    out.pooled = shown(mean.data, width);
+    const rows<width, scalar> mean{room(0), count};
+    const scalar* row = encoded->data;
+    for (std::size_t i = 0; i < count; ++i) {
+      scalar* const mean_of_text = mean.data + i * width;
+      on.mean_rows(row, texts[i].size(), width, mean_of_text);
+      out[i].pooled = shown(mean_of_text, width);
+      row += texts[i].size() * width;
+    }
     scalar* x = mean.data;
     std::size_t n = width;
     if constexpr (has_heads) {
-      const rows<V::spec.pooled->hidden, scalar> between{room(1), 1};
-      const rows<V::spec.pooled->out, scalar> end{room(2), 1};
+      const rows<V::spec.pooled->hidden, scalar> between{room(1), count};
+      const rows<V::spec.pooled->out, scalar> end{room(2), count};
       linear(on, heads_->first, mean, between);
-      out.dense.push_back(shown(between.data, V::spec.pooled->hidden));
       linear(on, heads_->second, between, end);
       x = end.data;
       n = V::spec.pooled->out;
-      out.dense.push_back(shown(x, n));
+      for (std::size_t i = 0; i < count; ++i) {
+        out[i].dense.push_back(shown(between.data + i * V::spec.pooled->hidden, V::spec.pooled->hidden));
+        out[i].dense.push_back(shown(x + i * n, n));
+      }
     }
-    on.unit(x, n, room(0));
-    out.unit = shown(room(0), n);
-    if (!std::all_of(out.unit.begin(), out.unit.end(), [](scalar s) { return std::isfinite(s); })) {
-      return fail(
-          "embedder: the embedding holds a NaN or an infinity; the weights are damaged, or the model overflowed");
+    for (std::size_t i = 0; i < count; ++i) {
+      on.unit(x + i * n, n, room(0));
+      out[i].unit = shown(room(0), n);
+      if (!std::all_of(out[i].unit.begin(), out[i].unit.end(), [](scalar s) { return std::isfinite(s); })) {
+        return fail(
+            "embedder: the embedding holds a NaN or an infinity; the weights are damaged, or the model overflowed");
+      }
     }
     return out;
   }
@@ -143,12 +191,15 @@ class embedder {
         encoder_(std::move(e)),
         memory_(std::move(memory)) {}
 
-  [[nodiscard]] scalar* room(std::size_t i) const { return reinterpret_cast<scalar*>(memory_.data()) + i * widest; }
+  /// Rows of every text of a pass, i = 0, 1, 2.
+  [[nodiscard]] scalar* room(std::size_t i) const {
+    return reinterpret_cast<scalar*>(memory_.data()) + i * encoder_.most_texts() * widest;
+  }
 
   std::shared_ptr<const weights<V>> weights_;
   heads_of_model heads_;
   text_encoder<V, B> encoder_;
-  typename B::owned_memory memory_;  // three rows
+  typename B::owned_memory memory_;  // three rows for each text of a pass
 };
 
 }  // namespace g4

@@ -34,6 +34,17 @@ class typed_embedder final : public any_embedder {
     if (!out) return unexpected(std::move(out.error()));
     return std::move(out->unit);
   }
+  [[nodiscard]] result<std::vector<std::vector<float>>> embed_each(
+      std::span<const std::span<const token_id>> texts) override {
+    return guarded([&]() -> result<std::vector<std::vector<float>>> {
+      auto all = made_.embed_each(texts);
+      if (!all) return unexpected(std::move(all.error()));
+      std::vector<std::vector<float>> vectors;
+      vectors.reserve(all->size());
+      for (auto& one : *all) vectors.push_back(std::move(one.unit));
+      return vectors;
+    });
+  }
 
  private:
   embedder<V, B> made_;
