@@ -1,5 +1,5 @@
 // The matmul's ladder: its definition, weights as stored with float32 arithmetic, and weights in panels with 16-bit
-// activations; for one token from memory (decode) and for 512 (prefill).
+// activations; for one token from memory (decode) and for 512 (prefill), there with 8-bit activations too.
 #include "bench/kernels/kernels_bench.h"
 
 #include "g4/ops/matmul.h"
@@ -7,16 +7,17 @@
 namespace g4::bench {
 namespace {
 
-enum class step { definition, exact, fast };
+enum class step { definition, exact, fast, fast8 };
 
 void matmul(benchmark::State& state, const real_shape& shape, step which, std::size_t tokens) {
   const std::vector<std::byte> bytes = random_weights(shape.type, shape.rows, shape.columns);
   // One token: as many copies as it takes to come from memory every time.
   const std::size_t copies = tokens > 1 ? 1 : std::max<std::size_t>(1, (std::size_t{192} << 20) / bytes.size());
-  backend::cpu on(
-      {which == step::fast ? backend::numeric::fast : backend::numeric::exact, nullptr, backend::weights_move::at_load});
+  using enum backend::numeric;
+  const bool rounds = which == step::fast || which == step::fast8;
+  backend::cpu on({!rounds ? exact : which == step::fast ? fast : fast8, nullptr, backend::weights_move::at_load});
   panel_store store;
-  const bool moved = which == step::fast && cpu::has_panels(shape.type);  // plain floats stay where they are
+  const bool moved = rounds && cpu::has_panels(shape.type);  // plain floats stay where they are
   std::vector<std::vector<std::byte>> stored(moved ? 0 : copies, bytes);
   std::vector<weight_view> weights;
   for (std::size_t i = 0; i < copies; ++i) {
@@ -38,7 +39,7 @@ void matmul(benchmark::State& state, const real_shape& shape, step which, std::s
     benchmark::DoNotOptimize(y.data());
   }
   report(state, static_cast<double>(bytes.size()), 2.0 * static_cast<double>(shape.rows * shape.columns * tokens),
-         which == step::fast ? one_thread_limits().int16 : one_thread_limits().f32);
+         rounds ? one_thread_limits().int16 : one_thread_limits().f32);
 }
 
 const bool registered = [] {
@@ -52,6 +53,7 @@ const bool registered = [] {
       if (shape.rows <= 2048) add("v1_definition", step::definition);
       add("v2_exact", step::exact);
       add("v3_fast", step::fast);
+      if (tokens > 1 && cpu::has_panels(shape.type)) add("v4_fast8", step::fast8);
     }
   }
   return true;

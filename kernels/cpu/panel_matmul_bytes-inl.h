@@ -99,15 +99,9 @@ inline constexpr byte_form one_byte{1, !in_pairs};
 inline constexpr byte_form one_byte_at_once{1, true};
 inline constexpr byte_form two_digits{2, !in_pairs};
 
-// In pairs, levels that reach far from nought are signed: the sign goes to the activation. Digits are small enough without.
-template <storage S, byte_form Form>
-inline constexpr bool signed_bytes =
-    !Form.at_once && Form.digits == 1 && (S == storage::q8_0 || S == storage::iq4_nl || S == storage::iq4_xs);
-
 // What is added to a level (times its scale, where that is in it) for it to be unsigned.
-template <storage S, byte_form Form>
-inline constexpr int byte_offset = signed_bytes<S, Form>                  ? 0
-                                   : S == storage::q8_0                   ? 128
+template <storage S>
+inline constexpr int byte_offset = S == storage::q8_0                     ? 128
                                    : S == storage::q3_k&& scaled_bytes<S> ? 124
                                                                           : panel_facts<S>::offset;
 
@@ -116,7 +110,6 @@ struct byte_kind {
   byte_form form;
   size_t minima;
   bool scaled_sums;
-  bool signed_bytes;
   size_t together;  // in pairs: words whose sums fit 16 bits, two products of the largest level and activation each
 };
 
@@ -129,10 +122,10 @@ constexpr byte_kind kind() {
                         : S == storage::q5_0 || S == storage::q5_1 || S == storage::q5_k ? 31
                         : S == storage::q6_k                                             ? 63
                                                                                          : 255;
-  constexpr int words = 32767 / (2 * level * (Form.digits == 1 ? 127 : 64));
+  constexpr int words = 32767 / (2 * level * (Form.digits == 1 ? 127 : 64));  // none for large levels: see `bytes_pay`
   constexpr size_t most = scaled_sums<S> ? 4 : 8;
   constexpr size_t fit = words >= 8 ? 8 : words >= 4 ? 4 : words >= 2 ? 2 : 1;
-  return {Form, panel_facts<S>::minima, scaled_sums<S>, signed_bytes<S, Form>,
+  return {Form, panel_facts<S>::minima, scaled_sums<S>,
           Form.at_once ? size_t{1} : std::min(most, fit)};
 }
 template <storage S, byte_form Form>
@@ -141,7 +134,7 @@ inline constexpr byte_kind kind_of = kind<S, Form>();
 // The bytes of the Word-th four columns of sub-block Sub, `byte_offset` added.
 template <storage S, byte_form Form, size_t Sub, size_t Word>
 HWY_INLINE levels16 offset_bytes(const std::byte* block, size_t part) {
-  constexpr int more = byte_offset<S, Form> - panel_facts<S>::offset;
+  constexpr int more = byte_offset<S> - panel_facts<S>::offset;
   const levels16 stored = level_bytes<S, Sub, Word>(block, part);
   if constexpr (more == 0) return stored;
   const hn::Repartition<uint8_t, level_lanes> du8;
@@ -157,7 +150,7 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
     auto* to = reinterpret_cast<int16_t*>(out.levels + 512 * b + part * (64 / parts));
     if constexpr (scaled_bytes<S>) {
       const auto less = hn::Set(dl, static_cast<int16_t>(panel_facts<S>::offset));
-      const auto more = hn::Set(dl, static_cast<int16_t>(byte_offset<S, Form>));
+      const auto more = hn::Set(dl, static_cast<int16_t>(byte_offset<S>));
       const auto by_row = [&](size_t half) HWY_ATTR {  // every row's scale twice
         const sums32 v = half_scale<S>(scales, 2 * Sub + half, part);
         return hn::BitCast(dl, hn::Or(hn::And(v, hn::Set(int_lanes(), 0xffff)), hn::ShiftLeft<16>(v)));
@@ -187,7 +180,7 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
       hn::StoreU(in_pairs ? two(first, first) : first, di, to_scale);
       hn::StoreU(in_pairs ? two(second, second) : second, di, to_scale + 16);
       if constexpr (in_pairs) {
-        const auto offset = hn::Set(di, byte_offset<S, Form>);
+        const auto offset = hn::Set(di, byte_offset<S>);
         hn::StoreU(two(hn::Mul(first, offset), hn::Mul(second, offset)), di, out.correction + 16 * b + part * lanes);
       }
     }
@@ -313,19 +306,6 @@ HWY_INLINE void byte_tile(const cpu::product_call& call, int offset, const byte_
 
 // ---- In pairs (AVX2), or at once with as few registers (AVX-VNNI) ------------------------------------------------------------
 
-template <bool Signed>
-HWY_INLINE levels16 two_products(hn::Vec<hn::Repartition<uint8_t, int_lanes>> w,
-                                 hn::Vec<hn::Repartition<int8_t, int_lanes>> x) {
-  if constexpr (Signed) {
-    const hn::Repartition<int8_t, int_lanes> d8;
-    const auto levels = hn::BitCast(d8, w);
-    const auto size = hn::BitCast(hn::Repartition<uint8_t, int_lanes>(), hn::Abs(levels));  // of −128 the byte 128
-    return hn::SatWidenMulPairwiseAdd(level_lanes(), size, hn::IfNegativeThenNegOrUndefIfZero(levels, x));
-  } else {
-    return hn::SatWidenMulPairwiseAdd(level_lanes(), w, x);
-  }
-}
-
 // As byte_tile, of one byte; the float sums wait in y.
 template <byte_kind Kind, size_t Tokens, size_t Vectors>
 HWY_INLINE void byte_tile_in_memory(const cpu::product_call& call, int offset, const byte_panel (&w)[Vectors],
@@ -357,7 +337,7 @@ HWY_INLINE void byte_tile_in_memory(const cpu::product_call& call, int offset, c
             if constexpr (Kind.form.at_once) {
               sums[t][v] = dots_of_vnni::add_four(word == 0 ? hn::Zero(di) : sums[t][v], weights[v], columns);
             } else {
-              const levels16 two = two_products<Kind.signed_bytes>(weights[v], columns);
+              const levels16 two = hn::SatWidenMulPairwiseAdd(dl, weights[v], columns);
               pairs[t][v] = word == group ? two : hn::Add(pairs[t][v], two);
             }
           }
@@ -385,7 +365,7 @@ HWY_INLINE void byte_tile_in_memory(const cpu::product_call& call, int offset, c
               static_cast<int32_t>((static_cast<uint32_t>(of[0]) & 0xffffu) | (static_cast<uint32_t>(of[1]) << 16));
           const auto correction = hn::BitCast(dl, hn::LoadU(di, w[v].correction + 16 * b + part[v] * lanes));
           all = hn::Sub(all, hn::WidenMulPairwiseAdd(di, correction, hn::BitCast(dl, hn::Set(di, both))));
-        } else if constexpr (!Kind.signed_bytes) {
+        } else {
           all = hn::Sub(all, hn::Set(di, offset * (of[0] + of[1])));
         }
         float* const to = y + t * y_stride + y_at[v];
@@ -460,8 +440,8 @@ inline void bytes_matmul_of(const cpu::product_call& call) {
         for (size_t i = 0; i < panels; ++i) bytes_of_panel<S, Form>(call, p + i, first, count, w[i]);
         size_t t = token;
         for (; t + most <= end; t += most)
-          bytes_times_tokens<kind, most>(call, byte_offset<S, Form>, w, p, panels, t, first, count);
-        for (; t < end; ++t) bytes_times_tokens<kind, 1>(call, byte_offset<S, Form>, w, p, panels, t, first, count);
+          bytes_times_tokens<kind, most>(call, byte_offset<S>, w, p, panels, t, first, count);
+        for (; t < end; ++t) bytes_times_tokens<kind, 1>(call, byte_offset<S>, w, p, panels, t, first, count);
       }
     }
   }
@@ -486,7 +466,7 @@ HWY_INLINE void dot_digits(const std::byte* block, const int8_t* x, size_t x_str
     const auto x1 = hn::BitCast(d8, four_columns(x + t * x_stride + 32 + 4 * Word));
     if constexpr (in_pairs) {
       constexpr size_t together = kind_of<S, two_digits>.together;
-      const levels16 two[2] = {two_products<false>(w, x0), two_products<false>(w, x1)};
+      const levels16 two[2] = {hn::SatWidenMulPairwiseAdd(level_lanes(), w, x0), hn::SatWidenMulPairwiseAdd(level_lanes(), w, x1)};
       for (size_t digit = 0; digit < 2; ++digit) {
         pairs[t][digit] = Word % together == 0 ? two[digit] : hn::Add(pairs[t][digit], two[digit]);
       }
@@ -509,7 +489,7 @@ HWY_INLINE void dot_sub_block_of_digits(const std::byte* block, const int8_t* x,
                                         size_t sum_stride, size_t part, std::index_sequence<Word...>,
                                         sums32 (&sums)[Tokens][2]) {
   const int_lanes di;
-  constexpr int offset = byte_offset<S, two_digits>;
+  constexpr int offset = byte_offset<S>;
   levels16 pairs[Tokens][2];
   sums32 second[Tokens][2];
   G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
@@ -559,12 +539,12 @@ inline void few_tokens_matmul_of(const cpu::product_call& whole) {
         const size_t end = call.tokens * (g + 1) / groups;
         switch (end - token) {
           case 4:
-            bytes_times_tokens<kind, 4>(call, byte_offset<S, two_digits>, w, p, panels, token, first, count);
+            bytes_times_tokens<kind, 4>(call, byte_offset<S>, w, p, panels, token, first, count);
             break;
           case 3:
-            bytes_times_tokens<kind, 3>(call, byte_offset<S, two_digits>, w, p, panels, token, first, count);
+            bytes_times_tokens<kind, 3>(call, byte_offset<S>, w, p, panels, token, first, count);
             break;
-          default: bytes_times_tokens<kind, 2>(call, byte_offset<S, two_digits>, w, p, panels, token, first, count);
+          default: bytes_times_tokens<kind, 2>(call, byte_offset<S>, w, p, panels, token, first, count);
         }
         token = end;
       }
@@ -590,11 +570,26 @@ inline void bytes_matmul_in(const cpu::product_call& call) {
     case storage::q5_1: return bytes_matmul_of<storage::q5_1, Form>(call);
     case storage::q4_k: return bytes_matmul_of<storage::q4_k, Form>(call);
     case storage::q5_k: return bytes_matmul_of<storage::q5_k, Form>(call);
-    case storage::iq4_nl: return bytes_matmul_of<storage::iq4_nl, Form>(call);
-    case storage::iq4_xs: return bytes_matmul_of<storage::iq4_xs, Form>(call);
     case storage::mxfp4: return bytes_matmul_of<storage::mxfp4, Form>(call);
-    default: return bytes_matmul_of<storage::q8_0, Form>(call);
+    default: break;
   }
+  if constexpr (!in_pairs || Form.at_once) {  // otherwise their levels are too large, and nobody asks
+    switch (call.origin) {
+      case storage::iq4_nl: return bytes_matmul_of<storage::iq4_nl, Form>(call);
+      case storage::iq4_xs: return bytes_matmul_of<storage::iq4_xs, Form>(call);
+      default: return bytes_matmul_of<storage::q8_0, Form>(call);
+    }
+  }
+}
+
+// Whether 8-bit activations are multiplied faster here than 16-bit ones, by measurement (docs/performance.md). In pairs that is
+// where products of bytes fit 16 bits, several before they are widened; with VNNI wherever its dot products are used.
+inline bool bytes_pay(storage s) {
+  if constexpr (!in_pairs) return true;
+  if constexpr (vnni_is_possible) {
+    if (cpu::avx_vnni_is_usable()) return s != storage::q2_k && s != storage::q3_k && s != storage::q6_k;
+  }
+  return s != storage::q2_k && s != storage::q8_0 && s != storage::iq4_nl && s != storage::iq4_xs;
 }
 
 inline void panel_matmul_bytes(const cpu::product_call& call) {

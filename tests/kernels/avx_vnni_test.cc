@@ -25,14 +25,19 @@ void multiply_levels(const cpu::product_call& call) {
 template <storage S>
 void multiply(const cpu::product_call& call, bool vnni) {
   if (call.bytes.levels != nullptr) {
-    return vnni ? bytes_matmul_of<S, one_byte_at_once>(call) : bytes_matmul_of<S, one_byte>(call);
+    if (vnni) return bytes_matmul_of<S, one_byte_at_once>(call);
+    if constexpr (S == storage::q8_0 || S == storage::iq4_nl) {
+      return cpu::kernels::panel_matmul_bytes(call);  // of another target: AVX2 alone has none for levels this large
+    } else {
+      return bytes_matmul_of<S, one_byte>(call);
+    }
   }
   return vnni ? multiply_levels<dots_of_vnni, S>(call) : multiply_levels<dots_of_target, S>(call);
 }
 
 }  // namespace
 
-// Storages without and with minima, with levels that are signed as bytes, and with half-blocks that are scaled.
+// Storages without and with minima, with levels too large for pairs of bytes, and with half-blocks that are scaled.
 bool multiply_by_choice(const cpu::product_call& call, bool vnni) {
   switch (call.origin) {
     case storage::q4_k: return multiply<storage::q4_k>(call, vnni), true;

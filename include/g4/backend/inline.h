@@ -46,6 +46,7 @@ struct inline_kernels {
   static void panel_matmul_iq4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_iq4(call); }
   static void panel_matmul_mxfp4(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_mxfp4(call); }
   static void panel_matmul_q5(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q5(call); }
+  [[nodiscard]] static bool bytes_pay(storage type) { return g4::HWY_NAMESPACE::bytes_pay(type); }
   static void quantise_bytes(const quantise_bytes_call& call) { g4::HWY_NAMESPACE::quantise_bytes(call); }
   static void panel_matmul_bytes(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes(call); }
   static void panel_matmul_bytes_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_bytes_k(call); }

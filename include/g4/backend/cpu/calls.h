@@ -333,6 +333,7 @@ struct kernels {
   static void panel_matmul_iq4(const product_call& call);  ///< IQ4_NL, IQ4_XS
   static void panel_matmul_mxfp4(const product_call& call);
   static void quantise_bytes(const quantise_bytes_call& call);
+  [[nodiscard]] static bool bytes_pay(storage type);  ///< whether 8-bit activations are faster than 16-bit ones
   static void panel_matmul_bytes(const product_call& call);    ///< 8-bit activations
   static void panel_matmul_bytes_k(const product_call& call);  ///< the same, Q2_K, Q3_K and Q6_K
   static void rms_norm(const norm_call& call);

@@ -106,10 +106,11 @@ class products {
     return tokens > (weight != nullptr ? few_rows_in_levels : few_rows) && has_levels(w.type);
   }
 
-  /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16.
+  /// Whether a product goes through 8-bit activations. Few tokens, the guesses of a drafter among them, stay with 16, and so
+  /// does all that 8 would be no faster for.
   [[nodiscard]] bool takes_bytes(const weight_view& w, std::size_t tokens) const {
     return mode_ == numeric::fast8 && !kept_alike_ && tokens > few_rows && has_panels(w.type) &&
-           in_panels(w) != nullptr;
+           in_panels(w) != nullptr && Kernels::bytes_pay(w.type);
   }
 
   /// Up to so many rows are multiplied by the digits of their levels, where the CPU does that faster: weights then need not
