@@ -404,122 +404,115 @@ void read_tool(const json& in, const std::string& at, std::optional<refusal>& wr
   into.tools.push_back(std::move(t));
 }
 
-template <class Request>
-granted<Request> granted_unless(std::optional<refusal>& wrong, Request&& made) {
+/// A request from a JSON text: `read(body, made, wrong)` takes from the body what it knows, and what it does not take is refused.
+template <class Request, class Read>
+granted<Request> read_request(std::string_view text, const limits& most, Read&& read) {
+  const auto parsed = document(text, most);
+  if (!parsed) return refused(parsed.error());
+  std::optional<refusal> wrong;
+  reader body(*parsed, "", wrong);
+  Request made;
+  read(body, made, wrong);
+  body.nothing_else();
   if (wrong) return refused(std::move(*wrong));
-  return std::forward<Request>(made);
+  return made;
 }
 
 }  // namespace
 
 granted<chat_request> read_chat(std::string_view text, const limits& most, const defaults& otherwise) {
-  const auto parsed = document(text, most);
-  if (!parsed) return refused(parsed.error());
-  std::optional<refusal> wrong;
-  reader body(*parsed, "", wrong);
-  chat_request made;
-  made.how = read_answer_options(body, most, otherwise);
-  const json* const messages = body.list("messages", most.messages);
-  if ((messages == nullptr || messages->empty()) && body.well())
-    body.refuse("messages", "is missing; a list of at least one message is expected");
-  if (messages != nullptr) {
-    conversation_reader conversation(most, wrong, made);
-    for (std::size_t i = 0; i < messages->size() && !wrong; ++i) {
-      conversation.message((*messages)[i], "messages[" + std::to_string(i) + "]");
+  return read_request<chat_request>(text, most, [&](reader& body, chat_request& made, std::optional<refusal>& wrong) {
+    made.how = read_answer_options(body, most, otherwise);
+    const json* const messages = body.list("messages", most.messages);
+    if ((messages == nullptr || messages->empty()) && body.well())
+      body.refuse("messages", "is missing; a list of at least one message is expected");
+    if (messages != nullptr) {
+      conversation_reader conversation(most, wrong, made);
+      for (std::size_t i = 0; i < messages->size() && !wrong; ++i) {
+        conversation.message((*messages)[i], "messages[" + std::to_string(i) + "]");
+      }
     }
-  }
-  if (const json* const tools = body.list("tools", most.tools)) {
-    for (std::size_t i = 0; i < tools->size() && !wrong; ++i) {
-      read_tool((*tools)[i], "tools[" + std::to_string(i) + "]", wrong, made);
+    if (const json* const tools = body.list("tools", most.tools)) {
+      for (std::size_t i = 0; i < tools->size() && !wrong; ++i) {
+        read_tool((*tools)[i], "tools[" + std::to_string(i) + "]", wrong, made);
+      }
     }
-  }
-  if (const json* const choice = body.any("tool_choice")) {
-    const auto* const word = choice->as<std::string>();
-    if (word != nullptr && *word == "none") {
-      made.tools.clear();
-    } else if (word == nullptr || *word != "auto") {
-      body.refuse("tool_choice", "must be auto or none: whether a tool is called is the model's choice; found " + found(*choice));
+    if (const json* const choice = body.any("tool_choice")) {
+      const auto* const word = choice->as<std::string>();
+      if (word != nullptr && *word == "none") {
+        made.tools.clear();
+      } else if (word == nullptr || *word != "auto") {
+        body.refuse("tool_choice", "must be auto or none: whether a tool is called is the model's choice; found " + found(*choice));
+      }
     }
-  }
-  if (const json* const effort = body.any("reasoning_effort")) {
-    const auto* const word = effort->as<std::string>();
-    constexpr std::string_view words[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
-    if (word == nullptr || std::find(std::begin(words), std::end(words), *word) == std::end(words))
-      body.refuse("reasoning_effort", "must be none, or minimal, low, medium, high or xhigh, which are one; found " + found(*effort));
-    made.thinking = word != nullptr && *word != "none";
-  }
-  if (const json* const kwargs = body.any("chat_template_kwargs")) {
-    reader inner(*kwargs, "chat_template_kwargs", wrong);
-    made.thinking = inner.flag("enable_thinking", made.thinking);
-    inner.nothing_else();
-  }
-  body.only("response_format", "must be {\"type\": \"text\"}: what the model writes is not held to a schema",
-            [](const json& v) {
-              const json* const type = v.find("type");
-              return type != nullptr && *type == json("text");
-            });
-  body.only("logprobs", "must be false: the probabilities of tokens are not given", is_false);
-  body.only("top_logprobs", "must be 0: the probabilities of tokens are not given", is_nought);
-  body.only("modalities", "must be [\"text\"]: the model writes text alone",
-            [](const json& v) { return v == json(json::array_t{json("text")}); });
-  body.pass_over({"parallel_tool_calls", "verbosity"});
-  body.nothing_else();
-  return granted_unless(wrong, std::move(made));
+    if (const json* const effort = body.any("reasoning_effort")) {
+      const auto* const word = effort->as<std::string>();
+      constexpr std::string_view words[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
+      if (word == nullptr || std::find(std::begin(words), std::end(words), *word) == std::end(words))
+        body.refuse("reasoning_effort", "must be none, or minimal, low, medium, high or xhigh, which are one; found " + found(*effort));
+      made.thinking = word != nullptr && *word != "none";
+    }
+    if (const json* const kwargs = body.any("chat_template_kwargs")) {
+      reader inner(*kwargs, "chat_template_kwargs", wrong);
+      made.thinking = inner.flag("enable_thinking", made.thinking);
+      inner.nothing_else();
+    }
+    body.only("response_format", "must be {\"type\": \"text\"}: what the model writes is not held to a schema",
+              [](const json& v) {
+                const json* const type = v.find("type");
+                return type != nullptr && *type == json("text");
+              });
+    body.only("logprobs", "must be false: the probabilities of tokens are not given", is_false);
+    body.only("top_logprobs", "must be 0: the probabilities of tokens are not given", is_nought);
+    body.only("modalities", "must be [\"text\"]: the model writes text alone",
+              [](const json& v) { return v == json(json::array_t{json("text")}); });
+    body.pass_over({"parallel_tool_calls", "verbosity"});
+  });
 }
 
 granted<completion_request> read_completion(std::string_view text, const limits& most, const defaults& otherwise) {
-  const auto parsed = document(text, most);
-  if (!parsed) return refused(parsed.error());
-  std::optional<refusal> wrong;
-  reader body(*parsed, "", wrong);
-  completion_request made;
-  made.how = read_answer_options(body, most, otherwise);
-  const json* prompt = body.any("prompt");
-  if (prompt != nullptr && prompt->is_array() && prompt->size() == 1) prompt = prompt->begin();
-  const auto* const said = prompt == nullptr ? nullptr : prompt->as<std::string>();
-  if (said == nullptr && body.well()) {
-    body.refuse("prompt", "must be one string; found " + (prompt == nullptr ? std::string("nothing") : found(*prompt)));
-  } else if (said != nullptr) {
-    made.prompt = *said;
-  }
-  body.only("echo", "must be false: the answer alone is given", is_false);
-  body.only("suffix", "must be null: the model continues texts, and fills none", [](const json& v) { return v == json(""); });
-  body.only("logprobs", "must be 0: the probabilities of tokens are not given", is_nought);
-  body.nothing_else();
-  return granted_unless(wrong, std::move(made));
+  return read_request<completion_request>(text, most, [&](reader& body, completion_request& made, std::optional<refusal>&) {
+    made.how = read_answer_options(body, most, otherwise);
+    const json* prompt = body.any("prompt");
+    if (prompt != nullptr && prompt->is_array() && prompt->size() == 1) prompt = prompt->begin();
+    const auto* const said = prompt == nullptr ? nullptr : prompt->as<std::string>();
+    if (said == nullptr && body.well()) {
+      body.refuse("prompt", "must be one string; found " + (prompt == nullptr ? std::string("nothing") : found(*prompt)));
+    } else if (said != nullptr) {
+      made.prompt = *said;
+    }
+    body.only("echo", "must be false: the answer alone is given", is_false);
+    body.only("suffix", "must be null: the model continues texts, and fills none", [](const json& v) { return v == json(""); });
+    body.only("logprobs", "must be 0: the probabilities of tokens are not given", is_nought);
+  });
 }
 
 granted<embedding_request> read_embedding(std::string_view text, const limits& most) {
-  const auto parsed = document(text, most);
-  if (!parsed) return refused(parsed.error());
-  std::optional<refusal> wrong;
-  reader body(*parsed, "", wrong);
-  embedding_request made;
-  made.model = body.text("model").value_or("");
-  const json* const input = body.any("input");
-  const std::string expected = "must be a string, or a list of 1 to " + std::to_string(most.inputs) + " strings";
-  if (input == nullptr) {
-    body.refuse("input", expected + "; found nothing");
-  } else if (const auto* const one = input->as<std::string>()) {
-    made.inputs.push_back(*one);
-  } else if (!input->is_array() || input->empty() || input->size() > most.inputs) {
-    body.refuse("input", expected + "; found " + found(*input));
-  } else {
-    for (std::size_t i = 0; i < input->size() && !wrong; ++i) {
-      const auto* const s = (*input)[i].as<std::string>();
-      if (s == nullptr) {
-        body.refuse("input[" + std::to_string(i) + "]", "must be a string; found " + found((*input)[i]) +
-                                                             ", and ids of another vocabulary mean nothing here");
-      } else {
-        made.inputs.push_back(*s);
+  return read_request<embedding_request>(text, most, [&](reader& body, embedding_request& made, std::optional<refusal>& wrong) {
+    made.model = body.text("model").value_or("");
+    const json* const input = body.any("input");
+    const std::string expected = "must be a string, or a list of 1 to " + std::to_string(most.inputs) + " strings";
+    if (input == nullptr) {
+      body.refuse("input", expected + "; found nothing");
+    } else if (const auto* const one = input->as<std::string>()) {
+      made.inputs.push_back(*one);
+    } else if (!input->is_array() || input->empty() || input->size() > most.inputs) {
+      body.refuse("input", expected + "; found " + found(*input));
+    } else {
+      for (std::size_t i = 0; i < input->size() && !wrong; ++i) {
+        const auto* const s = (*input)[i].as<std::string>();
+        if (s == nullptr) {
+          body.refuse("input[" + std::to_string(i) + "]", "must be a string; found " + found((*input)[i]) +
+                                                               ", and ids of another vocabulary mean nothing here");
+        } else {
+          made.inputs.push_back(*s);
+        }
       }
     }
-  }
-  made.dimensions = body.whole("dimensions", 1, 1u << 20);
-  made.base64 = body.among("encoding_format", {"float", "base64"}) == "base64";
-  body.pass_over({"user"});
-  body.nothing_else();
-  return granted_unless(wrong, std::move(made));
+    made.dimensions = body.whole("dimensions", 1, 1u << 20);
+    made.base64 = body.among("encoding_format", {"float", "base64"}) == "base64";
+    body.pass_over({"user"});
+  });
 }
 
 }  // namespace serve
