@@ -360,6 +360,8 @@ int guarded_main(int argc, char** argv) {
                into(s.answer_limit, 1, most));
   serve->value("--prefixes", "N", "Most system prompts that are kept, read once for all who begin with them (default 4)",
                into(s.prefixes, 0, 1024));
+  serve->value("--guesses", "N", "Most tokens of a text that a step guesses from what stands before them: answers that quote come\n"
+               "sooner, and stay the same (default 0)", into(s.guesses_of_each, 0, 64));
   serve->value("--grace", "SECONDS", "How long answers may go on when the server is to end (default 5)", into(s.grace, 0, 3600));
   serve->heading("Models");
   serve->value("--name", "NAME", "What clients call the model (default: as its file)", into(s.name));

@@ -88,6 +88,7 @@ struct settings {
   std::size_t places = 8;  ///< texts that are answered at once
   std::size_t queue = 64;
   std::size_t prefixes = 4;
+  std::size_t guesses_of_each = 0;
   std::size_t connections = 128;
   std::size_t body_limit = 16;    ///< MiB
   std::size_t answer_limit = 0;   ///< tokens; 0: as many as there is room for

@@ -26,6 +26,8 @@ std::string metrics::text() const {
   count("prompt_tokens_total", "Tokens of prompts, those read before included.", prompt_tokens);
   count("cached_tokens_total", "Tokens of prompts that had been read for another text.", cached_tokens);
   count("answer_tokens_total", "Tokens of answers.", answer_tokens);
+  count("guessed_tokens_total", "Tokens that were guessed.", guessed_tokens);
+  count("accepted_tokens_total", "Of those, the ones that were chosen: each saved its text a step.", accepted_tokens);
   count("steps_total", "Passes over the weights for texts together.", steps);
   add("first_token_seconds_sum", "counter", "Time from a request to its answer's first token, all together.",
       static_cast<double>(waited_microseconds.load()) / 1e6);

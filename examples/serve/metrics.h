@@ -17,6 +17,7 @@ struct metrics {
   counter turned_away{0};                           ///< for want of a place in the queue or a connection
   counter answered{0}, cancelled{0};                ///< texts, to their end and not
   counter prompt_tokens{0}, cached_tokens{0}, answer_tokens{0};
+  counter guessed_tokens{0}, accepted_tokens{0};    ///< guesses at what follows, and those that came true
   counter steps{0};                                 ///< passes over the weights for texts together
   counter waited_microseconds{0};                   ///< from a request to its answer's first token, all together
   counter first_tokens{0};                          ///< of so many answers

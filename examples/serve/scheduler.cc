@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
+#include <span>
 #include <utility>
 
 #include "shown_text.h"
@@ -219,18 +221,27 @@ void scheduler::start(order o, bool beside) {
     if (!o.to->wanted()) return void(++counts_.cancelled);
     if (stopping_) return o.to->end({{}, {}, ending()});
   }
-  const std::span<const g4::token_id> ids(o.ids);
-  g4::generate_options how = o.how;
   const std::vector<g4::token_id> prompt = std::move(o.ids);
+  if (after == nullptr) return take_in(std::move(o), prompt, nullptr, 0, 0);
+  take_in(std::move(o), prompt, after->ran.get(), after->ids.size(), cached);
+}
+
+/// A text joins the batch with what is left of its prompt.
+///
+/// after    what has run the first `read` of its tokens; nullptr: nothing has
+/// cached   how many tokens of the prompt were read for another text
+void scheduler::take_in(order o, std::span<const g4::token_id> prompt, const g4::any_session* after, std::size_t read,
+                        std::size_t cached) {
+  g4::generate_options how = o.how;
   auto a = std::make_unique<answer>(std::move(o), counts_);
   a->took = {prompt.size(), cached, 0};
+  const g4::guessing guesses{.most = m_.guesses};
   g4::result<g4::text_id> joined;
   if (after != nullptr) {
-    const std::size_t read = after->ids.size();
-    how.before = std::span(prompt).first(read);
-    joined = m_.batch->join(*after->ran, std::span(prompt).subspan(read), how, *a);
+    how.before = prompt.first(read);
+    joined = m_.batch->join(*after, prompt.subspan(read), how, *a, guesses);
   } else {
-    joined = m_.batch->join(std::span(prompt), how, *a);
+    joined = m_.batch->join(prompt, how, *a, guesses);
   }
   if (!joined) return a->to->end({{}, {}, refuse("body", joined.error().message).value()});
   a->id = *joined;
@@ -244,6 +255,8 @@ void scheduler::finish(answer& a, g4::result<g4::generated> done) {
   if (!done) return a.to->end({{}, a.took, broken(done.error().message)});
   a.took.answer_tokens = done->tokens.size();
   counts_.answer_tokens += done->tokens.size();
+  counts_.guessed_tokens += done->guessed;
+  counts_.accepted_tokens += done->accepted;
   if (done->stopped == g4::stop_reason::cancelled && !a.reader.met_stop()) {
     if (!a.to->wanted()) return void(++counts_.cancelled);
     return a.to->end({{}, a.took, ending()});
@@ -314,46 +327,46 @@ void scheduler::run_with_media(order o) {
   if (!laid) return o.to->end({{}, {}, refuse("messages", laid.error().message).value()});
   const std::size_t prompt = laid->ids.size();
   if (prompt >= m_.context) return o.to->end({{}, {}, too_long(prompt, m_.context)});
-  g4::session_options options{.context = std::min(m_.context, prompt + std::min(o.how.max_tokens, m_.context)),
-                              .batch = m_.media_batch};
-  if (m_.batch != nullptr) options.cache = m_.batch->options().cache;
+  g4::session_options options{.context = prompt, .batch = m_.media_batch, .cache = m_.batch->options().cache};
   for (const g4::any_shown& one : text.kept) options.batch = std::max(options.batch, one.tokens_at_once);
   auto session = m_.senses->session(options);
   if (!session) return o.to->end({{}, {}, broken(session.error().message)});
-  counts_.prompt_tokens += prompt;
 
-  // All but the last batch in passes, so that others are not kept waiting; and the rest with the answer.
-  g4::generate_options how = o.how;
+  // All but the last token in passes, so that others are not kept waiting; with that one the text joins them.
   g4::laid_prompt<float> left = *laid;
-  while (left.ids.size() > (*session)->options().batch) {
-    const std::size_t length = program::whole_pass(left, (*session)->options().batch);
-    if (length >= left.ids.size()) break;
+  while (left.ids.size() > 1) {
+    const std::size_t length = program::whole_pass(left, std::min(options.batch, left.ids.size() - 1));
+    if (length >= left.ids.size()) return o.to->end({{}, {}, refuse("messages", "end in a picture or a sound").value()});
     const auto first = program::part_of(left, 0, length);
     if (auto ran = (*session)->run(first.view()); !ran) return o.to->end({{}, {}, broken(ran.error().message)});
     left = program::part_of(left, length, left.ids.size() - length);
     if (!between()) break;
   }
-  how.before = std::span<const g4::token_id>(laid->ids).first(prompt - left.ids.size());
+  while (!stopping_ && o.to->wanted() && running_.size() == m_.batch->options().texts) advance();
   if (!o.to->wanted()) return void(++counts_.cancelled);
   if (stopping_) return o.to->end({{}, {}, ending()});
-  answer a(order(o), counts_);
-  a.took.prompt_tokens = prompt;
-  auto done = g4::generate(**session, m_.text->tokenizer(), left, how,
-                           [&](std::string_view piece) { return a(piece) && between(); });
-  finish(a, std::move(done));
+  take_in(std::move(o), laid->ids, session->get(), prompt - 1, 0);
 }
 
 void scheduler::embed(order o) {
   ended how;
-  for (std::size_t i = 0; i < o.texts.size(); ++i) {
+  // A pass at a time, so that others are not kept waiting.
+  const std::vector<std::span<const g4::token_id>> texts(o.texts.begin(), o.texts.end());
+  for (std::size_t first = 0; first < texts.size();) {
     if (!o.to->wanted()) return void(++counts_.cancelled);
     if (stopping_) return o.to->end({{}, {}, ending()});
-    auto vector = m_.embedder->embed(o.texts[i]);
-    if (!vector) {
-      return o.to->end({{}, {}, refuse("input[" + std::to_string(i) + "]", vector.error().message).value()});
+    std::size_t tokens = texts[first].size(), behind = first + 1;
+    while (behind < texts.size() && behind - first < 32 && tokens + texts[behind].size() <= 256) {
+      tokens += texts[behind++].size();
     }
-    how.vectors.push_back(std::move(*vector));
-    how.took.prompt_tokens += o.texts[i].size();
+    auto vectors = m_.embedder->embed_each(std::span(texts).subspan(first, behind - first));
+    if (!vectors) {
+      const std::string which = behind == first + 1 ? "input[" + std::to_string(first) + "]" : "input";
+      return o.to->end({{}, {}, refuse(which, vectors.error().message).value()});
+    }
+    std::move(vectors->begin(), vectors->end(), std::back_inserter(how.vectors));
+    how.took.prompt_tokens += tokens;
+    first = behind;
     while (!stopping_ && admit(true)) {
     }
     if (!running_.empty()) advance();

@@ -2,8 +2,8 @@
 //
 // Texts wait in a queue with a bound, join a batch when a place is free, and advance together. What a batch cannot take runs
 // beside it on the same thread, and the batch advances in between:
-//   - a text with pictures or sounds, one at a time, on a session of its own: a picture's tokens see each other and must be
-//     run at once, and a batch's pass has fewer rows. While a tower looks at a picture everybody waits;
+//   - a prompt with pictures or sounds, one at a time, in a session of its own, whose text then joins: a picture's tokens see
+//     each other and must be run at once, and a batch's pass has fewer rows. While a tower looks at a picture everybody waits;
 //   - a system prompt, which is read once and then copied into every text that begins with it;
 //   - texts to embed.
 #pragma once
@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,6 +57,7 @@ struct models {
   /// Makes a picture or a sound of a file's bytes into rows.
   std::function<g4::result<g4::any_shown>(const medium_file&)> look;
   std::size_t context = 0;        ///< most tokens of a text
+  std::size_t guesses = 0;        ///< tokens of each text that a step may guess: `g4::guessing`
   std::size_t media_batch = 256;  ///< most tokens run at once of a text with media
 };
 
@@ -88,6 +90,8 @@ class scheduler {
   void advance();
   void end_all(const refusal& why);
   void start(order o, bool beside);
+  void take_in(order o, std::span<const g4::token_id> prompt, const g4::any_session* after, std::size_t read,
+               std::size_t cached);
   void finish(answer& a, g4::result<g4::generated> done);
   void run_with_media(order o);
   void embed(order o);

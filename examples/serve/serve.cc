@@ -100,6 +100,7 @@ g4::result<int> serve(const settings& s) {
     models.text = e.model.get();
     models.batch = batch.get();
     models.media_batch = s.batch;
+    models.guesses = s.guesses_of_each;
     models.look = [&](const ::serve::medium_file& file) {
       return show_bytes(e, s, file.is_picture ? medium::picture : medium::sound, file.bytes, file.is_picture ? "picture" : "sound");
     };

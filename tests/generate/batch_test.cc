@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
@@ -14,8 +18,10 @@
 #include "g4/backend/reference.h"
 #include "g4/ops/dequantise.h"
 #include "g4/ops/quantise.h"
+#include "g4/open/saved_text.h"
 #include "g4/text/tokenizer_builder.h"
 #include "tests/model/session_checks.h"
+#include "tests/support/own_path.h"
 #if defined(G4_WITH_CPU)
 #include "g4/backend/cpu.h"
 #endif
@@ -74,8 +80,9 @@ request nth_request(std::size_t i, int vocab) {
 }
 
 template <class V, class B>
-generated alone(const weights<V>& w, B& on, const request& r, std::size_t rows, shown_rows* seen = nullptr) {
-  auto s = *session<V, B>::make(w, on, {.context = 40, .batch = rows});
+generated alone(const weights<V>& w, B& on, const request& r, std::size_t rows, shown_rows* seen = nullptr,
+                std::size_t context = 40) {
+  auto s = *session<V, B>::make(w, on, {.context = context, .batch = rows});
   if (seen != nullptr) s.watch(seen->see());
   auto done = generate(s, letters(), std::span<const token_id>(r.prompt), r.options, [](std::string_view) {});
   EXPECT_TRUE(done) << done.error().message;
@@ -178,53 +185,153 @@ TEST(batch_in_panels, strangers_change_no_bit_in_the_fast_modes) {
 }
 #endif
 
-/// Texts join, run for a while and leave, at random, and each is what a session of its own gives.
+// ---- histories -----------------------------------------------------------------------------------------------------------
+
+/// Texts join, run for a while and leave, at random, and each is what a session of its own gives: texts alone and texts behind
+/// what a session has run, a copy of one or one restored from a file; with guesses and without; some cancelled by their
+/// listener; and beside them texts that are refused.
 template <class V, class B>
-void expect_fresh_sessions(B& on, std::size_t most_texts, unsigned seed) {
-  const test::random_checkpoint checkpoint(V::spec);
-  const auto w = checkpoint.load<V>(on);
-  auto texts = *batch<V, B>::make(*w, letters(), on, {.texts = 5, .context = 40, .rows = 7});
-  struct guest {
-    text_id id;
-    std::size_t nth;
-  };
-  std::vector<guest> inside;
-  std::mt19937 random(seed);
-  std::size_t joined = 0, left_early = 0;
-  while (joined < most_texts || !inside.empty()) {
-    if (joined < most_texts && inside.size() < 5 && random() % 2 == 0) {
-      const request r = nth_request(joined % 16, V::vocab);
-      inside.push_back(
-          {*texts.join(std::span<const token_id>(r.prompt), r.options, [](std::string_view) {}), joined++});
-    }
-    ASSERT_TRUE(texts.step());
-    for (std::size_t i = 0; i < inside.size();) {
-      const bool runs = texts.running(inside[i].id);
-      if (runs && random() % 40 != 0) {
-        ++i;
-        continue;
+class batch_history {
+ public:
+  batch_history(B& on, unsigned seed)
+      : on_(on),
+        random_(seed),
+        w_(checkpoint_.load<V>(on)),
+        texts_(*batch<V, B>::make(*w_, letters(), on, {.texts = 5, .context = context, .rows = rows})) {
+    auto system = *session<V, B>::make(*w_, on, {.context = context, .batch = rows});
+    said_ = some_ids(2 * test::window + 3, V::vocab);
+    EXPECT_TRUE(system.run(said_));
+    after_.push_back(*system.fork());
+    const std::string path = test::own_path("g4_batch_history");
+    EXPECT_TRUE(save(system, path));
+    after_.push_back(*session<V, B>::make(*w_, on, {.context = context, .batch = rows}));
+    EXPECT_TRUE(restore(path, after_.back()));
+    std::remove(path.c_str());
+    // One that took more at once, and some of it back: the same tokens lie in other slots of its rings.
+    auto wide = *session<V, B>::make(*w_, on, {.context = 3 * context, .batch = 12});
+    EXPECT_TRUE(wide.run(said_));
+    EXPECT_TRUE(wide.run(some_ids(11, V::vocab)));
+    EXPECT_TRUE(wide.rewind(said_.size()));
+    after_.push_back(std::move(wide));
+  }
+
+  /// Until `most` texts have joined and left.
+  void run(std::size_t most) {
+    while (joined_ < most || !inside_.empty()) {
+      if (joined_ < most && inside_.size() < 5 && random_() % 2 == 0) {
+        ASSERT_NO_FATAL_FAILURE(join());
       }
-      const auto done = *texts.leave(inside[i].id);
-      auto expected = alone<V>(*w, on, nth_request(inside[i].nth % 16, V::vocab), 7).tokens;
-      if (runs) {
-        ASSERT_LE(done.tokens.size(), expected.size());
-        expected.resize(done.tokens.size());
-        ++left_early;
+      if (random_() % 8 == 0) {
+        ASSERT_NO_FATAL_FAILURE(refuse());
       }
-      ASSERT_EQ(done.tokens, expected) << "text " << inside[i].nth;
-      inside.erase(inside.begin() + static_cast<std::ptrdiff_t>(i));
+      ASSERT_TRUE(texts_.step());
+      for (std::size_t i = 0; i < inside_.size();) {
+        if (texts_.running(inside_[i]->id) && random_() % 40 != 0) {
+          ++i;
+          continue;
+        }
+        ASSERT_NO_FATAL_FAILURE(leave(*inside_[i]));
+        inside_.erase(inside_.begin() + static_cast<std::ptrdiff_t>(i));
+      }
     }
   }
-  EXPECT_GT(left_early, 0u);
+
+  std::size_t left_early = 0, cancelled = 0, guessed = 0, accepted = 0;
+
+ private:
+  static constexpr std::size_t context = 48, rows = 7;
+
+  struct guest {
+    text_id id{};
+    request asked;
+    std::size_t listens_to = 0;  // pieces, before it wants no more
+    std::size_t heard = 0;
+    std::string how;
+  };
+
+  void join() {
+    auto g = std::make_unique<guest>();
+    g->asked = nth_request(random_() % 16, V::vocab);
+    if (random_() % 3 == 0) {  // an answer that repeats itself is guessed well
+      const auto once = g->asked.prompt;
+      g->asked.prompt.insert(g->asked.prompt.end(), once.begin(), once.end());
+      g->asked.prompt.resize(std::min<std::size_t>(g->asked.prompt.size(), 24));
+      g->asked.options.max_tokens = 16;
+    }
+    g->listens_to = random_() % 6 == 0 ? random_() % 4 : SIZE_MAX;
+    const guessing guesses{.most = random_() % 2 == 0 ? 0 : 1 + random_() % 5, .longest = 1 + random_() % 3};
+    const auto listen = [g = g.get()](std::string_view) { return g->heard++ < g->listens_to; };
+    g->how = "text " + std::to_string(joined_) + " with up to " + std::to_string(guesses.most) + " guesses";
+    result<text_id> id;
+    if (const std::size_t which = random_() % 6; which < after_.size()) {
+      generate_options options = g->asked.options;
+      options.before = said_;
+      g->how += " after session " + std::to_string(which);
+      id = texts_.join(after_[which], std::span<const token_id>(g->asked.prompt), options, listen, guesses);
+      g->asked.prompt.insert(g->asked.prompt.begin(), said_.begin(), said_.end());
+    } else {
+      id = texts_.join(std::span<const token_id>(g->asked.prompt), g->asked.options, listen, guesses);
+    }
+    ASSERT_TRUE(id) << id.error().message;
+    g->id = *id;
+    inside_.push_back(std::move(g));
+    ++joined_;
+  }
+
+  /// A text that cannot join changes nothing.
+  void refuse() {
+    const std::vector<token_id> wrong[] = {{}, {1, V::vocab}, {-1}, some_ids(context + 1, V::vocab)};
+    const auto& ids = wrong[random_() % 4];
+    ASSERT_FALSE(texts_.join(std::span<const token_id>(ids), {}, [](std::string_view) {}));
+  }
+
+  void leave(const guest& g) {
+    const bool runs = texts_.running(g.id);
+    const auto done = texts_.leave(g.id);
+    ASSERT_TRUE(done) << done.error().message;
+    ASSERT_FALSE(texts_.leave(g.id)) << "it has left";
+    guessed += done->guessed;
+    accepted += done->accepted;
+    auto expected = alone<V>(*w_, on_, g.asked, rows, nullptr, context).tokens;
+    if (runs || done->stopped == stop_reason::cancelled) {
+      ASSERT_LE(done->tokens.size(), expected.size());
+      expected.resize(done->tokens.size());
+      ++(runs ? left_early : cancelled);
+    }
+    ASSERT_EQ(done->tokens, expected) << g.how << ", " << g.asked.prompt.size() << " tokens of prompt";
+  }
+
+  B& on_;
+  std::mt19937 random_;
+  test::random_checkpoint checkpoint_{V::spec};
+  std::shared_ptr<const weights<V>> w_;
+  batch<V, B> texts_;
+  std::vector<token_id> said_;
+  std::vector<session<V, B>> after_;
+  std::vector<std::unique_ptr<guest>> inside_;
+  std::size_t joined_ = 0;
+};
+
+/// G4_HISTORIES says how many texts; a few by default.
+template <class V, class B>
+void expect_fresh_sessions(B& on, unsigned seed) {
+  const char* const asked = std::getenv("G4_HISTORIES");
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  batch_history<V, B> history(on, seed);
+  history.run(asked != nullptr ? std::strtoull(asked, nullptr, 10) : 60);
+  EXPECT_GT(history.left_early, 0u);
+  EXPECT_GT(history.cancelled, 0u);
+  EXPECT_GT(history.accepted, 0u);
+  EXPECT_GT(history.guessed, history.accepted);
 }
 
 TEST(batch_histories, are_those_of_fresh_sessions) {
   backend::reference<float> on;
-  expect_fresh_sessions<test::tiny_e2b>(on, 60, 1);
-  expect_fresh_sessions<test::tiny_gemma3>(on, 60, 2);
+  expect_fresh_sessions<test::tiny_e2b>(on, 1);
+  expect_fresh_sessions<test::tiny_gemma3>(on, 2);
 #if defined(G4_WITH_CPU)
   backend::cpu fast({.mode = backend::numeric::fast});
-  expect_fresh_sessions<test::tiny_e2b>(fast, 60, 3);
+  expect_fresh_sessions<test::tiny_e2b>(fast, 3);
 #endif
 }
 
@@ -263,6 +370,50 @@ TEST_F(one_batch, an_answer_goes_on_while_prompts_are_read_and_short_ones_overta
   EXPECT_FALSE(texts.running(slow));
   EXPECT_EQ(texts.leave(answer)->tokens.size(), 6u) << "a token each step";
   EXPECT_EQ(*texts.step(), 0u);
+}
+
+TEST_F(one_batch, guesses_that_come_true_are_tokens_of_the_same_step) {
+  // An answer that goes round in a circle: from its second round on all of it can be guessed.
+  const auto ids = some_ids(5, V::vocab);
+  const generate_options options{.max_tokens = 40, .stop_at_end = false};
+  const auto steps = [&](const guessing& guesses, std::size_t rows, generated& done) {
+    auto texts = made({.texts = 1, .context = 64, .rows = rows});
+    const auto id = *texts.join(std::span<const token_id>(ids), options, [](std::string_view) {}, guesses);
+    std::size_t count = 0;
+    for (; texts.running() > 0; ++count) EXPECT_TRUE(texts.step());
+    done = *texts.leave(id);
+    return count;
+  };
+  generated plain, guessed, narrow;
+  const std::size_t without = steps({}, 8, plain);
+  const std::size_t with = steps({.most = 4}, 8, guessed);
+  EXPECT_EQ(plain.tokens, guessed.tokens);
+  EXPECT_EQ(plain.guessed, 0u);
+  EXPECT_GT(guessed.accepted, 0u);
+  EXPECT_EQ(with + guessed.accepted, without) << "each guess that came true saved a step";
+  // Without rows to spare there are no guesses, and in the last step none that could not be kept.
+  EXPECT_EQ(steps({.most = 4}, 1, narrow), plain.tokens.size() + ids.size() - 1);
+  EXPECT_EQ(narrow.tokens, plain.tokens);
+  EXPECT_EQ(narrow.guessed, 0u);
+}
+
+TEST_F(one_batch, guesses_take_the_rows_that_prompts_leave) {
+  auto texts = made({.texts = 2, .context = 64, .rows = 6});
+  std::vector<token_id> circle;
+  for (int i = 0; i < 12; ++i) circle.push_back(3 + i % 2);
+  const auto guesser = *texts.join(std::span<const token_id>(circle), {.max_tokens = 20, .stop_at_end = false},
+                                   [](std::string_view) {}, {.most = 5, .longest = 1});
+  ASSERT_TRUE(texts.step());
+  ASSERT_TRUE(texts.step());  // its prompt is read
+  const text_id reader = join(texts, 30, 1);
+  for (std::size_t i = 0; i < 30 / 5; ++i) {
+    ASSERT_TRUE(texts.running(reader));
+    ASSERT_TRUE(texts.step());
+  }
+  EXPECT_FALSE(texts.running(reader)) << "five rows of six were its own";
+  const auto done = *texts.leave(guesser);
+  EXPECT_EQ(done.tokens.size(), 1 + 30u / 5);
+  EXPECT_EQ(done.guessed, 0u);
 }
 
 TEST_F(one_batch, texts_go_on_from_what_a_session_has_run) {
@@ -359,9 +510,13 @@ TEST_F(one_batch, says_what_it_refuses) {
             std::string::npos);
   EXPECT_NE(why(texts.join(prompt.first(2), {.sampling = {.temperature = -1}}, quiet)).find("temperature"),
             std::string::npos);
-  auto wide = *session<V, B>::make(*w, on, {.context = 8, .batch = 8});
-  EXPECT_EQ(why(texts.join(wide, prompt.first(2), {}, quiet)),
-            "batch: a session to go on from must have a batch of 4 and a first position of 0; it has 8 and 0");
+  auto behind = *session<V, B>::make(*w, on, {.context = 8, .batch = 8, .first_position = 3});
+  EXPECT_EQ(why(texts.join(behind, prompt.first(2), {}, quiet)),
+            "batch: a session to go on from must have a first position of 0; it has 3");
+  auto longer = *session<V, B>::make(*w, on, {.context = 16, .batch = 8});
+  ASSERT_TRUE(longer.run(prompt));
+  EXPECT_EQ(why(texts.join(longer, prompt.first(2), {}, quiet)),
+            "batch: a text may have 8 tokens; 9 were run before and the prompt has 2");
   EXPECT_EQ(*texts.step(), 0u) << "nothing has joined";
   const auto in = texts.join(prompt.first(2), {}, quiet);
   ASSERT_TRUE(in);

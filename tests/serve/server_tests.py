@@ -227,6 +227,15 @@ class Http(unittest.TestCase):
                 self.assertEqual(got["usage"]["prompt_tokens_details"]["cached_tokens"], 0)
                 self.assertEqual(got["choices"][0]["message"], (first if said == "one" else other)["choices"][0]["message"])
 
+    def test_guesses_change_no_answer(self):
+        said = "one two three four " * 6
+        plain = self.server.chat(said, max_tokens=60, ignore_eos=True)
+        with Server("--guesses", "4") as guessing:
+            got = guessing.chat(said, max_tokens=60, ignore_eos=True)
+            self.assertEqual(got["choices"][0]["message"], plain["choices"][0]["message"])
+            self.assertGreater(guessing.metric("guessed_tokens_total"), 0)
+            self.assertGreaterEqual(guessing.metric("guessed_tokens_total"), guessing.metric("accepted_tokens_total"))
+
     def test_streams_say_the_same(self):
         whole = self.server.chat("tell me more", max_tokens=40, ignore_eos=True)
         events = self.server.stream("/v1/chat/completions", messages=[{"role": "user", "content": "tell me more"}], temperature=0,

@@ -36,14 +36,15 @@ class any_batch {
 
   /// on_text   stays the caller's, and must live until the text has left
   template <class OnText>
-  result<text_id> join(std::span<const token_id> prompt, const generate_options& options, OnText& on_text) {
-    return join_after(nullptr, prompt, options, &on_text, &pass_on<OnText>);
+  result<text_id> join(std::span<const token_id> prompt, const generate_options& options, OnText& on_text,
+                       const guessing& guesses = {}) {
+    return join_after(nullptr, prompt, options, &on_text, &pass_on<OnText>, guesses);
   }
   /// After what a session has run, which is of the same model: as `batch::join` has it.
   template <class OnText>
   result<text_id> join(const any_session& after, std::span<const token_id> prompt, const generate_options& options,
-                       OnText& on_text) {
-    return join_after(&after, prompt, options, &on_text, &pass_on<OnText>);
+                       OnText& on_text, const guessing& guesses = {}) {
+    return join_after(&after, prompt, options, &on_text, &pass_on<OnText>, guesses);
   }
 
  protected:
@@ -55,7 +56,8 @@ class any_batch {
     return detail::pass_on(*static_cast<OnText*>(self), piece);
   }
   virtual result<text_id> join_after(const any_session* after, std::span<const token_id> prompt,
-                                     const generate_options& options, void* self, shows on_text) = 0;
+                                     const generate_options& options, void* self, shows on_text,
+                                     const guessing& guesses) = 0;
 };
 
 namespace detail {
@@ -73,12 +75,13 @@ class typed_batch final : public any_batch {
 
  private:
   result<text_id> join_after(const any_session* after, std::span<const token_id> prompt,
-                             const generate_options& options, void* self, shows on_text) override {
+                             const generate_options& options, void* self, shows on_text,
+                             const guessing& guesses) override {
     const auto show = [self, on_text](std::string_view piece) { return on_text(self, piece); };
-    if (after == nullptr) return b_.join(prompt, options, show);
+    if (after == nullptr) return b_.join(prompt, options, show, guesses);
     const auto* const typed = after->as<session<V, B>>();
     if (typed == nullptr) return fail("batch: a session to go on from must be of the same variant and backend");
-    return b_.join(*typed, prompt, options, show);
+    return b_.join(*typed, prompt, options, show, guesses);
   }
 
   batch<V, B> b_;

@@ -18,6 +18,7 @@
 #include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/generate/generate.h"
+#include "g4/generate/lookup.h"
 #include "g4/model/text/kept.h"
 #include "g4/model/text/plan.h"
 #include "g4/model/text/runner.h"
@@ -38,6 +39,13 @@ struct batch_options {
 
 /// One text of a batch; never used again for another.
 enum class text_id : std::uint64_t {};
+
+/// Guesses at the next tokens of a text, from the text itself (`prompt_lookup`). A step runs them behind the token that it
+/// would have run alone, and keeps those that the text's sampler chooses.
+struct guessing {
+  std::size_t most = 0;     ///< guesses of a step; fewer where its rows are wanted by others. 0: none
+  std::size_t longest = 3;  ///< tokens that are looked up
+};
 
 namespace detail {
 
@@ -66,13 +74,14 @@ class listener_of final : public listener {
 ///     while (texts->running() > 0) texts->step();
 ///
 /// A step is one pass over the weights. Every answer that is running advances by a token in it, and the rows left over are
-/// divided evenly among the prompts that are being read, so that no text waits for another's. Texts join and leave between
-/// steps.
+/// divided evenly among the prompts that are being read, so that no text waits for another's; what those leave is for guesses.
+/// Texts join and leave between steps.
 ///
 /// A text's tokens are the same, to the bit of its logits, whatever shares its passes: each row is computed from its own
 /// text alone, and the backend is told to compute all rows of a pass as it would compute one (`rows_kept_alike`; in `fast`
 /// mode 16 rows and more of plain floats, and with `fast8` of all weights, would else meet activations rounded otherwise). They
-/// are those that `generate` gives in a session whose `batch` is at most `rows_alike`.
+/// are those that `generate` gives in a session whose `batch` is at most `rows_alike`. Guesses change none, sampled or not: a
+/// sampler meets the same logits in the same order, and a guess that it did not choose is written over.
 ///
 /// Made with all the memory it will compute in (`plan`); what joins brings its ids and its sampler's tables. One thread at
 /// a time.
@@ -112,18 +121,19 @@ class batch {
   /// Fails when all places are taken, the sampling options make no sense, or the prompt is empty, too long, or holds ids that
   /// the model does not know.
   template <class OnText>
-  result<text_id> join(std::span<const token_id> prompt, const generate_options& options, OnText&& on_text) {
+  result<text_id> join(std::span<const token_id> prompt, const generate_options& options, OnText&& on_text,
+                       const guessing& guesses = {}) {
     return guarded([&]() -> result<text_id> {
       const auto free = place_for(prompt, 0);
       if (!free) return unexpected(free.error());
-      return take_in(**free, 0, prompt, options, std::forward<OnText>(on_text));
+      return take_in(**free, 0, prompt, options, std::forward<OnText>(on_text), guesses);
     });
   }
-  /// The same after what a session has run, which is copied: a system prompt that is read once serves many texts. The
-  /// session has this batch's `context` or another, but its `rows` as `batch`, and keeps keys and values alike.
+  /// The same after what a session has run, which is copied: a system prompt that is read once serves many texts, and a prompt
+  /// with pictures is read in a session. That has a `context` and `batch` of its own, and keeps keys and values alike.
   template <class OnText>
   result<text_id> join(const session<V, B>& after, std::span<const token_id> prompt, const generate_options& options,
-                       OnText&& on_text) {
+                       OnText&& on_text, const guessing& guesses = {}) {
     return guarded([&]() -> result<text_id> {
       if (auto fits = check(after); !fits) return unexpected(std::move(fits.error()));
       const auto free = place_for(prompt, after.size());
@@ -132,17 +142,18 @@ class batch {
       const auto copy = [&](const std::byte* from, std::byte* to, std::size_t bytes) {
         runner_.backend().copy(from, bytes, to);
       };
-      each_kept(spec, after.caches(), p.cache.layers(), after.furthest(), copy);
-      return take_in(p, after.size(), prompt, options, std::forward<OnText>(on_text));
+      each_kept_last(spec, after.caches(), after.size(), after.furthest(), p.cache.layers(), copy);
+      return take_in(p, after.size(), prompt, options, std::forward<OnText>(on_text), guesses);
     });
   }
   /// The same for a prompt that is plain text: markers written in it stay text.
   template <class OnText>
-  result<text_id> join(std::string_view prompt, const generate_options& options, OnText&& on_text) {
+  result<text_id> join(std::string_view prompt, const generate_options& options, OnText&& on_text,
+                       const guessing& guesses = {}) {
     const text::text_range said{0, prompt.size()};
     auto ids = vocabulary_->encode(prompt, {.add_bos = vocabulary_->special().add_bos, .plain = std::span(&said, 1)});
     if (!ids) return unexpected(std::move(ids.error()));
-    return join(std::span<const token_id>(*ids), options, std::forward<OnText>(on_text));
+    return join(std::span<const token_id>(*ids), options, std::forward<OnText>(on_text), guesses);
   }
 
   /// Advances every text. Returns how many are still running.
@@ -156,11 +167,10 @@ class batch {
       const rows_kept_alike<B> alike(runner_.backend());
       runner_.run(rows, caches_.data(), {}, wanted_);
       for (place& p : places_) {
-        if (!p.ends_prompt()) p.pass();
+        if (p.reads()) p.pass_prompt();
       }
       each_logits(runner_, answering_.size(), [&](std::size_t i, std::span<const float> logits) {
-        answering_[i]->pass();
-        answer(*answering_[i], logits);
+        if (answering_[i]->pass_row()) answer(*answering_[i], logits);
       });
       if (auto sound = failure_of(runner_.backend()); !sound) return unexpected(std::move(sound.error()));
       return running();
@@ -203,13 +213,27 @@ class batch {
 
     [[nodiscard]] bool taken() const { return answers.has_value(); }
     [[nodiscard]] bool reads() const { return runs && read < prompt.size(); }
-    /// Whether the rows that are staged end in one whose logits are wanted.
-    [[nodiscard]] bool ends_prompt() const { return staged > 0 && read + staged >= prompt.size(); }
-    /// The rows that were staged have been run.
-    void pass() {
+    /// Rows that it could do with in a step.
+    [[nodiscard]] std::size_t rows_wanted() const { return !runs ? 0 : reads() ? prompt.size() - read : next.size(); }
+
+    /// The rows of the prompt that were staged have been run.
+    void pass_prompt() {
       size += staged;
-      read = std::min(read + staged, prompt.size());
-      staged = 0;
+      read += staged;
+      if (reads()) return;
+      --size;  // its last row is counted by the logits that begin the answer
+      passed = 0;
+    }
+    /// Whether the logits of the next row of this step follow the text: of its first row they do, of a guess where it was what
+    /// has been chosen. Then the row is part of the text.
+    [[nodiscard]] bool pass_row() {
+      if (passed > 0) {
+        if (!runs || next[passed] != answers->done.tokens.back()) return false;
+        ++answers->done.accepted;
+      }
+      ++passed;
+      ++size;
+      return true;
     }
 
     text_cache<B> cache;
@@ -219,6 +243,11 @@ class batch {
     std::size_t staged = 0;  ///< rows in the step that is being made
     bool runs = false;
     std::vector<token_id> prompt;
+    std::vector<token_id> next;  ///< behind the prompt: the token to be run and the guesses behind it,
+    std::size_t passed = 0;      ///< and how many of them turned out to be the text's
+    std::size_t most_guesses = 0;
+    prompt_lookup guesses;
+    std::vector<token_id> text;  ///< that guesses are looked up in, where they are wanted
     std::optional<detail::answer> answers;
     std::unique_ptr<detail::listener> on_text;
     error wrong;
@@ -264,8 +293,8 @@ class batch {
       made.places_.emplace_back(std::move(*cache));
       made.caches_.push_back(made.places_.back().cache.layers());
     }
-    made.wanted_.reserve(options.texts);
-    made.answering_.reserve(options.texts);
+    made.wanted_.reserve(options.rows);
+    made.answering_.reserve(options.rows);
     return made;
   }
 
@@ -296,16 +325,12 @@ class batch {
 
   /// Whether what a session has run can be copied into a place.
   [[nodiscard]] result<void> check(const session<V, B>& after) const {
-    const session_options each = of_each(runner_.backend(), options_);
     if (&after.model_weights() != &runner_.model_weights() || &after.backend() != &runner_.backend()) {
       return fail("batch: a session to go on from must be of the same weights and backend");
     }
-    if (after.options().batch != each.batch || after.options().first_position != each.first_position) {
-      return fail("batch: a session to go on from must have a batch of ", each.batch, " and a first position of ",
-                  each.first_position, "; it has ", after.options().batch, " and ", after.options().first_position);
-    }
-    if (after.furthest() > options_.context) {
-      return fail("batch: a text may have ", options_.context, " tokens; the session has run ", after.furthest());
+    if (after.options().first_position != options_.first_position) {
+      return fail("batch: a session to go on from must have a first position of ", options_.first_position, "; it has ",
+                  after.options().first_position);
     }
     for (int l = 0; l < spec.layers; ++l) {
       if (after.caches()[l].type != caches_[0][l].type) {
@@ -318,10 +343,19 @@ class batch {
 
   template <class OnText>
   [[nodiscard]] result<text_id> take_in(place& p, std::size_t size, std::span<const token_id> prompt,
-                                        const generate_options& options, OnText&& on_text) {
+                                        const generate_options& options, OnText&& on_text, const guessing& guesses) {
     auto begun = detail::answer::begin(*vocabulary_, prompt, options, spec.vocab, options_.context - size);
     if (!begun) return unexpected(std::move(begun.error()));
     p.prompt.assign(prompt.begin(), prompt.end());
+    p.most_guesses = std::min(guesses.most, options_.rows - 1);
+    p.guesses = prompt_lookup(guesses.longest);
+    p.next.reserve(1 + p.most_guesses);
+    p.text.clear();
+    if (p.most_guesses > 0) {
+      p.text.reserve(options.before.size() + prompt.size() + begun->done.tokens.capacity());
+      p.text.assign(options.before.begin(), options.before.end());
+      p.text.insert(p.text.end(), prompt.begin(), prompt.end());
+    }
     p.on_text = std::make_unique<detail::listener_of<std::decay_t<OnText>>>(std::forward<OnText>(on_text));
     p.answers.emplace(std::move(*begun));
     p.wrong.message.clear();
@@ -332,22 +366,35 @@ class batch {
     return p.id = text_id{++joined_};
   }
 
-  /// Stages the rows of the next step and says how many they are.
-  [[nodiscard]] std::size_t stage() {
-    std::size_t left = options_.rows;
-    for (place& p : places_) {
-      p.staged = p.runs && !p.reads() ? 1 : 0;
-      left -= p.staged;
-    }
-    for (bool more = true; more && left > 0;) {  // a row each, in turn
+  /// Gives places more of the `left` rows of a step, one each in turn, until they have what they want.
+  void share(std::size_t& left) {
+    for (bool more = true; more && left > 0;) {
       more = false;
       for (place& p : places_) {
-        if (left == 0 || !p.reads() || p.read + p.staged == p.prompt.size()) continue;
+        if (left == 0 || p.staged >= p.rows_wanted()) continue;
         ++p.staged;
         --left;
         more = true;
       }
     }
+  }
+
+  /// Stages the rows of the next step and says how many they are.
+  [[nodiscard]] std::size_t stage() {
+    std::size_t left = options_.rows;
+    for (place& p : places_) {
+      p.staged = 0;
+      if (!p.runs || p.reads()) continue;
+      p.next.assign(1, p.answers->done.tokens.back());
+      p.passed = 0;
+      p.staged = 1;
+      --left;
+    }
+    share(left);
+    for (place& p : places_) {
+      if (left > 0 && p.most_guesses > 0 && p.runs && !p.reads()) guess(p, left);
+    }
+    share(left);
     wanted_.clear();
     answering_.clear();
     std::size_t staged = 0;
@@ -355,15 +402,26 @@ class batch {
       place& p = places_[i];
       if (p.staged == 0) continue;
       const std::span<const token_id> next = p.reads() ? std::span<const token_id>(p.prompt).subspan(p.read, p.staged)
-                                                       : std::span<const token_id>(&p.answers->done.tokens.back(), 1);
+                                                       : std::span<const token_id>(p.next).first(p.staged);
       stage_rows<V>(prompt_view<float>{next}, 0, p.size, runner_.staged(options_.rows).subspan(staged, p.staged),
                     static_cast<std::int32_t>(i));
+      // Of a prompt the last row's logits are wanted, of an answer all.
+      const std::size_t first = !p.reads() ? 0 : p.read + p.staged == p.prompt.size() ? p.staged - 1 : p.staged;
+      for (std::size_t row = first; row < p.staged; ++row) {
+        wanted_.push_back(static_cast<std::int32_t>(staged + row));
+        answering_.push_back(&p);
+      }
+      if (!p.reads()) p.answers->done.guessed += p.staged - 1;
       staged += p.staged;
-      if (!p.ends_prompt()) continue;
-      wanted_.push_back(static_cast<std::int32_t>(staged - 1));
-      answering_.push_back(&p);
     }
     return staged;
+  }
+
+  /// Puts guesses behind the token of an answer that is to be run: as many as there are rows, and as could be kept.
+  void guess(place& p, std::size_t rows) {
+    const std::size_t most = std::min({p.most_guesses, rows, options_.context - p.size - 1, p.answers->left() - 1});
+    const auto guesses = p.guesses.draft(p.text, most);
+    p.next.insert(p.next.end(), guesses.begin(), guesses.end());
   }
 
   /// A text takes the logits that follow what of it has been run.
@@ -381,6 +439,7 @@ class batch {
       const auto more = p.answers->take(logits, p.size == options_.context, *p.on_text);
       if (more) {
         p.runs = *more;
+        if (p.most_guesses > 0) p.text.push_back(done.tokens.back());
       } else {
         p.wrong = more.error();
       }

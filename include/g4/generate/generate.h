@@ -49,6 +49,8 @@ struct generated {
   stop_reason stopped = stop_reason::token_limit;
   std::size_t prompt_tokens = 0;
   std::vector<token_id> tokens;  ///< chosen, a final end token included
+  std::size_t guessed = 0;       ///< tokens that were guessed: in a `batch`, where it was asked for
+  std::size_t accepted = 0;      ///< of those, the ones that were chosen
   double prompt_seconds = 0;     ///< running the prompt
   double answer_seconds = 0;     ///< making the tokens
 
@@ -89,7 +91,9 @@ class answer {
     return begun;
   }
 
-  [[nodiscard]] bool wants_more() const { return done.tokens.size() < most_; }
+  [[nodiscard]] bool wants_more() const { return left() > 0; }
+  /// How many tokens may follow.
+  [[nodiscard]] std::size_t left() const { return most_ - done.tokens.size(); }
   /// Takes the logits that follow the text so far. Says whether it goes on: the last of `done.tokens` is to be run then.
   ///
   /// full   no more tokens can be run
