@@ -100,6 +100,8 @@ class loaded_model {
 
 /// How the error begins that names what ranks made otherwise than one process did.
 inline constexpr std::string_view other_than_one_process = "ranks differ from one process in ";
+/// The same of what they made otherwise than each other.
+inline constexpr std::string_view other_than_each_other = "ranks differ from each other in ";
 
 /// How a model gets onto one backend.
 struct engine {

@@ -10,6 +10,7 @@
 
 #include "conformance/runner/checks.h"
 #include "conformance/runner/written.h"
+#include "g4/comm/launched.h"
 
 namespace g4::conformance {
 namespace {
@@ -128,8 +129,11 @@ void run_check(totals& all, const std::string& name, const std::string& backend,
     if (auto done = check(out); !done) {
       // What ranks make otherwise than one process has a name.
       const std::string& why = done.error().message;
-      const bool named = why.starts_with(other_than_one_process);
-      out.failed(named ? why.substr(other_than_one_process.size()) : "(the case)", why);
+      std::string what = "(the case)";
+      for (const std::string_view begins : {other_than_one_process, other_than_each_other}) {
+        if (why.starts_with(begins)) what = why.substr(begins.size());
+      }
+      out.failed(what, why);
     }
   } catch (const std::exception& e) {
     out.failed("(the case)", e.what());
@@ -172,16 +176,24 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     });
   }
   for (const std::string& backend : args.backends) {
-    run_check(all, folder.name(), backend, [&](report& out) -> result<void> {
-      for (const engine& how : unit.engines) {
-        if (how.backend != backend) continue;
-        if (!how.cannot.empty()) return out.skipped("(the case)", how.cannot), result<void>{};
+    std::vector<const engine*> of_it;  // several where it was made for several numbers of ranks
+    for (const engine& how : unit.engines) {
+      if (how.backend == backend) of_it.push_back(&how);
+    }
+    if (of_it.empty()) {
+      run_check(all, folder.name(), backend, [&](report&) -> result<void> {
+        return fail("this program was not made for the backend ", backend);
+      });
+    }
+    for (const engine* how : of_it) {
+      const std::string label = of_it.size() > 1 ? backend + "/" + std::to_string(how->ranks) : backend;
+      run_check(all, folder.name(), label, [&](report& out) -> result<void> {
+        if (!how->cannot.empty()) return out.skipped("(the case)", how->cannot), result<void>{};
         const bool rounds = backend == "cpu" || backend == "inline" || backend == "cuda_on_host";
-        return check_on(what, folder, {*unit.spec, how, rounds ? args.options.mode : backend::numeric::exact},
+        return check_on(what, folder, {*unit.spec, *how, rounds ? args.options.mode : backend::numeric::exact},
                         args.options, out);
-      }
-      return fail("this program was not made for the backend ", backend);
-    });
+      });
+    }
   }
 }
 
@@ -210,6 +222,9 @@ result<void> write_case(const case_folder& folder, const arguments& args) {
   return out.save(args.write);
 }
 
+/// Whether this is another than the first of the processes that a launcher has started: it follows, and the first has the word.
+bool follows() { return comm::processes_started() > 1 && comm::number_among_processes() > 0; }
+
 void write_counts(const std::string& path, const totals& all) {
   std::FILE* file = std::fopen(path.c_str(), "w");
   if (file == nullptr) return;
@@ -236,6 +251,7 @@ int run(int argc, char** argv) {
   } else {
     run_check(all, args->folder, "-", [&](report&) -> result<void> { return unexpected(folder.error()); });
   }
+  if (follows()) return 0;
   if (!args->counts.empty()) write_counts(args->counts, all);
   return all.count.failed == 0 ? 0 : 1;
 }
@@ -243,4 +259,11 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace g4::conformance
 
-int main(int argc, char** argv) { return g4::conformance::run(argc, argv); }
+int main(int argc, char** argv) {
+  if (g4::conformance::follows()) {
+    for (std::FILE* out : {stdout, stderr}) {
+      if (std::freopen("/dev/null", "w", out) == nullptr) return 2;
+    }
+  }
+  return g4::conformance::run(argc, argv);
+}

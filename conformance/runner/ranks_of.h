@@ -1,24 +1,138 @@
-/// `engine.h` filled in for a variant that is shared out among ranks, threads of this program. Beside them the model runs in
-/// one piece, and every bit that is shown or returned must be the same.
+/// `engine.h` filled in for a variant that is shared out among ranks, threads of this program, or with G4_CASE_MPI processes. Beside
+/// them the model runs in one piece, and every bit that is shown or returned must be the same. Where sums are divided it need not
+/// be, but the ranks must have the same bits.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "conformance/runner/engine_of.h"
 #include "conformance/runner/recorder.h"
 #include "g4/backend/joined.h"
+#include "g4/core/fingerprint.h"
+#ifdef G4_CASE_MPI
+#include "g4/comm/mpi.h"
+#else
 #include "g4/comm/threads.h"
+#endif
 #include "g4/model/sharded.h"
 #include "g4/open/ranks.h"
 
 namespace g4::conformance {
+
+#ifdef G4_CASE_MPI
+
+/// Ranks as the processes that a launcher has started. All of them run the checks; the others follow the first wherever it loads a
+/// model, and what becomes of their checks is nobody's business (`main.cc`).
+template <int R>
+class meeting {
+ public:
+  using rank = comm::mpi;
+
+  [[nodiscard]] rank& leader() { return here(); }
+  [[nodiscard]] static bool leads() { return here().rank() == 0; }
+  template <class Follow>
+  void others(Follow&& follow) {
+    if (!leads()) follow(here());
+  }
+  void end() {}
+
+ private:
+  static comm::mpi& here() {
+    static comm::mpi all = [] {
+      int none = 0;
+      char** arguments = nullptr;
+      auto started = comm::mpi::start(none, arguments, std::chrono::seconds(120));
+      if (!started) std::abort();
+      return std::move(*started);
+    }();
+    return all;
+  }
+};
+
+#else
+
+/// Ranks as threads of this program. The first is whoever asks.
+template <int R>
+class meeting {
+ public:
+  using rank = comm::thread_rank;
+
+  [[nodiscard]] rank& leader() { return leader_; }
+  [[nodiscard]] static bool leads() { return true; }
+  /// Calls follow(rank) for every other rank.
+  template <class Follow>
+  void others(Follow follow) {
+    for (int r = 1; r < R; ++r) {
+      followers_.emplace_back([this, follow, r] {
+        rank mine = group_.rank(r);
+        follow(mine);
+      });
+    }
+  }
+  void end() {
+    for (std::thread& t : followers_) t.join();
+    followers_.clear();
+  }
+
+ private:
+  comm::thread_group group_{R, std::chrono::seconds(120)};  // a rank that is late by so much hangs
+  rank leader_ = group_.rank(0);
+  std::vector<std::thread> followers_;
+};
+
+#endif
+
+/// Ranks that hold what they have added up against each other's.
+template <class B, class Rank>
+class compared_ranks : public backend::joined<B, Rank> {
+  using joined = backend::joined<B, Rank>;
+
+ public:
+  using scalar = typename B::scalar;
+  using joined::joined;
+
+  void sum_products(const weight_view& w, const scalar* x, std::size_t rows, std::size_t n, scalar* y) {
+    joined::sum_products(w, x, rows, n, y);
+    hold(y, rows * n);
+  }
+  template <class GateUp, class Down, class Gate>
+  void sum_experts(const GateUp& gate_up, const Down& down, Gate&& gate, const experts_call<scalar>& call) {
+    joined::sum_experts(gate_up, down, std::forward<Gate>(gate), call);
+    hold(call.y, call.rows * call.width);
+  }
+  void join_products(const weight_view& w, const scalar* x, std::size_t rows, std::size_t n, scalar* y) {
+    joined::join_products(w, x, rows, n, y);
+    hold(y, rows * n);
+  }
+  [[nodiscard]] bool differ() const { return differ_; }
+
+ private:
+  void hold(const scalar* y, std::size_t n) {
+    fingerprint print;
+    print.add(std::as_bytes(std::span(y, n)));
+    const std::uint64_t mine = print.value();
+    std::vector<std::uint64_t> all(static_cast<std::size_t>(this->ranks()), mine);
+    (void)this->gather(&mine, sizeof mine, all.data());
+    for (const std::uint64_t one : all) differ_ = differ_ || one != mine;
+  }
+  bool differ_ = false;
+};
+
+template <class B, class Rank, sums S>
+using ranks_joined = std::conditional_t<S == sums::divided, compared_ranks<B, Rank>, backend::joined<B, Rank>>;
 
 /// What a model in one piece shows, for the leader's tensors to be held against. Those of heads the leader has not whole.
 class shown_by_one final : public observer {
@@ -47,11 +161,11 @@ class shown_by_one final : public observer {
   std::deque<tensor> kept_;
 };
 
-template <class V, class B, int R>
+template <class V, class B, int R, sums S>
 class text_on_ranks final : public running_text, private observer {
  public:
-  using shared = sharded<V, tensor_parallel<R>>;
-  using joined = backend::joined<B, comm::thread_rank>;
+  using shared = sharded<V, tensor_parallel<R, S>>;
+  using joined = ranks_joined<B, typename meeting<R>::rank, S>;
   using scalar = typename B::scalar;
 
   text_on_ranks(led_session<shared, joined> text, std::unique_ptr<running_text> one)
@@ -65,7 +179,7 @@ class text_on_ranks final : public running_text, private observer {
     if (!row || !expected) return unexpected(row ? expected.error() : row.error());
     std::vector<double> found(row->begin(), row->end());
     compare("logits", found, *expected);
-    if (!differs_.empty()) return fail(other_than_one_process, differs_);
+    if (auto alike = same_bits(); !alike) return unexpected(alike.error());
     return found;
   }
   result<std::size_t> run_all(const prompt& what, const logits_sink& sink) override {
@@ -82,8 +196,8 @@ class text_on_ranks final : public running_text, private observer {
       sink(t, row);
     });
     if (!one || !done) return unexpected(one ? done.error() : one.error());
-    if (who_ != nullptr && !by_one_.empty()) note("what is shown");
-    if (!differs_.empty()) return fail(other_than_one_process, differs_);
+    if (who_ != nullptr && !by_one_.empty() && S == sums::whole) note("what is shown");
+    if (auto alike = same_bits(); !alike) return unexpected(alike.error());
     return *done;
   }
   result<std::size_t> rewind(std::size_t size) override {
@@ -101,11 +215,21 @@ class text_on_ranks final : public running_text, private observer {
   void note(const std::string& name) {
     if (differs_.empty()) differs_ = name;
   }
+  [[nodiscard]] result<void> same_bits() const {
+    if (!differs_.empty()) return fail(other_than_one_process, differs_);
+    if constexpr (S == sums::divided) {
+      if (text_.backend().differ()) return fail(other_than_each_other, "a sum");
+    }
+    return {};
+  }
   void compare(const char* name, std::span<const double> found, std::span<const double> expected) {
+    if constexpr (S == sums::divided) return;
     if (found.size() != expected.size() || std::memcmp(found.data(), expected.data(), found.size_bytes()) != 0) note(name);
   }
   void see(const sight& what) override {
-    if (const auto name = by_one_.differs(what)) note(*name);
+    if constexpr (S == sums::whole) {
+      if (const auto name = by_one_.differs(what)) note(*name);
+    }
     who_->see(what);
   }
 
@@ -118,19 +242,18 @@ class text_on_ranks final : public running_text, private observer {
   std::string differs_;
 };
 
-template <class M, class B, int R>
+template <class M, class B, int R, sums S>
 class model_on_ranks final : public loaded_model {
   using V = text_of<M>;
-  using shared = sharded<V, tensor_parallel<R>>;
-  using joined = backend::joined<B, comm::thread_rank>;
+  using shared = sharded<V, tensor_parallel<R, S>>;
+  using rank = typename meeting<R>::rank;
+  using joined = ranks_joined<B, rank, S>;
   using one_piece = loaded_model_of<M, no_drafter, B>;
 
  public:
-  /// A rank that is late by so much hangs.
-  model_on_ranks() : group_(R, std::chrono::seconds(120)), leader_(group_.rank(0)) {}
   ~model_on_ranks() override {
     model_.reset();  // the followers are told
-    for (std::thread& t : followers_) t.join();
+    ranks_.end();
   }
 
   [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
@@ -139,14 +262,12 @@ class model_on_ranks final : public loaded_model {
     auto one = one_piece::load(file, format, mode);
     if (!one) return one;
     made->one_.reset(static_cast<one_piece*>(one->release()));
-    for (int r = 1; r < R; ++r) {
-      made->followers_.emplace_back([&group = made->group_, file, format, mode, r] {
-        comm::thread_rank rank = group.rank(r);
-        const std::unique_ptr<joined> on = backend_of(rank, mode);
-        if (const auto mine = model_of(file, format, *on)) (void)mine->follow();
-      });
-    }
-    made->on_ = backend_of(made->leader_, mode);
+    made->ranks_.others([file, format, mode](rank& here) {
+      const std::unique_ptr<joined> on = backend_of(here, mode);
+      if (const auto mine = model_of(file, format, *on)) (void)mine->follow();
+    });
+    if (!made->ranks_.leads()) return fail("this rank has followed");
+    made->on_ = backend_of(made->ranks_.leader(), mode);
     auto mine = model_of(file, format, *made->on_);
     if (!mine) return unexpected(mine.error());
     made->model_.emplace(std::move(*mine));
@@ -158,7 +279,7 @@ class model_on_ranks final : public loaded_model {
     if (!one) return one;
     auto text = model_->session(options);
     if (!text) return unexpected(text.error());
-    auto both = std::make_unique<text_on_ranks<V, B, R>>(std::move(*text), std::move(*one));
+    auto both = std::make_unique<text_on_ranks<V, B, R, S>>(std::move(*text), std::move(*one));
     for (const auto& apart : one_->own_ids()) {
       if (auto told = both->embed_apart(apart); !told) return unexpected(told.error());
     }
@@ -173,15 +294,15 @@ class model_on_ranks final : public loaded_model {
   }
 
  private:
-  static std::unique_ptr<joined> backend_of(comm::thread_rank& rank, [[maybe_unused]] backend::numeric mode) {
+  static std::unique_ptr<joined> backend_of(rank& here, [[maybe_unused]] backend::numeric mode) {
     if constexpr (requires { typename B::options; }) {
       typename B::options options;
       if constexpr (requires { options.mode; }) {
         options.mode = mode;
       }
-      return std::make_unique<joined>(rank, options);
+      return std::make_unique<joined>(here, options);
     } else {
-      return std::make_unique<joined>(rank);
+      return std::make_unique<joined>(here);
     }
   }
   static result<g4::model<shared, joined>> model_of(const io::tensor_file& file, load::format format, joined& on) {
@@ -192,16 +313,14 @@ class model_on_ranks final : public loaded_model {
     return g4::model<shared, joined>(*weights, nullptr, on);
   }
 
-  comm::thread_group group_;
-  comm::thread_rank leader_;
+  meeting<R> ranks_;
   std::unique_ptr<one_piece> one_;
   std::unique_ptr<joined> on_;
   std::optional<g4::model<shared, joined>> model_;
-  std::vector<std::thread> followers_;
 };
 
 /// The model of M on R ranks, where its heads divide.
-template <class M, class B, int R>
+template <class M, class B, int R, sums S = sums::whole>
 [[nodiscard]] engine ranks_of(std::string_view backend) {
   using V = text_of<M>;
   engine made = engine_of<M, no_drafter, B>(backend);
@@ -211,7 +330,7 @@ template <class M, class B, int R>
   } else if constexpr (!heads_divide(V::spec, R)) {
     made.cannot = "its heads do not divide among so many ranks";
   } else {
-    made.load = &model_on_ranks<M, B, R>::load;
+    made.load = &model_on_ranks<M, B, R, S>::load;
   }
   return made;
 }

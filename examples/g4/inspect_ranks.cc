@@ -30,11 +30,13 @@ struct part_line {
   std::size_t mine = 0;   ///< of the rank that has most
 };
 
-std::string extents_text(const g4::tensor_entry& t, std::size_t rows) {
+std::string extents_text(const g4::tensor_entry& t, std::size_t rows, std::size_t columns) {
   std::string text;
   for (int i = 0; i < t.rank; ++i) {
-    const bool split = i == (t.rank == 3 ? 1 : 0);
-    text += (i > 0 ? ", " : "") + std::to_string(split ? rows : static_cast<std::size_t>(t.extents[i]));
+    const std::size_t extent = i == (t.rank == 3 ? 1 : 0) ? rows
+                               : i == t.rank - 1          ? columns
+                                                          : static_cast<std::size_t>(t.extents[i]);
+    text += (i > 0 ? ", " : "") + std::to_string(extent);
   }
   return "[" + text + "]";
 }
@@ -42,19 +44,26 @@ std::string extents_text(const g4::tensor_entry& t, std::size_t rows) {
 std::size_t rows_of(const g4::tensor_entry& t) { return static_cast<std::size_t>(t.extents[t.rank == 3 ? 1 : 0]); }
 
 /// The most rows of it that a rank has.
-std::size_t rows_of_a_rank(const g4::text_spec& m, const g4::tensor_entry& t, int ranks) {
+std::size_t rows_of_a_rank(const g4::text_spec& m, const g4::tensor_entry& t, int ranks, g4::sums how) {
   const bool halves = g4::split_of(t.what) == g4::split::gate_and_up;
   std::size_t most = 0;
   for (int r = 0; r < ranks; ++r) {
-    most = std::max(most, g4::rows_of_a_rank(m, t, rows_of(t) / (halves ? 2 : 1), ranks, r).count * (halves ? 2 : 1));
+    most = std::max(most, g4::rows_of_a_rank(m, t, rows_of(t) / (halves ? 2 : 1), ranks, r, how).count * (halves ? 2 : 1));
   }
   return most;
 }
+std::size_t columns_of(const g4::tensor_entry& t) { return static_cast<std::size_t>(t.extents[t.rank - 1]); }
+std::size_t columns_of_a_rank(const g4::tensor_entry& t, int ranks, g4::sums how) {
+  std::size_t most = 0;
+  for (int r = 0; r < ranks; ++r) most = std::max(most, g4::columns_of_a_rank(t, columns_of(t), ranks, r, how).count);
+  return most;
+}
 
-/// Exchanges of one token: two for each product that closes a branch, and what the model has besides.
-int exchanges_of(const g4::text_spec& m) {
+/// Exchanges of one token: two for each product that closes a branch, or one that adds up; and what the model has besides.
+int exchanges_of(const g4::text_spec& m, g4::sums how) {
+  const int closing = how == g4::sums::divided ? 1 : 2;
   int n = 2;  // the leader's word, and the logits
-  for (int l = 0; l < m.layers; ++l) n += 4 + (m.experts ? 2 : 0) + (m.layer[l].sparsity > 0 ? 1 : 0);
+  for (int l = 0; l < m.layers; ++l) n += closing * (m.experts ? 3 : 2) + (m.layer[l].sparsity > 0 ? 1 : 0);
   return n;
 }
 
@@ -62,6 +71,7 @@ int exchanges_of(const g4::text_spec& m) {
 
 g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
   const int ranks = static_cast<int>(s.ranks);
+  const g4::sums how_summed = s.divided_sums ? g4::sums::divided : g4::sums::whole;
   if (!g4::heads_divide(m, ranks)) {
     return g4::fail("--ranks ", ranks, ": ", m.query_heads, " query heads and ", m.key_value_heads,
                     " key/value heads do not divide among so many ranks, so that each has whole ones");
@@ -94,30 +104,36 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
       line = lines.end() - 1;
     }
     long long most = 0;
-    for (int r = 0; r < ranks; ++r) most = std::max(most, g4::elements_of_a_rank(m, t, ranks, r));
+    for (int r = 0; r < ranks; ++r) most = std::max(most, g4::elements_of_a_rank(m, t, ranks, r, how_summed));
     ++line->layers;
     line->bytes += bytes;
     line->mine += static_cast<std::size_t>(static_cast<double>(bytes) * static_cast<double>(most) /
                                            static_cast<double>(t.elements()));
   });
 
-  std::string text = fmt::format("\nshared out among {} ranks: every sum is whole, so that the bits are those of one process\n"
+  std::string text = fmt::format("\nshared out among {} ranks: {}\n"
                                  "{:<34}  {:>6}  {:<26}  {:<8}  {:<18}  {:<18}  {:>9}\n",
-                                 ranks, "part", "layers", "a rank has", "stored", "in the file", "at most", "a rank");
+                                 ranks,
+                                 s.divided_sums ? "sums are divided, so that their last bits are other than those of one process"
+                                                : "every sum is whole, so that the bits are those of one process",
+                                 "part", "layers", "a rank has", "stored", "in the file", "at most", "a rank");
   std::size_t all = 0, mine = 0;
   for (const part_line& line : lines) {
-    const g4::split how = g4::split_of(line.entry.what);
+    const g4::split how = g4::split_of(line.entry.what, how_summed);
     const bool head = how == g4::split::looked_up && line.entry.as == g4::role::token_table && m.tied_head;
     const std::size_t rows = head ? g4::share_of(rows_of(line.entry), ranks, ranks - 1).count
-                                  : rows_of_a_rank(m, line.entry, ranks);
+                                  : rows_of_a_rank(m, line.entry, ranks, how_summed);
+    const bool vector = line.entry.rank < 2;
+    const std::size_t columns = vector ? rows : columns_of_a_rank(line.entry, ranks, how_summed);
     text += fmt::format("{:<34}  {:>6}  {:<26}  {:<8}  {:<18}  {:<18}  {:>9}\n", line.name,
                         line.entry.layer < 0 ? std::string() : std::to_string(line.layers),
-                        head ? "rows, as the head" : g4::name_of(how), line.storage, extents_text(line.entry, rows_of(line.entry)),
-                        how == g4::split::looked_up && !head ? "-" : extents_text(line.entry, rows), bytes_text(line.mine));
+                        head ? "rows, as the head" : g4::name_of(how), line.storage,
+                        extents_text(line.entry, rows_of(line.entry), columns_of(line.entry)),
+                        how == g4::split::looked_up && !head ? "-" : extents_text(line.entry, rows, columns), bytes_text(line.mine));
     all += line.bytes;
     mine += line.mine;
   }
-  const g4::text_spec share = g4::spec_of_a_rank(m, ranks);
+  const g4::text_spec share = g4::spec_of_a_rank(m, ranks, how_summed);
   text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(mine), bytes_text(all), from ? "" : " in bfloat16");
   for (const std::size_t context : {std::size_t{4096}, std::size_t{32'768}}) {
     const auto cache = [&](const g4::text_spec& of) {
@@ -127,7 +143,7 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
   }
   const g4::work_limits most = g4::limits_of(share, s.batch, 4096);
   text += fmt::format("         room for exchanges {} with a batch of {}\n", bytes_text(most.joined * sizeof(float) * 2), s.batch);
-  text += fmt::format("         {} exchanges a token\n", exchanges_of(m));
+  text += fmt::format("         {} exchanges a token\n", exchanges_of(m, how_summed));
   return text;
 }
 

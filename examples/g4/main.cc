@@ -234,6 +234,7 @@ int guarded_main(int argc, char** argv) {
   add_cache(*inspect, s);
   inspect->value("--ranks", "N", "How it is shared out among N ranks, and what each of them has and takes",
                  into(s.ranks, 1, 1024));
+  inspect->flag("--divided-sums", "With --ranks: the same where ranks divide sums, and meet half as often", s.divided_sums);
   inspect->flag("--tensors", "List every tensor", s.tensors);
   inspect->flag("--json", "Write one JSON object, tensors included", s.json);
   inspect->footer(

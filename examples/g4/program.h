@@ -60,6 +60,7 @@ struct settings {
   bool tensors = false;
   std::string variant;
   std::size_t ranks = 0;  ///< to show a model shared out among; 0: it is not
+  bool divided_sums = false;
   std::string ids;
   std::string out;
   std::string quantize_to;

@@ -1,6 +1,8 @@
 // A model that is shared out among ranks gives the bits of one process.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -88,7 +90,63 @@ void expect_the_bits_of_one_process(bool fast = false, std::size_t best = 0) {
   });
 }
 
+/// Where each rank adds up its part of a sum: all have the same bits, whatever shares a pass, and what one process computes but for
+/// what rounding differs.
+template <class V, int Ranks, class B>
+void expect_divided_sums_to_agree() {
+  using S = sharded<V, tensor_parallel<Ranks, sums::divided>>;
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto ids = some_ids(2 * test::window + 5, V::vocab);
+  const session_options options{.context = 40, .batch = 7};
+  std::vector<std::vector<float>> expected;
+  {
+    B on = plain_backend<B>(false);
+    const auto w = checkpoint.load<V>(on);
+    auto session = *g4::session<V, B>::make(*w, on, options);
+    expected = rows_of(session, ids);
+  }
+  std::vector<std::vector<std::vector<float>>> by_rank(Ranks);
+  std::vector<std::size_t> exchanges(Ranks);
+  test::on_ranks(Ranks, [&](comm::thread_rank& rank) {
+    auto on = joined_backend<B>(rank, false);
+    const auto w = checkpoint.load<S>(on);
+    auto session = *g4::session<S, decltype(on)>::make(*w, on, options);
+    by_rank[static_cast<std::size_t>(rank.rank())] = rows_of(session, ids);
+    const std::size_t before = on.exchanged().exchanges;
+    EXPECT_TRUE(session.run(ids.front()));
+    exchanges[static_cast<std::size_t>(rank.rank())] = on.exchanged().exchanges - before;
+  });
+  for (const auto& rows : by_rank) EXPECT_TRUE(same_bits(rows, by_rank.front()));
+  ASSERT_EQ(by_rank.front().size(), expected.size());
+  float most = 0, largest = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(by_rank.front()[i].size(), expected[i].size());
+    for (std::size_t j = 0; j < expected[i].size(); ++j) {
+      most = std::max(most, std::abs(by_rank.front()[i][j] - expected[i][j]));
+      largest = std::max(largest, std::abs(expected[i][j]));
+    }
+  }
+  EXPECT_LT(most, 2e-5f * largest);
+  int sparse = 0;
+  for (int l = 0; l < V::spec.layers; ++l) sparse += V::spec.layer[l].sparsity > 0 ? 1 : 0;
+  EXPECT_EQ(exchanges.front(), static_cast<std::size_t>(V::spec.layers * (V::spec.experts ? 3 : 2) + sparse + 1));
+}
+
 using reference = backend::reference<float>;
+
+TEST(ranks, add_up_divided_sums_alike) {
+  expect_divided_sums_to_agree<test::tiny_a4b, 4, reference>();
+  expect_divided_sums_to_agree<test::tiny_3n, 2, reference>();
+}
+
+TEST(ranks, cut_rows_of_blocks_between_blocks) {
+  EXPECT_EQ(cut_of_a_row(2112, 4), 32u);  // 66 blocks
+  EXPECT_EQ(cut_of_a_row(6912, 2), 256u);
+  EXPECT_EQ(cut_of_a_row(512, 4), 32u);
+  EXPECT_EQ(cut_of_a_row(96, 4), 1u);
+  EXPECT_EQ(hidden_of_a_rank(2112, 4, 1, sums::divided), (stretch{512, 544}));
+  EXPECT_EQ(largest_hidden(2112, 4, sums::divided), 544);
+}
 
 TEST(ranks, give_the_bits_of_one_process_on_the_reference_backend) {
   expect_the_bits_of_one_process<test::tiny_e2b, 4, reference>();

@@ -48,25 +48,27 @@ void each_decoder(Body&& body) {
 }
 
 /// What each part of a model is split like, by its safetensors name.
-std::map<std::string, split> parts_of(const text_spec& m) {
+std::map<std::string, split> parts_of(const text_spec& m, sums how) {
   std::map<std::string, split> parts;
-  each_tensor(m, [&](const tensor_entry& t) { parts[std::string(t.what.safetensors)] = split_of(t.what); });
+  each_tensor(m, [&](const tensor_entry& t) { parts[std::string(t.what.safetensors)] = split_of(t.what, how); });
   return parts;
 }
 
 /// Their words for ours. A part that has no rule is on every rank.
 bool means_the_same(const std::string& word, split how) {
-  if (word.starts_with("colwise") || word == "ColumnWise") return how == split::rows || how == split::key_heads;
+  if (word.starts_with("colwise") || word == "ColumnWise") {
+    return how == split::rows || how == split::key_heads || how == split::hidden_rows;
+  }
   if (word == "packed_colwise") return how == split::gate_and_up;
-  if (word == "rowwise" || word == "RowWise") return false;  // a divided sum
+  if (word == "rowwise" || word == "RowWise") return how == split::columns;  // a divided sum
   return how == split::copied;
 }
 
 /// Parts that g4 shares out otherwise than `plan` does: "part: word, ours".
 template <class Plan>
-strings differences(const text_spec& m, Plan&& plan) {
+strings differences(const text_spec& m, Plan&& plan, sums sums_are = sums::whole) {
   strings found;
-  for (const auto& [part, how] : parts_of(m)) {
+  for (const auto& [part, how] : parts_of(m, sums_are)) {
     const std::string word = plan(part);
     if (!means_the_same(word, how)) found.insert(part + ": " + (word.empty() ? "no rule" : word) + ", " + std::string(name_of(how)));
   }
@@ -79,14 +81,16 @@ std::string plan_of(std::string_view variant) {
 }
 
 strings differences_from_transformers(std::string_view variant, const text_spec& m,
-                                      const std::vector<std::vector<std::string>>& lines) {
-  return differences(m, [&](const std::string& part) -> std::string {
+                                      const std::vector<std::vector<std::string>>& lines,
+                                      sums sums_are = sums::whole) {
+  const auto plan = [&](const std::string& part) -> std::string {
     for (const auto& line : lines) {
       const bool fits = part == line[1] || part.starts_with(line[1] + ".");
       if (line[0] == plan_of(variant) && fits && line[2] != "moe_tp_experts") return line[2];
     }
     return "";
-  });
+  };
+  return differences(m, plan, sums_are);
 }
 
 TEST(plan_of_ranks, is_that_of_transformers_but_that_no_sum_is_divided_and_no_table_held) {
@@ -98,6 +102,12 @@ TEST(plan_of_ranks, is_that_of_transformers_but_that_no_sum_is_divided_and_no_ta
     if (m.per_layer) expected.insert("embed_tokens_per_layer.weight: no rule, looked up in the file");
     if (m.experts) expected.insert("experts.down_proj: rowwise, rows");
     EXPECT_EQ(differences_from_transformers(variant, m, lines), expected) << variant;
+    // With divided sums only the tables differ.
+    for (const char* whole : {"self_attn.o_proj.weight: rowwise, rows", "mlp.down_proj.weight: rowwise, rows",
+                              "experts.down_proj: rowwise, rows"}) {
+      expected.erase(whole);
+    }
+    EXPECT_EQ(differences_from_transformers(variant, m, lines, sums::divided), expected) << variant;
   });
   // A table that said otherwise would be noticed.
   auto changed = lines;
@@ -135,10 +145,39 @@ TEST(plan_of_ranks, has_a_line_for_parts_that_are_there_alone) {
   for (const split_line& line : split_lines) EXPECT_TRUE(known.contains(line.part)) << line.part;
 }
 
+/// With divided sums the columns of what closes a branch, cut between blocks, are those that the rows before it make.
+void expect_columns_once(std::string_view variant, const text_spec& m, int ranks) {
+  const text_spec mine = spec_of_a_rank(m, ranks, sums::divided);
+  each_tensor(m, [&](const tensor_entry& t) {
+    const split how = split_of(t.what, sums::divided);
+    if (how != split::columns && how != split::hidden_rows) return;
+    const bool columns = how == split::columns;
+    const auto n = static_cast<std::size_t>(t.extents[columns ? t.rank - 1 : 0]);
+    const bool heads = t.what.safetensors == "self_attn.o_proj.weight";
+    std::size_t next = 0, most = 0;
+    for (int r = 0; r < ranks; ++r) {
+      const stretch s = columns ? columns_of_a_rank(t, n, ranks, r, sums::divided)
+                                : rows_of_a_rank(m, t, n, ranks, r, sums::divided);
+      EXPECT_EQ(s.first, next);
+      EXPECT_EQ(s.count % 32, 0u) << variant << " " << t.what.safetensors;
+      if (!heads) {
+        EXPECT_EQ(s, hidden_of_a_rank(n, ranks, r, sums::divided));
+      }
+      next = s.first + s.count;
+      most = std::max(most, s.count);
+    }
+    EXPECT_EQ(next, n) << variant << " " << t.what.safetensors << " on " << ranks;
+    if (!heads && t.rank == 2) {
+      EXPECT_EQ(mine.layer[t.layer].hidden, static_cast<int>(most));
+    }
+  });
+}
+
 TEST(plan_of_ranks, leaves_out_and_repeats_nothing) {
   each_decoder([&](std::string_view variant, const text_spec& m) {
     for (const int ranks : {2, 3, 4, 8}) {
       if (!heads_divide(m, ranks)) continue;
+      expect_columns_once(variant, m, ranks);
       const text_spec mine = spec_of_a_rank(m, ranks);
       std::map<std::pair<int, std::string_view>, tensor_entry> narrow;
       each_tensor(mine, [&](const tensor_entry& t) { narrow[{t.layer, t.what.safetensors}] = t; });
@@ -181,6 +220,8 @@ constexpr double gigabytes(const text_spec& m, int ranks) {
 }
 static_assert(gigabytes(gemma4_26b_a4b::text::spec, 2) <= 0.52 * gigabytes(gemma4_26b_a4b::text::spec, 1));
 static_assert(gigabytes(gemma3_270m::spec, 2) <= 0.52 * gigabytes(gemma3_270m::spec, 1));
+static_assert(plan_weights(gemma4_31b::text::spec, storage::q4_0, storage::q6_k, 2, 0, sums::divided) ==
+              plan_weights(gemma4_31b::text::spec, storage::q4_0, storage::q6_k, 2, 0));
 // Caches: key/value heads are halved; one global head is on both.
 constexpr memory_plan plan_of(const text_spec& m, const kind_table& kinds) {
   return plan_session(m, kinds, {.context = 4096}, sizeof(float), storage::i16);

@@ -231,7 +231,8 @@ concept RecordsSteps = requires(B& on, const B& asked) {
 ///     join_columns    all [T, n] = the ranks' parts [T, share] side by side
 ///     join_products   y [T, n] = x · wᵀ, of which w has this rank's rows
 ///     close           y [T, n] = the same of x = the ranks' parts side by side
-///     join_sparsify   `sparsify` of rows [T, n] of which x is this rank's part
+///     sum_products    y [T, n] = the sum over the ranks of x · wᵀ, of whose columns w has this rank's, and x its rows
+///     join_sparsify   `sparsify` of rows [T, n] of which x is this rank's part, a multiple of `unit` numbers
 template <class B>
 concept JoinsRanks = Backend<B> && requires(B& on, const B& seen, typename B::scalar* y, const typename B::scalar* x,
                                             const weight_view w, std::size_t n, float number) {
@@ -241,7 +242,8 @@ concept JoinsRanks = Backend<B> && requires(B& on, const B& seen, typename B::sc
   on.join_columns(x, n /*T*/, n, y);
   on.join_products(w, x, n /*T*/, n, y);
   on.close(w, x, n /*T*/, n, y);
-  on.join_sparsify(y, n /*T*/, n, number /*z*/);
+  on.sum_products(w, x, n /*T*/, n, y);
+  on.join_sparsify(y, n /*T*/, n, number /*z*/, n /*unit*/);
 };
 
 /// A machine for towers: nothing of streams is asked of it.

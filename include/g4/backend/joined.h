@@ -94,13 +94,14 @@ class joined : public B {
   /// all [T, n] = the ranks' parts side by side.
   ///
   /// part   [T, share_of(n)]; as many bytes can be read as the largest share takes
-  void join_columns(const scalar* part, std::size_t rows, std::size_t n, scalar* all) {
+  /// unit   of which shares are multiples
+  void join_columns(const scalar* part, std::size_t rows, std::size_t n, scalar* all, std::size_t unit = 1) {
     if (ranks() == 1) return B::copy(part, rows * n, all);
-    const std::size_t most = rows * largest_share(n, static_cast<std::size_t>(ranks()));
+    const std::size_t most = rows * largest_share(n / unit, static_cast<std::size_t>(ranks())) * unit;
     scalar* const raw = room(raw_, most * ranks());
     if (raw == nullptr || !gather(part, most * sizeof(scalar), raw)) return;
     for (int r = 0; r < ranks(); ++r) {
-      const stretch of = share_of(n, ranks(), r);
+      const stretch of = share_of(n, ranks(), r, unit);
       for (std::size_t t = 0; t < rows; ++t) B::copy(raw + r * most + t * of.count, of.count, all + t * n + of.first);
     }
   }
@@ -121,14 +122,24 @@ class joined : public B {
     join_products(w, x, rows, n, y);
   }
 
-  /// `sparsify` over rows [T, n] of which x is this rank's part. Every rank makes the same of all of it and keeps its own.
-  void join_sparsify(scalar* x, std::size_t rows, std::size_t n, float z) {
+  /// y [T, n] = Σ_r x_r · w_rᵀ, added up in the order of ranks: every rank has the same bits.
+  ///
+  /// w   [n, …], the columns of this rank: x_r are its rows
+  void sum_products(const weight_view& w, const scalar* x, std::size_t rows, std::size_t n, scalar* y) {
+    if (lost_) return;
+    B::matmul(w, x, rows, y);
+    add_up(y, rows * n);
+  }
+
+  /// `sparsify` over rows [T, n] of which x is this rank's part, of whose size `unit` is a divisor. Every rank makes the same of
+  /// all of it and keeps its own.
+  void join_sparsify(scalar* x, std::size_t rows, std::size_t n, float z, std::size_t unit = 1) {
     scalar* const all = room(wide_, rows * n);
     if (all == nullptr) return;
-    join_columns(x, rows, n, all);
+    join_columns(x, rows, n, all, unit);
     if (lost_) return;
     B::sparsify(all, rows, n, z);
-    const stretch mine = share_of(n, ranks(), rank());
+    const stretch mine = share_of(n, ranks(), rank(), unit);
     for (std::size_t t = 0; t < rows; ++t) B::copy(all + t * n + mine.first, mine.count, x + t * mine.count);
   }
 
@@ -159,10 +170,7 @@ class joined : public B {
     scalar* const raw = room(raw_, std::max({T * k * call.hidden, T * call.hidden, T * hidden}));
     if (part == nullptr || all == nullptr || raw == nullptr) return;
     each_expert(call, [&](std::size_t e, std::size_t n, auto&& each_slot) {
-      each_slot([&](std::size_t slot, std::size_t j) { std::copy_n(call.z + slot / k * D, D, call.gathered + j * D); });
-      B::matmul(gate_up[e].gate, call.gathered, n, call.gate);
-      B::matmul(gate_up[e].up, call.gathered, n, call.both);
-      apply_gate(*this, call.gate, call.both, n * mine);
+      hidden_of(gate_up[e], apply_gate, call, n, each_slot);
       each_slot([&](std::size_t slot, std::size_t j) { std::copy_n(call.gate + j * mine, mine, part + slot * mine); });
     });
     join_columns(part, T * k, hidden, all);
@@ -178,6 +186,26 @@ class joined : public B {
       });
     });
     join_columns(part, T, D, call.y);
+  }
+
+  /// The same where each rank has the columns of `down` that its hidden numbers are multiplied with: one exchange, in which what
+  /// the ranks make is added up.
+  ///
+  /// down   by expert: [D, I/R]
+  template <class GateUp, class Down, class Gate>
+  void sum_experts(const GateUp& gate_up, const Down& down, Gate&& apply_gate, const experts_call<scalar>& call) {
+    const std::size_t D = call.width, k = call.chosen;
+    if (lost_) return;
+    std::fill_n(call.y, call.rows * D, scalar{0});
+    each_expert(call, [&](std::size_t e, std::size_t n, auto&& each_slot) {
+      hidden_of(gate_up[e], apply_gate, call, n, each_slot);
+      B::matmul(down[e], call.gate, n, call.out);
+      each_slot([&](std::size_t slot, std::size_t j) {
+        scalar* const y = call.y + slot / k * D;
+        for (std::size_t i = 0; i < D; ++i) y[i] += call.weight[slot] * call.out[j * D + i];
+      });
+    });
+    add_up(call.y, call.rows * D);
   }
 
   // ---- Working memory: B's, and room for exchanges -------------------------------------------------------------------
@@ -227,6 +255,28 @@ class joined : public B {
     count_.bytes += bytes;
     ++count_.exchanges;
     return done;
+  }
+
+  /// y [n] = the sum of the ranks' y, in the order of ranks.
+  void add_up(scalar* y, std::size_t n) {
+    if (ranks() == 1) return;
+    scalar* const raw = room(raw_, n * ranks());
+    if (raw == nullptr || !gather(y, n * sizeof(scalar), raw)) return;
+    B::copy(raw, n, y);
+    for (int r = 1; r < ranks(); ++r) B::add(raw + r * n, n, y);
+  }
+
+  /// This rank's part of an expert's hidden rows, in `call.gate`, for the n slots that chose it.
+  template <class GateUp, class Gate, class EachSlot>
+  void hidden_of(const GateUp& expert, Gate&& apply_gate, const experts_call<scalar>& call, std::size_t n,
+                 EachSlot&& each_slot) {
+    const std::size_t D = call.width;
+    each_slot([&](std::size_t slot, std::size_t j) {
+      std::copy_n(call.z + slot / call.chosen * D, D, call.gathered + j * D);
+    });
+    B::matmul(expert.gate, call.gathered, n, call.gate);
+    B::matmul(expert.up, call.gathered, n, call.both);
+    apply_gate(*this, call.gate, call.both, n * expert.gate.rows);
   }
 
   /// body(e, n, each_slot) for every expert that n > 0 of the slots [T, k] chose; each_slot(f) calls f(slot, j), j < n.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "g4/core/result.h"
 #include "g4/tensor/let_go.h"
 #include "g4/tensor/matrix.h"
+#include "g4/tensor/share.h"
 
 namespace g4::load::detail {
 
@@ -77,6 +79,16 @@ class weight_places {
     return weight_view{matrix_view{reinterpret_cast<const std::byte*>(*placed), rows, columns, storage::f32}};
   }
 
+  /// Some columns of a matrix, copied: `mine` begins and ends at blocks.
+  [[nodiscard]] result<matrix_view> columns_of(const matrix_view& all, stretch mine) {
+    const std::size_t row = row_bytes(all.type, mine.count), at = row_bytes(all.type, mine.first);
+    auto taken = on_.take(all.rows * row);
+    if (!taken) return unexpected(std::move(taken.error()));
+    for (std::size_t r = 0; r < all.rows; ++r) std::memcpy(taken->data() + r * row, all.row(r) + at, row);
+    columns_->push_back(std::move(*taken));
+    return matrix_view{columns_->back().data(), all.rows, mine.count, all.type};
+  }
+
   /// A weight on its way into the backend's own order, where it has one. The file, which the weights keep, lets go of
   /// pages as they move.
   [[nodiscard]] result<weight_view> prepare(const matrix_view& raw, [[maybe_unused]] let_go pages,
@@ -89,11 +101,14 @@ class weight_places {
   void keep_in(std::vector<std::shared_ptr<const void>>& keep) const {
     keep.push_back(small_);
     keep.push_back(store_);
+    keep.push_back(columns_);
   }
 
  private:
   B& on_;
   std::shared_ptr<typename store_of<B>::type> store_ = std::make_shared<typename store_of<B>::type>();
+  std::shared_ptr<std::vector<typename B::owned_memory>> columns_ =
+      std::make_shared<std::vector<typename B::owned_memory>>();
   std::shared_ptr<small_vectors<B>> small_ = std::make_shared<small_vectors<B>>();
 };
 

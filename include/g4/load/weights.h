@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -96,6 +97,11 @@ class filler {
   void fill(const tensor_entry& t, matrix<Out, In>& m) {
     const io::stored_tensor* found = shared_out ? from_.known(t) : from_.checked(t);
     if (found == nullptr) return;
+    if (split_here(t) == split::columns) {
+      const auto in = static_cast<std::size_t>(t.extents[1]);
+      m = of_columns(t, *found, module_source::rows_of(*found, in));
+      return from_.advance(*found);
+    }
     const matrix_view all = module_source::rows_of(*found, In);
     const matrix_view raw = used(t, *found, all);
     // Tables are read row by row, as stored; everything else goes through the backend's own layout.
@@ -113,8 +119,13 @@ class filler {
       const io::stored_tensor* found = shared_out ? from_.known(t) : from_.checked(t);
       if (found == nullptr) return;
       const auto rows = static_cast<std::size_t>(t.extents[1]);
-      const matrix_view all{found->bytes.data(), N * rows, In, *found->type.weights};
-      for (std::size_t i = 0; i < N; ++i) several[i] = prepared(used(t, *found, all.slice(i * rows, rows)), found);
+      const bool divided = split_here(t) == split::columns;
+      const std::size_t columns = divided ? static_cast<std::size_t>(t.extents[2]) : In;
+      const matrix_view all{found->bytes.data(), N * rows, columns, *found->type.weights};
+      for (std::size_t i = 0; i < N && !from_.failed(); ++i) {
+        const matrix_view one = all.slice(i * rows, rows);
+        several[i] = divided ? of_columns(t, *found, one) : prepared(used(t, *found, one), found);
+      }
       from_.advance(*found);
       return;
     }
@@ -143,13 +154,47 @@ class filler {
 
   /// Which of so many rows of a tensor (of one matrix of it) this rank has.
   [[nodiscard]] stretch mine(const tensor_entry& t, std::size_t rows) const {
-    if constexpr (shared_out) return rows_of_a_rank(whole_of<Module>::spec, t, rows, Module::spec.ranks, rank_);
+    if constexpr (shared_out)
+      return rows_of_a_rank(whole_of<Module>::spec, t, rows, Module::spec.ranks, rank_, Module::plan::sums_are);
     return {0, rows};
+  }
+  [[nodiscard]] split split_here(const tensor_entry& t) const {
+    if constexpr (shared_out) return split_of(t.what, Module::plan::sums_are);
+    return split::copied;
+  }
+  /// This rank's columns of a matrix, in memory of their own, and some of its rows looked over. What is stored as blocks cannot
+  /// be cut inside one.
+  [[nodiscard]] weight_view of_columns(const tensor_entry& t, const io::stored_tensor& of, const matrix_view& all) {
+    if constexpr (shared_out) {
+      constexpr int ranks = Module::spec.ranks;
+      const stretch some = share_of(all.rows, ranks, rank_);
+      from_.look_over(t, of, all.slice(some.first, some.count));
+      const stretch mine = columns_of_a_rank(t, all.columns, ranks, rank_, Module::plan::sums_are);
+      const storage_facts stored = facts_of(all.type);
+      if (mine.first % stored.block_elements != 0 || mine.count % stored.block_elements != 0) {
+        from_.refuse({from_.file().file_name(of) + ": " + of.name + " is stored as " + std::string(stored.name) +
+                      ", whose blocks of " + std::to_string(stored.block_elements) + " numbers " +
+                      std::to_string(ranks) + " ranks would cut, " + std::to_string(mine.count) +
+                      " columns each; take sums::whole, or fewer ranks"});
+        return all;
+      }
+      if (from_.failed()) return all;
+      auto columns = places_.columns_of(all, mine);
+      if (!columns) {
+        from_.refuse(std::move(columns.error()));
+        return all;
+      }
+      from_.file().pages_of(of)({all.data, all.rows * all.stride()});
+      auto made = places_.prepare(*columns, {});
+      if (made) return *made;
+      from_.refuse(std::move(made.error()));
+    }
+    return all;
   }
   /// The rows of a matrix that are used here, looked over. A table has all, of which this rank looks over its share.
   [[nodiscard]] matrix_view used(const tensor_entry& t, const io::stored_tensor& of, const matrix_view& all) {
     if constexpr (shared_out) {
-      const bool table = split_of(t.what) == split::looked_up;
+      const bool table = split_here(t) == split::looked_up;
       const stretch some = table ? share_of(all.rows, Module::spec.ranks, rank_) : mine(t, all.rows);
       const matrix_view rows = all.slice(some.first, some.count);
       from_.look_over(t, of, rows);

@@ -28,7 +28,7 @@ constexpr bool heads_of_every_kind_divide(std::integer_sequence<int, Kind...>) {
 ///     backend::joined<backend::cpu, comm::mpi> on(ranks);
 ///     auto model = open<sharded<gemma4_31b, tensor_parallel<2>>>(path, on);       // on each of two ranks
 ///
-/// Plan   `tensor_parallel<R>`
+/// Plan   `tensor_parallel<R>`, or `tensor_parallel<R, sums::divided>`
 template <Variant V, class Plan>
 struct sharded {
   using whole = V;
@@ -36,11 +36,11 @@ struct sharded {
   static_assert(detail::heads_of_every_kind_divide<V, Plan::ranks>(std::make_integer_sequence<int, V::kinds.count>{}));
   static_assert((void(rule::a_drafters_target_is_whole<!V::spec.is_drafter()>{}), true));
 
-  static constexpr text_spec spec = spec_of_a_rank(V::spec, Plan::ranks);
+  static constexpr text_spec spec = spec_of_a_rank(V::spec, Plan::ranks, Plan::sums_are);
   /// The kinds of V, narrower: two that become alike stay apart.
   static constexpr kind_table kinds = [] {
     kind_table table = V::kinds;
-    for (int k = 0; k < table.count; ++k) table.kind[k] = layer_of_a_rank(table.kind[k], Plan::ranks);
+    for (int k = 0; k < table.count; ++k) table.kind[k] = layer_of_a_rank(table.kind[k], Plan::ranks, Plan::sums_are);
     return table;
   }();
   static constexpr auto activation = V::activation;

@@ -30,7 +30,8 @@ struct gate_and_up {
 
 /// Weights of one layer of kind `Kind`. A reusing layer has no key and value weights, by type.
 ///
-/// A product that closes a branch reads all of a row, whatever this rank has of it, and makes this rank's part of one.
+/// A product that closes a branch reads all of a row, whatever this rank has of it, and makes this rank's part of one; where sums
+/// are divided it reads this rank's part, and makes what is added to the others'.
 template <Variant V, int Kind>
 struct layer_weights {
   static constexpr layer_kind kind = V::kinds.kind[Kind];
@@ -47,15 +48,17 @@ struct layer_weights {
   static constexpr bool per_layer = spec.per_layer.has_value();
   static constexpr bool shared_out = spec.ranks > 1;
   static constexpr layer_kind whole_kind = whole_of<V>::kinds.kind[Kind];
-  static constexpr int closing = largest_share(width, spec.ranks);
-  static constexpr int whole_query_width = whole_kind.query_heads * whole_kind.head_size;
+  static constexpr bool divided = spec.divides_sums;
+  static constexpr int closing = divided ? width : largest_share(width, spec.ranks);
+  static constexpr int mixed_width = divided ? query_width : whole_kind.query_heads * whole_kind.head_size;
   static constexpr int expert_hidden = spec.experts->hidden;
+  static constexpr int expert_columns = divided ? expert_hidden : whole_of<V>::spec.experts->hidden;
 
   vector<width> attention_norm, post_attention_norm;
   matrix<query_width, width> query;
   present_if<owns, matrix<key_width, width>> key;
   present_if<owns_values, matrix<key_width, width>> value;
-  matrix<closing, whole_query_width> output;
+  matrix<closing, mixed_width> output;
   present_if<biased, vector<query_width>> query_bias;
   present_if<biased && owns, vector<key_width>> key_bias;
   present_if<biased && owns_values, vector<key_width>> value_bias;
@@ -65,7 +68,7 @@ struct layer_weights {
 
   vector<width> feed_norm, post_feed_norm;
   matrix<kind.hidden, width> gate, up;
-  matrix<closing, whole_kind.hidden> down;
+  matrix<closing, divided ? kind.hidden : whole_kind.hidden> down;
 
   present_if<experts, matrix<spec.experts->count, width>> router;
   present_if<experts, vector<width>> router_scale;
@@ -73,7 +76,7 @@ struct layer_weights {
   using gate_above_up =
       std::conditional_t<shared_out, gate_and_up<expert_hidden, width>, matrix<2 * expert_hidden, width>>;
   present_if<experts, std::array<gate_above_up, spec.experts->count>> experts_gate_up;
-  present_if<experts, std::array<matrix<closing, whole_of<V>::spec.experts->hidden>, spec.experts->count>> experts_down;
+  present_if<experts, std::array<matrix<closing, expert_columns>, spec.experts->count>> experts_down;
   present_if<experts, vector<width>> dense_post_norm, experts_norm, experts_post_norm;
 
   present_if<spec.layer_scalar, vector<1>> stream_scale;

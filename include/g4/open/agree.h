@@ -51,6 +51,7 @@ struct rank_record {
   std::uint64_t checkpoint = 0;  ///< `io::fingerprint_of`
   std::uint64_t bytes = 0;       ///< of its tensors
   std::int64_t mode = 0;
+  std::uint64_t divides_sums = 0;  ///< 1: `sums::divided`
   std::uint64_t arithmetic = 0;  ///< of a few numbers that the backend computed
 };
 
@@ -110,6 +111,10 @@ template <class B>
     }
     if (its.checkpoint != leader.checkpoint) return differs("file", hex(its.checkpoint), hex(leader.checkpoint));
     if (its.mode != leader.mode) return differs("mode", std::to_string(its.mode), std::to_string(leader.mode));
+    if (its.divides_sums != leader.divides_sums) {
+      const auto kind = [](const rank_record& of) { return of.divides_sums != 0 ? "divided" : "whole"; };
+      return differs("kind of sums", kind(its), kind(leader));
+    }
     if (its.arithmetic != leader.arithmetic) {
       return differs("arithmetic", hex(its.arithmetic), hex(leader.arithmetic));
     }

@@ -351,6 +351,7 @@ template <Shared V, Backend B>
   mine.checkpoint = io::fingerprint_of(from->tensors);
   for (const io::stored_tensor& t : from->tensors.tensors()) mine.bytes += t.bytes.size();
   if constexpr (requires { on.mode(); }) mine.mode = static_cast<std::int64_t>(on.mode());
+  mine.divides_sums = V::spec.divides_sums;
   mine.arithmetic = arithmetic_of(on);
   if (auto all = agree_on(on, mine); !all) return unexpected(std::move(all.error()));
 
@@ -384,7 +385,9 @@ template <Shared V, Backend B>
 ///
 ///     auto model = g4::open_over<g4::one_of<g4::gemma4_31b, g4::gemma4_26b_a4b>, g4::rank_counts<1, 2, 4>>(path, on);
 ///     if (!on.leads()) return model && (*model)->follow() ? 0 : 1;
-template <class Variants, class Counts, Backend B>
+///
+/// How   whether sums are divided among the ranks
+template <class Variants, class Counts, sums How = sums::whole, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_model>> open_over(const result<checkpoint>& from, B& on,
                                                            const open_options& options = {}) {
   using opened = result<std::unique_ptr<any_model>>;
@@ -398,7 +401,7 @@ template <class Variants, class Counts, Backend B>
         (refused = load::variant_name<V>(), true)),
        ...);
       if (!refused.empty()) return fail(from->path, ": the heads of ", refused, " do not divide among ", R, " ranks");
-      return open_any<one_of<std::conditional_t<heads_divide(V::spec, R), sharded<V, tensor_parallel<R>>, V>...>>(*from, on, options);
+      return open_any<one_of<std::conditional_t<heads_divide(V::spec, R), sharded<V, tensor_parallel<R, How>>, V>...>>(*from, on, options);
     };
     const auto among = [&]<int... R>(rank_counts<R...>) -> opened {
       std::optional<opened> done;
@@ -412,10 +415,10 @@ template <class Variants, class Counts, Backend B>
     return among(Counts{});
   });
 }
-template <class Variants, class Counts, Backend B>
+template <class Variants, class Counts, sums How = sums::whole, Backend B>
 [[nodiscard]] result<std::unique_ptr<any_model>> open_over(const std::string& path, B& on,
                                                            const open_options& options = {}) {
-  return open_over<Variants, Counts>(open_checkpoint(path), on, options);
+  return open_over<Variants, Counts, How>(open_checkpoint(path), on, options);
 }
 
 }  // namespace g4

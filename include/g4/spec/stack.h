@@ -158,6 +158,7 @@ struct stack_spec {
   bool doubled_where_shared = false;
   bool layer_scalar = false;
   int ranks = 1;  ///< of how many ranks this is one's share; of a model in one piece 1
+  bool divides_sums = false;  ///< of a share: `sums::divided`
 
   maybe<experts_spec> experts;
   maybe<altup_spec> altup;
@@ -188,6 +189,7 @@ struct stack_spec {
     visit(field{"doubled feed-forwards", &stack_spec::doubled_where_shared, compared::never});  // the widths say it
     visit(field{"layer scalars", &stack_spec::layer_scalar});
     visit(field{"ranks", &stack_spec::ranks, compared::never});  // no file is a share
+    visit(field{"divided sums", &stack_spec::divides_sums, compared::never});
     visit(field{"experts", &stack_spec::experts});
     visit(field{"residual streams", &stack_spec::altup});
     visit(field{"LAuReL", &stack_spec::laurel});

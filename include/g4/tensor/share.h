@@ -19,10 +19,25 @@ struct stretch {
   return {first, n / R * (r + 1) + n % R * (r + 1) / R - first};
 }
 
+/// The same where n numbers are cut at multiples of `unit` alone, of which n is one.
+[[nodiscard]] constexpr stretch share_of(std::size_t n, int ranks, int rank, std::size_t unit) {
+  const stretch units = share_of(n / unit, ranks, rank);
+  return {units.first * unit, units.count * unit};
+}
+
 /// The largest share of n: ⌈n/R⌉.
 [[nodiscard]] constexpr int largest_share(int n, int ranks) { return n / ranks + (n % ranks != 0 ? 1 : 0); }
 [[nodiscard]] constexpr std::size_t largest_share(std::size_t n, std::size_t ranks) {
   return n / ranks + (n % ranks != 0 ? 1 : 0);
+}
+
+/// Where a row of n stored numbers is cut among ranks: at multiples of 256, or of 32, since blocks of weights are as long; or
+/// anywhere, where some rank would else have nothing.
+[[nodiscard]] constexpr std::size_t cut_of_a_row(std::size_t n, int ranks) {
+  for (const std::size_t unit : {std::size_t{256}, std::size_t{32}}) {
+    if (n % unit == 0 && n / unit >= static_cast<std::size_t>(ranks)) return unit;
+  }
+  return 1;
 }
 
 }  // namespace g4

@@ -97,7 +97,9 @@ void mixture_of_experts(pass<B>& p, int layer, const layer_weights<S, Kind>& w, 
   call.out = p.template in<scalar>(p.at.expert_out);
   call.y = y.data;
   const auto gate = [](auto& on, scalar* g, const scalar* up, std::size_t n) { apply_gate<S>(on, g, up, n); };
-  if constexpr (shared_out<S>) {
+  if constexpr (spec.divides_sums) {
+    p.on.sum_experts(w.experts_gate_up, w.experts_down, gate, call);
+  } else if constexpr (shared_out<S>) {
     p.on.join_experts(w.experts_gate_up, w.experts_down, gate, call, whole_of<S>::spec.experts->hidden);
   } else if constexpr (requires { p.on.experts(w.experts_gate_up, w.experts_down, gate, call); }) {
     p.on.experts(w.experts_gate_up, w.experts_down, gate, call);

@@ -6,6 +6,7 @@
 #include "g4/model/stack/linear.h"
 #include "g4/model/stack/pass.h"
 #include "g4/rule/rank_rules.h"
+#include "g4/tensor/share.h"
 
 namespace g4 {
 
@@ -15,14 +16,20 @@ inline constexpr bool shared_out = S::spec.ranks > 1;
 
 /// y = W·x, the product that closes a branch.
 ///
-/// x   [T, Part]   this rank's part of the input, where there are several: all of W's input is theirs together
+/// x   [T, Part]   this rank's part of the input, where there are several: all of W's input is theirs together, or where sums are
+///                 divided, W's columns are this rank's
 /// y   [T, D]      all of it
 template <class S, int Out, int In, int Part, Backend B>
 void close_branch(pass<B>& p, const matrix<Out, In>& w, rows<Part, typename B::scalar> x,
                   rows<S::width, typename B::scalar> y) {
   if constexpr (shared_out<S>) {
     (void)rule::a_share_needs_ranks_that_meet<JoinsRanks<B>>{};
-    if constexpr (JoinsRanks<B>) p.on.close(w, x.data, x.count, S::width, y.data);
+    if constexpr (!JoinsRanks<B>) {
+    } else if constexpr (S::spec.divides_sums) {
+      p.on.sum_products(w, x.data, x.count, S::width, y.data);
+    } else {
+      p.on.close(w, x.data, x.count, S::width, y.data);
+    }
   } else {
     linear(p.on, w, x, y);
   }
@@ -36,7 +43,7 @@ void sparsify_gate(pass<B>& p, rows<Hidden, typename B::scalar> gate, [[maybe_un
   if constexpr (!shared_out<S>) {
     p.on.sparsify(gate.data, gate.count, Hidden, z);
   } else if constexpr (JoinsRanks<B>) {
-    p.on.join_sparsify(gate.data, gate.count, whole, z);
+    p.on.join_sparsify(gate.data, gate.count, whole, z, S::spec.divides_sums ? cut_of_a_row(whole, S::spec.ranks) : 1);
   }
 }
 

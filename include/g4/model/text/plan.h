@@ -158,7 +158,8 @@ struct memory_plan {
   work_limits most{rows, static_cast<std::size_t>(columns), 0, static_cast<std::size_t>(head_size), slots};
   if (m.ranks > 1) {
     const auto whole = [&m](int n) { return static_cast<std::size_t>(largest_share(n, m.ranks)) * m.ranks; };
-    const std::size_t row = std::max({most.columns, whole(m.width), whole(m.experts->chosen * m.experts->hidden * m.ranks)});
+    std::size_t row = std::max({most.columns, whole(m.width), whole(m.experts->chosen * m.experts->hidden * m.ranks)});
+    if (m.divides_sums) row = std::max(row, static_cast<std::size_t>(m.ranks) * static_cast<std::size_t>(m.width));
     most.joined = std::max(arena::product(rows, row), arena::product(logit_rows(rows), whole(m.vocab)));
   }
   return most;
