@@ -8,12 +8,17 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "g4/backend/reference.h"
 #include "g4/comm/alone.h"
+#include "g4/generate/batch.h"
 #include "g4/generate/generate.h"
 #include "tests/model/session_checks.h"
 #include "tests/support/on_ranks.h"
@@ -138,6 +143,123 @@ TEST(ranks, leader_and_followers_give_the_bits_of_one_process) {
   };
   on_so_many.operator()<2>();
   on_so_many.operator()<4>();
+}
+
+/// Texts in a batch, of which one leaves early and two go on from a session, which goes on itself, as does its fork.
+template <class Model>
+all_rows an_afternoon(const Model& model) {
+  all_rows rows;
+  auto texts = make_batch(model, {.texts = 3, .context = 40, .rows = 9});
+  EXPECT_TRUE(texts) << (texts ? "" : texts.error().message);
+  if (!texts) return rows;
+  texts->watch({&rows, [](void* self, const tapped<float>& what) {
+                  if (std::string_view(what.name) != "final_norm") return;
+                  for (std::size_t t = 0; t < what.rows; ++t)
+                    static_cast<all_rows*>(self)->emplace_back(what.data + t * what.width, what.data + (t + 1) * what.width);
+                }});
+  const generate_options some{.max_tokens = 6, .stop_at_end = false};
+  const auto join = [&](auto&&... how) {
+    const auto id = texts->join(std::forward<decltype(how)>(how)..., some, [](std::string_view) {}, guessing{.most = 2, .longest = 1});
+    EXPECT_TRUE(id) << (id ? "" : id.error().message);
+    return *id;
+  };
+  auto before = model.session({.context = 32, .batch = 7});
+  EXPECT_TRUE(before);
+  rows.push_back(last_of(*before, {some_ids(13, variant::vocab)}));
+  const auto ids = some_ids(17, variant::vocab);
+  const text_id first = join(std::span(ids).first(17));
+  const text_id second = join(*before, std::span(ids).first(3));
+  EXPECT_TRUE(texts->step());
+  EXPECT_TRUE(texts->step());
+  EXPECT_TRUE(texts->leave(second));
+  auto fork = before->fork();
+  EXPECT_TRUE(fork);
+  rows.push_back(last_of(*before, {std::span(ids).first(4)}));
+  const text_id third = join(*fork, std::span(ids).first(1));
+  // What is refused is refused before anybody hears of it.
+  EXPECT_FALSE(texts->join(std::vector<token_id>{variant::vocab}, some, [](std::string_view) {}));
+  while (texts->running() > 0) {
+    const auto done = texts->step();
+    EXPECT_TRUE(done) << (done ? "" : done.error().message);
+    if (!done) break;
+  }
+  for (const text_id one : {first, third}) {
+    const auto said = texts->leave(one);
+    EXPECT_TRUE(said);
+    if (said) rows.push_back(floats(said->tokens));
+  }
+  rows.push_back(last_of(*fork, {std::span(ids).first(2)}));
+  return rows;
+}
+
+TEST(ranks, batches_and_forks_give_the_bits_of_one_process) {
+  const on_disk disk;
+  machine plain;
+  const auto whole = open<variant>(disk.from, plain);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const all_rows expected = an_afternoon(*whole);
+  ASSERT_GT(expected.size(), 15u);
+  on_ranks(4, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const auto model = open<shared<4>>(disk.from, on);
+    ASSERT_TRUE(model) << model.error().message;
+    if (!on.leads()) {
+      EXPECT_FALSE(make_batch(*model));
+      const auto followed = model->follow();
+      EXPECT_TRUE(followed) << followed.error().message;
+      return;
+    }
+    EXPECT_EQ(an_afternoon(*model), expected);
+  });
+}
+
+/// Saves a text that has gone round its rings and back, and says what it and another that was restored make of what follows.
+template <class Model>
+all_rows saved_and_restored(const Model& model, const fs::path& from, const fs::path& to) {
+  all_rows rows;
+  auto text = *model.session({.context = 64, .batch = 8});
+  last_of(text, {some_ids(41, variant::vocab)});
+  EXPECT_TRUE(text.rewind(38));
+  const auto saved = save(text, to.string());
+  EXPECT_TRUE(saved) << saved.error().message;
+  auto other = *model.session({.context = 48, .batch = 8});
+  const auto restored = restore(from.string(), other);
+  EXPECT_TRUE(restored) << restored.error().message;
+  EXPECT_EQ(other.size(), 38u);
+  for (auto* one : {&text, &other}) rows.push_back(last_of(*one, {some_ids(5, variant::vocab)}));
+  EXPECT_EQ(rows.front(), rows.back());
+  auto small = *model.session({.context = 9, .batch = 8});
+  EXPECT_FALSE(restore(to.string(), small));
+  last_of(small, {some_ids(9, variant::vocab)});
+  return rows;
+}
+
+TEST(ranks, save_the_files_of_one_process_and_go_on_from_them) {
+  const on_disk disk;
+  const fs::path one = disk.folder / "one.g4", many = disk.folder / "many.g4";
+  machine plain;
+  const auto whole = open<variant>(disk.from, plain);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const all_rows expected = saved_and_restored(*whole, one, one);
+  on_ranks(4, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const auto model = open<shared<4>>(disk.from, on);
+    ASSERT_TRUE(model) << model.error().message;
+    if (!on.leads()) {
+      const auto followed = model->follow();
+      EXPECT_TRUE(followed) << followed.error().message;
+      return;
+    }
+    EXPECT_EQ(saved_and_restored(*model, one, many), expected);
+  });
+  const auto bytes_of = [](const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  EXPECT_EQ(bytes_of(many), bytes_of(one));
+  auto text = *whole->session({.context = 64, .batch = 8});
+  EXPECT_TRUE(restore(many.string(), text));
+  EXPECT_EQ(last_of(text, {some_ids(5, variant::vocab)}), expected.front());
 }
 
 TEST(ranks, one_is_enough_for_the_same_program) {

@@ -79,7 +79,7 @@ class typed_batch final : public any_batch {
                              const guessing& guesses) override {
     const auto show = [self, on_text](std::string_view piece) { return on_text(self, piece); };
     if (after == nullptr) return b_.join(prompt, options, show, guesses);
-    const auto* const typed = after->as<session<V, B>>();
+    const auto* const typed = after->as<typename batch<V, B>::session_type>();
     if (typed == nullptr) return fail("batch: a session to go on from must be of the same variant and backend");
     return b_.join(*typed, prompt, options, show, guesses);
   }
@@ -97,7 +97,7 @@ template <Variant V, Backend B>
     const auto* const typed = of.as<model<V, B>>();
     if (typed == nullptr || &typed->on() != &on) {
       return fail("batch: the model was opened as a ", std::string(of.variant()), ", and not as a ",
-                  std::string(load::variant_name<V>()), " on this backend");
+                  std::string(load::variant_name<whole_of<V>>()), " on this backend");
     }
     auto made = make_batch(*typed, options);
     if (!made) return unexpected(std::move(made.error()));
@@ -113,7 +113,7 @@ template <class Variants, Backend B>
   const auto among = [&]<class... V>(one_of<V...>) -> result<std::unique_ptr<any_batch>> {
     std::optional<result<std::unique_ptr<any_batch>>> opened;
     const bool found =
-        ((load::variant_name<V>() == of.variant() && (opened.emplace(open_batch_as<V>(of, on, options)), true)) || ...);
+        ((load::variant_name<whole_of<V>>() == of.variant() && (opened.emplace(open_batch_as<V>(of, on, options)), true)) || ...);
     if (found) return std::move(*opened);
     return fail("batch: ", std::string(of.variant()), " is none of the variants that texts are run together of");
   };

@@ -19,11 +19,14 @@
 #include "g4/core/result.h"
 #include "g4/generate/generate.h"
 #include "g4/generate/lookup.h"
-#include "g4/model/text/kept.h"
+#include "g4/model/sharded.h"
+#include "g4/model/text/places.h"
 #include "g4/model/text/plan.h"
 #include "g4/model/text/runner.h"
 #include "g4/model/text/session.h"
 #include "g4/model/weights.h"
+#include "g4/open/agree.h"
+#include "g4/open/leading.h"
 #include "g4/text/tokenizer.h"
 
 namespace g4 {
@@ -36,6 +39,9 @@ struct batch_options {
   std::int64_t first_position = 0;  ///< as for a session
   cache_choice cache{};             ///< as for a session
 };
+
+template <Shared V, Backend B>
+class led_session;  // open/ranks.h
 
 /// One text of a batch; never used again for another.
 enum class text_id : std::uint64_t {};
@@ -65,6 +71,21 @@ class listener_of final : public listener {
   OnText on_text_;
 };
 
+/// What a batch has for the other ranks: nothing where there are none.
+struct no_ranks {};
+template <class V, class B>
+struct batch_parts {
+  using session = g4::session<V, B>;
+  using ranks = no_ranks;
+  using led = no_ranks;
+};
+template <Shared V, class B>
+struct batch_parts<V, B> {
+  using session = led_session<V, B>;
+  using ranks = std::shared_ptr<leading<B>>;
+  using led = std::optional<detail::led<B>>;
+};
+
 }  // namespace detail
 
 /// Up to `texts` texts over shared weights, each with its own cache, sampler, stop rules and callback, advanced together:
@@ -85,6 +106,8 @@ class listener_of final : public listener {
 ///
 /// Made with all the memory it will compute in (`plan`); what joins brings its ids and its sampler's tables. One thread at
 /// a time.
+///
+/// Of a model that is shared out among ranks the leader makes it, and every step is made by all of them: `open/ranks.h`.
 template <Variant V, Backend B>
 class batch {
  public:
@@ -93,25 +116,24 @@ class batch {
   static_assert(spec.sees != visibility::everything,
                 "g4: an encoder reads a text at once and answers nothing. See model/text/encoder.h.");
 
+  /// A session of the same model: `session<V, B>`, or the leader's where the model is shared out.
+  using session_type = typename detail::batch_parts<V, B>::session;
+
   /// `w`, `vocabulary` and `on` must outlive it. Fails when there are more texts than rows, the cache cannot be kept as the
   /// options say, or the memory cannot be had.
+  ///
+  /// ranks   of a model that is shared out: `model::ranks`
   [[nodiscard]] static result<batch> make(const weights<V>& w, const text::tokenizer& vocabulary, B& on,
-                                          const batch_options& options = {}) {
-    return guarded([&] { return make_of(w, vocabulary, on, options); });
+                                          const batch_options& options = {},
+                                          typename detail::batch_parts<V, B>::ranks ranks = {}) {
+    return guarded([&] { return make_of(w, vocabulary, on, options, std::move(ranks)); });
   }
 
   /// What a batch with such options takes, all of it when it is made: a cache for each text, working memory for all.
   [[nodiscard]] static memory_plan plan(const B& on, const batch_options& options) {
-    const std::size_t rows = rows_of(on, options);
-    memory_plan plan = plan_session(spec, V::kinds, of_each(on, options), sizeof(float), on.cache_storage());
-    plan.cache = arena::product(options.texts, plan.cache);
-    arena scratch;
-    (void)layout_text(spec, V::kinds, rows, sizeof(float), scratch);
-    plan.scratch = scratch.total();
-    if (plan.counted()) plan.working = working_bytes(on, limits_of(spec, rows, options.context));
-    return plan;
+    return text_places<V, B>::plan(on, options.texts, of_each(on, options));
   }
-  [[nodiscard]] memory_plan plan() const { return plan(runner_.backend(), options_); }
+  [[nodiscard]] memory_plan plan() const { return plan(runner().backend(), options_); }
   /// As asked for, but `rows` as many as a step has.
   [[nodiscard]] const batch_options& options() const { return options_; }
 
@@ -132,18 +154,21 @@ class batch {
   /// The same after what a session has run, which is copied: a system prompt that is read once serves many texts, and a prompt
   /// with pictures is read in a session. That has a `context` and `batch` of its own, and keeps keys and values alike.
   template <class OnText>
-  result<text_id> join(const session<V, B>& after, std::span<const token_id> prompt, const generate_options& options,
+  result<text_id> join(const session_type& after, std::span<const token_id> prompt, const generate_options& options,
                        OnText&& on_text, const guessing& guesses = {}) {
     return guarded([&]() -> result<text_id> {
-      if (auto fits = check(after); !fits) return unexpected(std::move(fits.error()));
+      if (auto fits = check(own(after)); !fits) return unexpected(std::move(fits.error()));
       const auto free = place_for(prompt, after.size());
       if (!free) return unexpected(free.error());
-      place& p = **free;
-      const auto copy = [&](const std::byte* from, std::byte* to, std::size_t bytes) {
-        runner_.backend().copy(from, bytes, to);
-      };
-      each_kept_last(spec, after.caches(), after.size(), after.furthest(), p.cache.layers(), copy);
-      return take_in(p, after.size(), prompt, options, std::forward<OnText>(on_text), guesses);
+      const auto at = static_cast<std::size_t>(*free - places_.data());
+      if constexpr (shared_out) {
+        detail::command said = led_->to(detail::command::to::join);
+        said.count = at;
+        said.inlays = after.by_number().number();
+        if (auto told = led_->ranks().tell(said); !told) return unexpected(std::move(told.error()));
+      }
+      texts_.copy(own(after), at);
+      return take_in(**free, after.size(), prompt, options, std::forward<OnText>(on_text), guesses);
     });
   }
   /// The same for a prompt that is plain text: markers written in it stay text.
@@ -164,15 +189,20 @@ class batch {
     return guarded([&]() -> result<std::size_t> {
       const std::size_t rows = stage();
       if (rows == 0) return std::size_t{0};
-      const rows_kept_alike<B> alike(runner_.backend());
-      runner_.run(rows, caches_.data(), {}, wanted_);
+      if constexpr (shared_out) {
+        const auto told = led_->ranks().tell(led_->to(detail::command::to::step), runner().staged(rows), wanted_);
+        if (!told) return unexpected(told.error());
+      }
+      const rows_kept_alike<B> alike(runner().backend());
+      texts_.run(rows, wanted_);
       for (place& p : places_) {
         if (p.reads()) p.pass_prompt();
       }
-      each_logits(runner_, answering_.size(), [&](std::size_t i, std::span<const float> logits) {
+      each_logits(runner(), answering_.size(), [&](std::size_t i, std::span<const float> logits) {
+        if (shared_out && lost()) return;  // nobody is told tokens that mean nothing
         if (answering_[i]->pass_row()) answer(*answering_[i], logits);
       });
-      if (auto sound = failure_of(runner_.backend()); !sound) return unexpected(std::move(sound.error()));
+      if (auto sound = failure_of(runner().backend()); !sound) return unexpected(std::move(sound.error()));
       return running();
     });
   }
@@ -202,15 +232,14 @@ class batch {
   }
 
   /// Shows every inner tensor to `see` from now on.
-  void watch(tap<float> see) { runner_.watch(see); }
+  void watch(tap<float> see) { runner().watch(see); }
 
  private:
+  static constexpr bool shared_out = Shared<V>;
   using clock = std::chrono::steady_clock;
 
   /// Where a text is, or was, or can be.
   struct place {
-    explicit place(text_cache<B> empty) : cache(std::move(empty)) {}
-
     [[nodiscard]] bool taken() const { return answers.has_value(); }
     [[nodiscard]] bool reads() const { return runs && read < prompt.size(); }
     /// Rows that it could do with in a step.
@@ -236,7 +265,6 @@ class batch {
       return true;
     }
 
-    text_cache<B> cache;
     text_id id{};
     std::size_t size = 0;    ///< tokens in the cache
     std::size_t read = 0;    ///< tokens of the prompt among them
@@ -259,14 +287,14 @@ class batch {
     return std::min(options.rows, rows_alike(on));
   }
   [[nodiscard]] static session_options of_each(const B& on, const batch_options& options) {
-    return fitting({.context = options.context,
-                    .batch = rows_of(on, options),
-                    .first_position = options.first_position,
-                    .cache = options.cache});
+    return {.context = options.context,
+            .batch = rows_of(on, options),
+            .first_position = options.first_position,
+            .cache = options.cache};
   }
 
   [[nodiscard]] static result<batch> make_of(const weights<V>& w, const text::tokenizer& vocabulary, B& on,
-                                             batch_options options) {
+                                             batch_options options, typename detail::batch_parts<V, B>::ranks ranks) {
     if (options.texts == 0 || options.context == 0 || options.rows == 0)
       return fail("batch: texts, context and rows must be at least 1");
     options.rows = rows_of(on, options);
@@ -281,25 +309,49 @@ class batch {
                   " bytes of caches and working memory could not be had; ask for fewer texts than ", options.texts,
                   " or a smaller context than ", options.context);
     };
-    if (!needed.counted() || !make_ready(on, limits_of(spec, options.rows, options.context))) return too_large();
-    auto runner = text_runner<V, B>::make(w, on, options.rows, options.first_position);
-    if (!runner) return too_large();
-    batch made(std::move(*runner), vocabulary, options);
-    made.places_.reserve(options.texts);
-    for (std::size_t i = 0; i < options.texts; ++i) {
-      auto cache = text_cache<B>::make(on, spec, of_each(on, options));
-      if (!cache)
-        return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
-      made.places_.emplace_back(std::move(*cache));
-      made.caches_.push_back(made.places_.back().cache.layers());
+    if (!needed.counted()) return too_large();
+    const session_options each = of_each(on, options);
+    typename detail::batch_parts<V, B>::led led{};
+    [[maybe_unused]] std::uint32_t number = 0;
+    if constexpr (shared_out) {
+      if (ranks == nullptr) return fail("batch: rank ", on.rank(), ": texts are rank 0's; the others follow");
+      number = ranks->next_number();
+      const auto told = ranks->tell({detail::command::to::make_batch, number, options.texts, 0, each, {}});
+      if (!told) return unexpected(told.error());
     }
+    auto texts = text_places<V, B>::make(w, on, options.texts, each);
+    result<void> fine;
+    if (!texts) fine = texts.error().message.starts_with("session") ? unexpected(texts.error()) : too_large();
+    if constexpr (shared_out) {
+      if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+      led.emplace(std::move(ranks), number);
+    }
+    if (!fine) return unexpected(std::move(fine.error()));
+    batch made(std::move(*texts), vocabulary, options, std::move(led));
+    made.places_.resize(options.texts);
     made.wanted_.reserve(options.rows);
     made.answering_.reserve(options.rows);
     return made;
   }
 
-  batch(text_runner<V, B> runner, const text::tokenizer& vocabulary, const batch_options& options)
-      : runner_(std::move(runner)), vocabulary_(&vocabulary), options_(options) {}
+  batch(text_places<V, B> texts, const text::tokenizer& vocabulary, const batch_options& options,
+        typename detail::batch_parts<V, B>::led led)
+      : led_(std::move(led)), texts_(std::move(texts)), vocabulary_(&vocabulary), options_(options) {}
+
+  [[nodiscard]] text_runner<V, B>& runner() { return texts_.runner(); }
+  [[nodiscard]] const text_runner<V, B>& runner() const { return texts_.runner(); }
+  /// This rank's part of a session.
+  [[nodiscard]] static const session<V, B>& own(const session_type& text) {
+    if constexpr (shared_out) {
+      return text.own();
+    } else {
+      return text;
+    }
+  }
+  [[nodiscard]] bool lost() const {
+    if constexpr (shared_out) return runner().backend().lost();
+    return false;
+  }
 
   [[nodiscard]] const place* find(text_id id) const {
     const auto found =
@@ -317,7 +369,7 @@ class batch {
       return fail("batch: a text may have ", options_.context, " tokens; ", size,
                   " were run before and the prompt has ", prompt.size());
     }
-    if (auto known = check_ids(prompt_view<float>{prompt}, runner_.model_weights().embed.rows); !known) {
+    if (auto known = check_ids(prompt_view<float>{prompt}, runner().model_weights().embed.rows); !known) {
       return unexpected(std::move(known.error()));
     }
     return &*free;
@@ -325,7 +377,7 @@ class batch {
 
   /// Whether what a session has run can be copied into a place.
   [[nodiscard]] result<void> check(const session<V, B>& after) const {
-    if (&after.model_weights() != &runner_.model_weights() || &after.backend() != &runner_.backend()) {
+    if (&after.model_weights() != &runner().model_weights() || &after.backend() != &runner().backend()) {
       return fail("batch: a session to go on from must be of the same weights and backend");
     }
     if (after.options().first_position != options_.first_position) {
@@ -333,8 +385,9 @@ class batch {
                   after.options().first_position);
     }
     for (int l = 0; l < spec.layers; ++l) {
-      if (after.caches()[l].type != caches_[0][l].type) {
-        return fail("batch: a session to go on from must keep keys and values in ", facts_of(caches_[0][l].type).name,
+      if (after.caches()[l].type != texts_.caches(0)[l].type) {
+        return fail("batch: a session to go on from must keep keys and values in ",
+                    facts_of(texts_.caches(0)[l].type).name,
                     "; it keeps them in ", facts_of(after.caches()[l].type).name);
       }
     }
@@ -403,7 +456,7 @@ class batch {
       if (p.staged == 0) continue;
       const std::span<const token_id> next = p.reads() ? std::span<const token_id>(p.prompt).subspan(p.read, p.staged)
                                                        : std::span<const token_id>(p.next).first(p.staged);
-      stage_rows<V>(prompt_view<float>{next}, 0, p.size, runner_.staged(options_.rows).subspan(staged, p.staged),
+      stage_rows<V>(prompt_view<float>{next}, 0, p.size, runner().staged(options_.rows).subspan(staged, p.staged),
                     static_cast<std::int32_t>(i));
       // Of a prompt the last row's logits are wanted, of an answer all.
       const std::size_t first = !p.reads() ? 0 : p.read + p.staged == p.prompt.size() ? p.staged - 1 : p.staged;
@@ -447,11 +500,11 @@ class batch {
     done.answer_seconds = seconds(p.answering, clock::now());
   }
 
-  text_runner<V, B> runner_;
+  [[no_unique_address]] typename detail::batch_parts<V, B>::led led_;
+  text_places<V, B> texts_;
   const text::tokenizer* vocabulary_;
   batch_options options_;
-  std::vector<place> places_;
-  std::vector<const cache_view*> caches_;  ///< of the texts, by place
+  std::vector<place> places_;              ///< by the place in `texts_`
   std::vector<std::int32_t> wanted_;       ///< rows of a step whose logits are wanted,
   std::vector<place*> answering_;          ///< and whose they are
   std::uint64_t joined_ = 0;               ///< texts so far
@@ -460,7 +513,12 @@ class batch {
 /// A batch of an opened model's texts; model and backend must outlive it.
 template <class Model>
 [[nodiscard]] auto make_batch(const Model& of, const batch_options& options = {}) {
-  return batch<typename Model::variant, typename Model::backend>::make(of.weights(), of.tokenizer(), of.on(), options);
+  using made = batch<typename Model::variant, typename Model::backend>;
+  if constexpr (requires { of.ranks(); }) {
+    return made::make(of.weights(), of.tokenizer(), of.on(), options, of.ranks());
+  } else {
+    return made::make(of.weights(), of.tokenizer(), of.on(), options);
+  }
 }
 
 }  // namespace g4

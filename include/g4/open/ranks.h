@@ -25,83 +25,19 @@
 #include "g4/core/result.h"
 #include "g4/model/one_of.h"
 #include "g4/model/sharded.h"
+#include "g4/model/text/places.h"
 #include "g4/model/text/session.h"
 #include "g4/open/agree.h"
 #include "g4/open/any_model.h"
+#include "g4/open/leading.h"
 #include "g4/open/open.h"
+#include "g4/open/saved_ranks.h"
 
 namespace g4 {
 
 namespace detail {
 
-/// What the leader tells the others to do. A few ids ride inside; more, and what is laid into them, follow behind.
-struct command {
-  enum class to : std::uint32_t { make, drop, run, run_all, rewind, apart, end };
-  static constexpr std::size_t few = 8;
-
-  to what = to::end;
-  std::uint32_t text = 0;    ///< which of the leader's texts
-  std::uint64_t count = 0;   ///< of ids, or of the tokens that are left
-  std::uint64_t inlays = 0;  ///< how many; of ids apart, the first
-  session_options options{};
-  std::array<token_id, few> ids{};
-};
-static_assert(std::is_trivially_copyable_v<command>);
-
-/// An inlay without its rows, which follow.
-struct told_inlay {
-  std::uint64_t first = 0;
-  std::uint64_t count = 0;
-  std::uint32_t has_rows = 0;
-  std::uint32_t is_picture = 0;
-};
-
-/// The leader's side. When the last of a model's copies and texts is gone, the followers are told.
-template <class B>
-class leading {
- public:
-  using scalar = typename B::scalar;
-
-  explicit leading(B& on) : on_(on) {}
-  leading(const leading&) = delete;
-  leading& operator=(const leading&) = delete;
-  ~leading() { (void)tell({}); }
-
-  [[nodiscard]] std::uint32_t next_text() { return ++texts_; }
-  result<void> tell(command what) { return on_.broadcast(&what, sizeof what); }
-  /// A prompt of rows of `width` numbers.
-  result<void> tell(command what, const prompt_view<scalar>& prompt, std::size_t width) {
-    what.count = prompt.ids.size();
-    what.inlays = prompt.inlays.size();
-    const bool inside = prompt.ids.size() <= command::few;
-    if (inside) std::copy(prompt.ids.begin(), prompt.ids.end(), what.ids.begin());
-    if (auto told = tell(what); !told) return told;
-    if (!inside) {
-      ids_.assign(prompt.ids.begin(), prompt.ids.end());
-      if (auto told = on_.broadcast(ids_.data(), ids_.size() * sizeof(token_id)); !told) return told;
-    }
-    for (const inlay<scalar>& one : prompt.inlays) {
-      told_inlay said{one.first, one.count, one.rows != nullptr, one.is_picture};
-      if (auto told = on_.broadcast(&said, sizeof said); !told) return told;
-      if (one.rows == nullptr) continue;
-      if (auto told = show(one.rows, one.count * width); !told) return told;
-    }
-    return {};
-  }
-  /// n numbers.
-  result<void> show(const scalar* numbers, std::size_t n) {
-    shown_.assign(numbers, numbers + n);
-    return on_.broadcast(shown_.data(), n * sizeof(scalar));
-  }
-
- private:
-  B& on_;
-  std::uint32_t texts_ = 0;
-  std::vector<token_id> ids_;
-  std::vector<scalar> shown_;
-};
-
-/// A follower's side: the texts that the leader has, as far as they are this rank's.
+/// A follower's side: the texts and batches that the leader has, as far as they are this rank's.
 template <Shared V, Backend B>
 class following {
  public:
@@ -121,34 +57,107 @@ class following {
   }
 
  private:
+  struct numbered_text {
+    std::uint32_t number;
+    std::unique_ptr<session<V, B>> here;
+    std::vector<std::shared_ptr<typename B::owned_memory>> apart;  ///< forks share them
+  };
+  struct numbered_batch {
+    std::uint32_t number;
+    std::unique_ptr<text_places<V, B>> here;
+  };
+
   result<void> obey(const command& said) {
     using to = command::to;
     if (said.what == to::make) return make(said);
-    const auto found = std::find_if(texts_.begin(), texts_.end(), [&](const auto& t) { return t.number == said.text; });
-    if (found == texts_.end()) return fail("rank ", on_.rank(), ": the leader speaks of a text that is not here");
+    if (said.what == to::make_batch) return make_batch(said);
+    if (const auto places = by_number(batches_, said.text); places != batches_.end()) {
+      switch (said.what) {
+        case to::drop: batches_.erase(places); return {};
+        case to::join: return join(said, *places->here);
+        default: return step(said, *places->here);
+      }
+    }
+    const auto found = by_number(texts_, said.text);
+    if (found == texts_.end()) return not_here();
     switch (said.what) {
       case to::drop: texts_.erase(found); return {};
+      case to::fork: return fork(static_cast<std::uint32_t>(said.inlays), *found);
       case to::rewind: {
         if (auto done = found->here->rewind(said.count); !done) return unexpected(std::move(done.error()));
+        return {};
+      }
+      case to::save: return kept_of_ranks<V, B>(*found->here, found->here->furthest()).gather([](auto) {});
+      case to::restore: {
+        if (auto done = kept_of_ranks<V, B>(*found->here, said.inlays).spread(nullptr); !done) return done;
+        found->here->resume(said.count, said.inlays);
         return {};
       }
       case to::apart: {
         auto rows = heard(said.count * V::width);
         if (!rows) return unexpected(std::move(rows.error()));
         found->here->embed_apart({static_cast<token_id>(said.inlays), said.count, reinterpret_cast<const scalar*>(rows->data())});
-        found->apart.push_back(std::move(*rows));
+        found->apart.push_back(std::make_shared<typename B::owned_memory>(std::move(*rows)));
         return {};
       }
       default: return run(said, *found->here);
     }
   }
 
-  result<void> make(const command& said) {
-    auto made = session<V, B>::make(w_, on_, said.options);
+  [[nodiscard]] unexpected not_here() const {
+    return fail("rank ", on_.rank(), ": the leader speaks of a text that is not here");
+  }
+  template <class Numbered>
+  [[nodiscard]] static auto by_number(Numbered& all, std::uint64_t number) {
+    return std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.number == number; });
+  }
+
+  /// Keeps what has been made if all ranks could. Where one could not, the leader knows, and goes on without.
+  template <class Made, class Keep>
+  result<void> keep(Made&& made, Keep&& in) {
     result<void> fine;
     if (!made) fine = unexpected(made.error());
-    if (agree(on_, fine)) texts_.push_back({said.text, std::make_unique<session<V, B>>(std::move(*made)), {}});
-    return {};  // where a rank could not, the leader knows, and goes on without this text
+    if (agree(on_, fine)) in(std::move(*made));
+    return {};
+  }
+  result<void> make(const command& said) {
+    return keep(session<V, B>::make(w_, on_, said.options), [&](session<V, B> text) {
+      texts_.push_back({said.text, std::make_unique<session<V, B>>(std::move(text)), {}});
+    });
+  }
+  result<void> fork(std::uint32_t number, const numbered_text& of) {
+    return keep(of.here->fork(), [&, apart = of.apart](session<V, B> text) {
+      texts_.push_back({number, std::make_unique<session<V, B>>(std::move(text)), apart});
+    });
+  }
+  result<void> make_batch(const command& said) {
+    return keep(text_places<V, B>::make(w_, on_, said.count, said.options), [&](text_places<V, B> places) {
+      batches_.push_back({said.text, std::make_unique<text_places<V, B>>(std::move(places))});
+    });
+  }
+
+  result<void> join(const command& said, text_places<V, B>& places) {
+    const auto after = by_number(texts_, said.inlays);
+    if (after == texts_.end() || said.count >= places.size()) return not_here();
+    places.copy(*after->here, said.count);
+    return {};
+  }
+  result<void> step(const command& said, text_places<V, B>& places) {
+    auto& runner = places.runner();
+    if (said.count > runner.most() || said.inlays > said.count) return not_here();
+    const auto rows = runner.staged(said.count);
+    if (auto told = on_.broadcast(rows.data(), rows.size_bytes()); !told) return told;
+    wanted_.resize(said.inlays);
+    if (!wanted_.empty()) {
+      if (auto told = on_.broadcast(wanted_.data(), wanted_.size() * sizeof(std::int32_t)); !told) return told;
+    }
+    for (const pass_row& row : rows) {
+      if (row.text < 0 || static_cast<std::size_t>(row.text) >= places.size()) return not_here();
+    }
+    const rows_kept_alike<B> alike(on_);
+    places.run(said.count, wanted_);
+    each_logits(runner, wanted_.size(), [](std::size_t, auto) {});
+    return {};
   }
 
   result<void> run(const command& said, session<V, B>& text) {
@@ -186,15 +195,12 @@ class following {
     return room;
   }
 
-  struct numbered_text {
-    std::uint32_t number;
-    std::unique_ptr<session<V, B>> here;
-    std::vector<typename B::owned_memory> apart{};
-  };
   const weights<V>& w_;
   B& on_;
   std::vector<numbered_text> texts_;
+  std::vector<numbered_batch> batches_;
   std::vector<token_id> ids_;
+  std::vector<std::int32_t> wanted_;
   std::vector<inlay<scalar>> inlays_;
   std::vector<typename B::owned_memory> rows_;
 };
@@ -212,21 +218,14 @@ class led_session {
   [[nodiscard]] static result<led_session> make(std::shared_ptr<detail::leading<B>> ranks, const weights<V>& w, B& on,
                                                 const session_options& options) {
     return guarded([&]() -> result<led_session> {
-      const std::uint32_t number = ranks->next_text();
+      const std::uint32_t number = ranks->next_number();
       if (auto told = ranks->tell({detail::command::to::make, number, 0, 0, options, {}}); !told)
         return unexpected(std::move(told.error()));
-      auto own = session<V, B>::make(w, on, options);
-      result<void> fine;
-      if (!own) fine = unexpected(own.error());
-      if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
-      return led_session(std::move(ranks), number, std::move(*own));
+      return where_all_can(std::move(ranks), number, session<V, B>::make(w, on, options));
     });
   }
   led_session(led_session&&) noexcept = default;
   led_session& operator=(led_session&&) noexcept = delete;
-  ~led_session() {
-    if (ranks_ != nullptr) (void)ranks_->tell(command(detail::command::to::drop));
-  }
 
   [[nodiscard]] memory_plan plan() const { return own_.plan(); }
   [[nodiscard]] const session_options& options() const { return own_.options(); }
@@ -257,44 +256,70 @@ class led_session {
   result<std::size_t> rewind(std::size_t size) {
     auto done = own_.rewind(size);
     if (!done) return done;
-    detail::command said = command(detail::command::to::rewind);
+    detail::command said = led_.to(detail::command::to::rewind);
     said.count = size;
-    if (auto told = ranks_->tell(said); !told) return unexpected(std::move(told.error()));
+    if (auto told = led_.ranks().tell(said); !told) return unexpected(std::move(told.error()));
     return done;
+  }
+
+  /// As `session::fork`.
+  [[nodiscard]] result<led_session> fork() const {
+    return guarded([&]() -> result<led_session> {
+      const std::uint32_t number = led_.ranks().next_number();
+      detail::command said = led_.to(detail::command::to::fork);
+      said.inlays = number;
+      if (auto told = led_.ranks().tell(said); !told) return unexpected(std::move(told.error()));
+      return where_all_can(led_.shared(), number, own_.fork());
+    });
   }
 
   /// As `session::embed_apart`. The followers have rows of their own.
   result<void> embed_apart(const own_rows<scalar>& apart) {
     if (apart.count == 0) return {};
-    detail::command said = command(detail::command::to::apart);
+    detail::command said = led_.to(detail::command::to::apart);
     said.count = apart.count;
     said.inlays = static_cast<std::uint64_t>(apart.first);
-    if (auto told = ranks_->tell(said); !told) return told;
-    if (auto told = ranks_->show(apart.rows, apart.count * spec.width); !told) return told;
+    if (auto told = led_.ranks().tell(said); !told) return told;
+    if (auto told = led_.ranks().show(apart.rows, apart.count * spec.width); !told) return told;
     own_.embed_apart(apart);
     return {};
   }
 
+  /// Goes on from so many tokens, whose stretches of `furthest` the file of a saved text has (`open/saved_ranks.h`).
+  result<void> resume(std::size_t size, std::size_t furthest, const std::byte* file) {
+    detail::command said = led_.to(detail::command::to::restore);
+    said.count = size;
+    said.inlays = furthest;
+    if (auto told = led_.ranks().tell(said); !told) return told;
+    if (auto done = detail::kept_of_ranks<V, B>(own_, furthest).spread(file); !done) return done;
+    own_.resume(size, furthest);
+    return {};
+  }
+
+  /// This rank's part of the text, and what the others know it by.
+  [[nodiscard]] const session<V, B>& own() const { return own_; }
+  [[nodiscard]] const detail::led<B>& by_number() const { return led_; }
+
  private:
   led_session(std::shared_ptr<detail::leading<B>> ranks, std::uint32_t number, session<V, B> own)
-      : ranks_(std::move(ranks)), number_(number), own_(std::move(own)) {}
+      : led_(std::move(ranks), number), own_(std::move(own)) {}
 
-  [[nodiscard]] detail::command command(detail::command::to what) const {
-    detail::command said;
-    said.what = what;
-    said.text = number_;
-    return said;
+  [[nodiscard]] static result<led_session> where_all_can(std::shared_ptr<detail::leading<B>> ranks,
+                                                         std::uint32_t number, result<session<V, B>> own) {
+    result<void> fine;
+    if (!own) fine = unexpected(own.error());
+    if (auto all = agree(ranks->on(), fine); !all) return unexpected(std::move(all.error()));
+    return led_session(std::move(ranks), number, std::move(*own));
   }
   /// Nothing is told that would be refused.
   result<void> tell(detail::command::to what, const prompt_view<scalar>& prompt) {
     return guarded([&]() -> result<void> {
       if (auto fits = own_.check(prompt); !fits) return fits;
-      return ranks_->tell(command(what), prompt, spec.width);
+      return led_.ranks().tell(led_.to(what), prompt, spec.width);
     });
   }
 
-  std::shared_ptr<detail::leading<B>> ranks_;
-  std::uint32_t number_;
+  detail::led<B> led_;
   session<V, B> own_;
 };
 
@@ -324,6 +349,8 @@ class model<sharded<V, Plan>, B> {
   [[nodiscard]] const text::tokenizer& tokenizer() const { return *tokenizer_; }
   [[nodiscard]] const g4::weights<variant>& weights() const { return *weights_; }
   [[nodiscard]] B& on() const { return *on_; }
+  /// On the leader: what its batches speak to the others by.
+  [[nodiscard]] const std::shared_ptr<detail::leading<B>>& ranks() const { return ranks_; }
 
  private:
   std::shared_ptr<const g4::weights<variant>> weights_;

@@ -21,6 +21,7 @@
 #include "g4/io/mapped_file.h"
 #include "g4/load/match.h"
 #include "g4/model/text/session.h"
+#include "g4/model/whole.h"
 #include "g4/tensor/storage.h"
 
 namespace g4 {
@@ -61,7 +62,9 @@ template <Variant V, Backend B>
     return letters<8>(facts_of(choice.value_or(text.backend().cache_storage())).name);
   };
   saved_header h;
-  h.variant = letters<48>(load::variant_name<V>());
+  std::string name(load::variant_name<whole_of<V>>());
+  if (V::spec.divides_sums) name += " with sums divided among " + std::to_string(V::spec.ranks);  // other last bits
+  h.variant = letters<48>(name);
   h.local = kept_as(text.options().cache.local);
   h.global = kept_as(text.options().cache.global);
   h.checkpoint = text.model_weights().checkpoint;
@@ -102,8 +105,11 @@ template <Variant V, Backend B>
   return {};
 }
 
-template <Variant V, Backend B>
-[[nodiscard]] result<void> write_text(const session<V, B>& text, const std::string& path) {
+/// Writes a file of a text.
+///
+/// pieces   calls what it is given with the bytes of each stretch behind the header, and says whether it has them all
+template <class Pieces>
+[[nodiscard]] result<void> write_saved(const std::string& path, const saved_header& header, Pieces&& pieces) {
   auto file = io::file_writer::create(path);
   if (!file) return unexpected(std::move(file.error()));
   fingerprint print;
@@ -112,20 +118,25 @@ template <Variant V, Backend B>
     print.add(bytes);
     if (done) done = file->write(bytes);
   };
-  const saved_header header = header_of(text);
   write(std::as_bytes(std::span(&header, 1)));
-  std::vector<std::byte> room;
-  text.each_kept_of(text.furthest(), [&](const std::byte* p, std::size_t bytes) {
-    if (done) write(host_view(text.backend(), p, bytes, room));
-  });
+  if (result<void> whole = pieces(write); !whole) return whole;
   const std::uint64_t sum = print.value();
   if (done) done = file->write(std::as_bytes(std::span(&sum, 1)));
   if (!done) return done;
   return file->finish();
 }
 
-template <Variant V, Backend B>
-[[nodiscard]] result<void> read_text(const std::string& path, session<V, B>& text) {
+/// A file of a text that goes on in the session it was opened for: of how many tokens, and the stretches behind its header.
+struct saved_text {
+  io::mapped_file file;
+  saved_header header;
+  std::span<const std::byte> kept;
+};
+
+/// expected   expected(furthest): bytes of the stretches of so many tokens
+template <class Expected>
+[[nodiscard]] result<saved_text> open_saved(const std::string& path, const saved_header& here, std::size_t context,
+                                            Expected&& expected) {
   auto file = io::mapped_file::open(path);
   if (!file) return unexpected(std::move(file.error()));
   const std::span<const std::byte> bytes = file->bytes();
@@ -143,19 +154,40 @@ template <Variant V, Backend B>
   print.add(summed);
   if (print.value() != sum)
     return fail(path, ": is damaged or cut short; its last bytes are not the fingerprint of the others");
-  if (auto fits = check_saved(path, header, header_of(text), text.options().context); !fits) return fits;
-
-  std::size_t expected = sizeof header;
-  text.each_kept_of(header.furthest, [&](const std::byte*, std::size_t some) { expected += some; });
-  if (summed.size() != expected) {
-    return fail(path, ": has ", bytes.size(), " bytes; ", header.furthest, " tokens take ", expected + sizeof sum);
+  if (auto fits = check_saved(path, header, here, context); !fits) return unexpected(std::move(fits.error()));
+  const std::size_t needed = sizeof header + expected(static_cast<std::size_t>(header.furthest));
+  if (summed.size() != needed) {
+    return fail(path, ": has ", bytes.size(), " bytes; ", header.furthest, " tokens take ", needed + sizeof sum);
   }
-  const std::byte* from = bytes.data() + sizeof header;
-  text.each_kept_of(header.furthest, [&](std::byte* p, std::size_t some) {
+  const std::span<const std::byte> kept = summed.subspan(sizeof header);
+  return saved_text{std::move(*file), header, kept};
+}
+
+template <Variant V, Backend B>
+[[nodiscard]] result<void> write_text(const session<V, B>& text, const std::string& path) {
+  return write_saved(path, header_of(text), [&](auto&& write) -> result<void> {
+    std::vector<std::byte> room;
+    text.each_kept_of(text.furthest(), [&](const std::byte* p, std::size_t bytes) {
+      write(host_view(text.backend(), p, bytes, room));
+    });
+    return {};
+  });
+}
+
+template <Variant V, Backend B>
+[[nodiscard]] result<void> read_text(const std::string& path, session<V, B>& text) {
+  const auto file = open_saved(path, header_of(text), text.options().context, [&](std::size_t furthest) {
+    std::size_t all = 0;
+    text.each_kept_of(furthest, [&](const std::byte*, std::size_t some) { all += some; });
+    return all;
+  });
+  if (!file) return unexpected(file.error());
+  const std::byte* from = file->kept.data();
+  text.each_kept_of(file->header.furthest, [&](std::byte* p, std::size_t some) {
     text.backend().put(from, some, p);
     from += some;
   });
-  text.resume(header.size, header.furthest);
+  text.resume(file->header.size, file->header.furthest);
   return {};
 }
 
