@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "g4/backend/joined.h"
@@ -156,6 +157,52 @@ TEST(ranks, give_the_bits_of_one_process_on_the_reference_backend) {
 }
 
 #ifdef RANKS_ON_CPU
+/// The k greatest of each row, with their tokens; of equal ones the first.
+std::vector<std::vector<std::pair<float, std::size_t>>> greatest_of(const std::vector<std::vector<float>>& rows, std::size_t k) {
+  std::vector<std::vector<std::pair<float, std::size_t>>> all;
+  for (const auto& row : rows) {
+    auto& best = all.emplace_back();
+    for (std::size_t i = 0; i < row.size(); ++i) best.push_back({row[i], i});
+    std::stable_sort(best.begin(), best.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    best.resize(k);
+  }
+  return all;
+}
+
+TEST(ranks, exchange_the_greatest_logits_alone) {
+  using V = test::tiny_e2b;
+  using S = sharded<V, tensor_parallel<2>>;
+  constexpr std::size_t k = 5;
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto ids = some_ids(9, V::vocab);
+  const auto rows_of_runs = [&](auto& session) {
+    std::vector<std::vector<float>> rows;
+    for (const token_id id : ids) {
+      const auto row = session.run(id);
+      EXPECT_TRUE(row);
+      if (row) rows.emplace_back(row->begin(), row->end());
+    }
+    return rows;
+  };
+  auto one = plain_backend<backend::cpu>(true);
+  const auto w = checkpoint.load<V>(one);
+  auto whole = *g4::session<V, backend::cpu>::make(*w, one, {.context = 40, .batch = 7});
+  const auto expected = greatest_of(rows_of_runs(whole), k);
+  test::on_ranks(2, [&](comm::thread_rank& rank) {
+    auto on = joined_backend<backend::cpu>(rank, true);
+    const auto mine = checkpoint.load<S>(on);
+    auto all = *g4::session<S, decltype(on)>::make(*mine, on, {.context = 40, .batch = 7});
+    auto best = *g4::session<S, decltype(on)>::make(*mine, on, {.context = 40, .batch = 7, .best_logits = k});
+    EXPECT_EQ(greatest_of(rows_of_runs(all), k), expected);
+    const std::size_t before = on.exchanged().bytes;
+    EXPECT_EQ(greatest_of(rows_of_runs(best), k), expected);
+    const std::size_t with_k = on.exchanged().bytes - before;
+    EXPECT_EQ(rows_of_runs(all).size(), ids.size());
+    const std::size_t with_all = on.exchanged().bytes - before - with_k;
+    EXPECT_EQ(with_all - with_k, ids.size() * (largest_share(V::vocab, 2) * sizeof(float) - k * 8));
+  });
+}
+
 TEST(ranks, give_the_bits_of_one_process_on_the_cpu_backend) {
   for (const bool fast : {false, true}) {
     expect_the_bits_of_one_process<test::tiny_e2b, 2, backend::cpu>(fast);

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -143,15 +144,24 @@ class joined : public B {
     for (std::size_t t = 0; t < rows; ++t) B::copy(all + t * n + mine.first, mine.count, x + t * mine.count);
   }
 
-  /// `best_products` over all ranks: each finds the k greatest of its rows.
+  /// `best_products` over all ranks: each finds the k greatest of its rows, and nothing else is exchanged. All others are −∞.
   void join_best_products(const weight_view& w, const scalar* x, std::size_t k, float cap, std::size_t n, scalar* y,
                           std::vector<std::int32_t>& guess)
     requires RanksProducts<B>
   {
-    scalar* const part = room(part_, largest_share(n, static_cast<std::size_t>(ranks())));
+    const std::size_t most = largest_share(n, static_cast<std::size_t>(ranks()));
+    scalar* const part = room(part_, most);
     if (part == nullptr || lost_) return;
     B::best_products(w, x, k, cap, part, guess);
-    join_columns(part, 1, n, y);
+    if (k * sizeof(ranked) >= most * sizeof(scalar)) return join_columns(part, 1, n, y);
+    best_.resize(k * ranks());
+    own_best_.resize(k);
+    find_greatest(part, share_of(n, ranks(), rank()), own_best_);
+    if (!gather(own_best_.data(), k * sizeof(ranked), best_.data())) return;
+    B::fill(y, n, -std::numeric_limits<scalar>::infinity());
+    for (const ranked& one : best_) {
+      if (one.row >= 0) y[one.row] = one.value;
+    }
   }
 
   /// `composed::experts` with every expert on every rank, some rows of it each: the chosen experts' hidden rows are brought
@@ -257,6 +267,25 @@ class joined : public B {
     return done;
   }
 
+  /// A product, and its row of all ranks'.
+  struct ranked {
+    scalar value;
+    std::int32_t row;
+  };
+  /// The greatest of x, which are those of `rows`, in order, and of equal ones the first: what is no number before all others, so
+  /// that nobody overlooks it.
+  static void find_greatest(const scalar* x, stretch rows, std::vector<ranked>& best) {
+    constexpr scalar least = -std::numeric_limits<scalar>::infinity();
+    const auto before = [](scalar a, scalar b) { return a != a ? b == b : a > b; };
+    std::fill(best.begin(), best.end(), ranked{least, -1});
+    for (std::size_t i = 0; i < rows.count; ++i) {
+      if (!before(x[i], best.back().value)) continue;
+      std::size_t at = best.size() - 1;
+      for (; at > 0 && before(x[i], best[at - 1].value); --at) best[at] = best[at - 1];
+      best[at] = {x[i], static_cast<std::int32_t>(rows.first + i)};
+    }
+  }
+
   /// y [n] = the sum of the ranks' y, in the order of ranks.
   void add_up(scalar* y, std::size_t n) {
     if (ranks() == 1) return;
@@ -300,6 +329,7 @@ class joined : public B {
   std::optional<error> lost_;
   exchange_count count_;
   typename B::owned_memory raw_, wide_, part_;
+  std::vector<ranked> own_best_, best_;
 };
 
 }  // namespace g4::backend
