@@ -154,9 +154,9 @@ void check_case(const case_folder& folder, const arguments& args, totals& all) {
     case kind::operation:
       if (!needs_a_backend(folder)) return alone("-", [&](report& out) { return check_operation(folder, "-", out); });
       for (const std::string& backend : args.backends) {
-        if (backend != "reference" && backend != "cpu") {
+        if (backend != "reference" && backend != "cpu" && backend != "cuda_on_host") {
           run_check(all, folder.name(), backend, [](report& out) {
-            return out.skipped("(the case)", "operations are run on reference and cpu"), result<void>{};
+            return out.skipped("(the case)", "operations are run on reference, cpu and cuda_on_host"), result<void>{};
           });
           continue;
         }

@@ -13,6 +13,7 @@
 #include "conformance/runner/operation_inputs.h"
 #include "conformance/runner/written.h"
 #include "g4/backend/composed.h"
+#include "g4/backend/cuda_on_host.h"
 #include "g4/backend/reference.h"
 #include "g4/media/log_mel.h"
 #include "g4/media/resize.h"
@@ -110,10 +111,13 @@ outputs attention(B& on, const variant_inputs& in) {
   const std::size_t kv_heads = in.extent("key", 1), bytes = cached_bytes(storage::f32, kv_heads, T, d);
   std::vector<std::byte> keys(bytes), values(bytes);
   const cache_view cache{keys.data(), values.data(), T, kv_heads, d, storage::f32};
-  on.store(cache, key.data(), value.data(), T, position{0});
+  const cache_view* const caches = &cache;
+  std::vector<pass_row> rows(T);
+  for (std::size_t t = 0; t < T; ++t) rows[t].at = position{static_cast<std::int64_t>(t)};
+  on.store(cached_rows<float>{&caches, 0, rows.data(), T, key.data(), value.data()});
   numbers y(query.size());
-  on.attend(cache,
-            attention_call<float>{query.data(), ranges.data(), y.data(), T, heads, in.fact("scale"), in.fact("cap")});
+  const attention_call<float> of{query.data(), ranges.data(), y.data(), T, heads, in.fact("scale"), in.fact("cap")};
+  on.attend(row_attention<float>{&caches, 0, rows.data(), of});
   return {{"y", wide(y)}};
 }
 
@@ -176,8 +180,12 @@ outputs experts(B& on, const variant_inputs& in) {
   call.gate = gated.data();
   call.out = out.data();
   call.y = y.data();
-  composed::experts(
-      on, upper, lower, [](B& b, float* g, const float* up, std::size_t n) { b.gelu_gate(g, up, n); }, call);
+  const auto gate = [](auto& b, float* g, const float* up, std::size_t n) { b.gelu_gate(g, up, n); };
+  if constexpr (requires { on.experts(upper, lower, gate, call); }) {
+    on.experts(upper, lower, gate, call);
+  } else {
+    composed::experts(on, upper, lower, gate, call);
+  }
   return {{"y", wide(y)}};
 }
 
@@ -409,6 +417,11 @@ std::optional<outputs> on_backend(const std::string& operation, const std::strin
     return on_backend(operation, on, in);
   }
 #endif
+  if (backend == "cuda_on_host") {  // whose kernels may read and write the host's memory as well
+    g4::backend::cuda_on_host on;
+    auto made = on_backend(operation, on, in);
+    return on.failure() ? made : std::nullopt;
+  }
   return std::nullopt;
 }
 
