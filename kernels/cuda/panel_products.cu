@@ -33,8 +33,6 @@ G4_KERNEL void pack_steps(gc::to_panels c) {
 
 constexpr unsigned product_warps = 8;
 constexpr unsigned product_tokens = 8;             // the columns of a tile: one cost for 1 to 8
-constexpr unsigned chunk_columns = 1024;           // of activations in shared memory at a time
-constexpr unsigned z_stride = chunk_columns + 16;  // so that the eight tokens' rows begin in different banks
 constexpr unsigned ring_slots = 2;
 
 /// Columns that a warp fetches at a time.
@@ -43,14 +41,20 @@ constexpr unsigned stage_columns = panels<Type>::bytes*(256 / panels<Type>::colu
 template <storage Type>
 constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* panels<Type>::bytes;
 
+/// Columns of activations in shared memory at a time: as many as leave room for the rings.
+template <storage Type>
+constexpr unsigned chunk_columns = product_warps* ring_slots* stage_bytes<Type> > 66'000 ? 768 : 1024;
+constexpr size_t most_shared = size_t{99} << 10;  // that compute capability 8.6, 8.9 and 12.0 give a block; others more
+
 G4_DEVICE size_t panels_of(size_t rows) { return (rows + panel_rows - 1) / panel_rows; }
 
 template <storage Type>
 struct product_room {
+  static constexpr unsigned chunk = chunk_columns<Type>, z_stride = chunk + 16;  // eight rows begin in different banks
   alignas(128) byte ring[product_warps][ring_slots][stage_bytes<Type>];
   alignas(16) std::uint16_t z[product_tokens][z_stride];
   alignas(16) std::uint16_t rest[product_tokens][z_stride];
-  float sums[product_tokens][chunk_columns / 32];
+  float sums[product_tokens][chunk / 32];
   float unscale[product_tokens];
   landing full[product_warps][ring_slots];
 };
@@ -92,8 +96,10 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
 template <storage Type>
 G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc::panel_product c) {
   using form = panels<Type>;
+  static_assert(sizeof(product_room<Type>) <= most_shared);
   G4_SHARED(product_room<Type>, shared);
   product_room<Type>& room = *shared;
+  constexpr unsigned chunk = chunk_columns<Type>;
   const unsigned warp = warp_index(), lane = lane_index(), t = lane % 4;
   const size_t first = size_t{blockIdx.y} * product_tokens;
   size_t panel = size_t{blockIdx.x} * product_warps + warp;
@@ -120,7 +126,7 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc:
   };
   // The n-th stage that the warp multiplies, of all its weights.
   const auto fetch = [&](unsigned n) {
-    constexpr unsigned in_chunk = chunk_columns / stage_columns<Type>;
+    constexpr unsigned in_chunk = chunk / stage_columns<Type>;
     const unsigned before =
         c.gated ? n / (2 * in_chunk) * in_chunk : n / in_chunk * in_chunk;  // stages of chunks before
     const unsigned here = stages - before < in_chunk ? stages - before : in_chunk, at = n - before * weights;
@@ -137,8 +143,8 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc:
 
   float y[4] = {}, gated[4] = {};
   unsigned n = 0;
-  for (size_t from = 0; from < c.columns; from += chunk_columns) {
-    const auto count = static_cast<unsigned>(c.columns - from < chunk_columns ? c.columns - from : chunk_columns);
+  for (size_t from = 0; from < c.columns; from += chunk) {
+    const auto count = static_cast<unsigned>(c.columns - from < chunk ? c.columns - from : chunk);
     __syncthreads();  // nobody reads the chunk before any more
     take_activations(room, warp, c.x + (first + warp) * c.columns, from, count, first + warp < c.tokens);
     __syncthreads();

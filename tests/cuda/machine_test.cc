@@ -170,6 +170,16 @@ TEST(machine, refuses_part_of_a_warp) {
   EXPECT_EQ(on.failure(), "k: a block of 40 threads, which is no whole number of warps");
 }
 
+TEST(machine, refuses_more_shared_memory_than_every_gpu_has) {
+  machine fits, on;
+  fits.launch(
+      "k", [] {}, 1, 32, 101'376);
+  EXPECT_EQ(fits.failure(), "");
+  on.launch(
+      "k", [] {}, 1, 32, 101'377);
+  EXPECT_EQ(on.failure(), "k: 101377 bytes of shared memory; some GPUs give a block 101376");
+}
+
 TEST(machine, gives_every_block_shared_memory_that_no_sum_survives) {
   machine on({1});
   int fresh = 0;

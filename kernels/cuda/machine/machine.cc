@@ -109,7 +109,7 @@ void block::give_back(std::byte* stack) {
 
 void block::end_launch() {
   acquire(&launch_.end);
-  for (void* const fibre : launch_.fibres) end_fibre(fibre);
+  for (void* const one : launch_.fibres) end_fibre(one);
   for (std::byte* const stack : launch_.stacks) shelf_.give_back(stack);
   launch_ = {};
 }
@@ -258,7 +258,7 @@ std::string block::run(void (*body)(void*), void* arguments) {
   if (tells_threads_apart) {
     constexpr std::size_t most = 6000;  // fibres at a time: the sanitizer has names for 8128
     if (launch_.fibres.size() + n > most) {
-      for (void* const fibre : launch_.fibres) end_fibre(fibre);
+      for (void* const one : launch_.fibres) end_fibre(one);
       launch_.fibres.clear();
     }
     for (fibre& one : all_) {
@@ -316,6 +316,11 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
                   void* arguments) {
   if (!failure_.empty()) return;
   const hidden here;
+  if (shared > most_shared) {
+    failure_ = std::string(name) + ": " + std::to_string(shared) + " bytes of shared memory; some GPUs give a block " +
+               std::to_string(most_shared);
+    return;
+  }
   constexpr std::size_t line = 128;
   const std::size_t blocks = grid.count();
   using shared_room = std::unique_ptr<std::byte, void (*)(std::byte*)>;
