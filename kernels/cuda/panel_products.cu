@@ -37,7 +37,11 @@ constexpr unsigned ring_slots = 2;
 
 /// Columns that a warp fetches at a time.
 template <storage Type>
-constexpr unsigned stage_columns = panels<Type>::bytes*(256 / panels<Type>::columns) > 5000 ? 128 : 256;
+constexpr unsigned stage_columns = [] {
+  unsigned columns = 256;
+  while (panels<Type>::bytes * (columns / panels<Type>::columns) > 5000) columns /= 2;
+  return columns;
+}();
 template <storage Type>
 constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* panels<Type>::bytes;
 
@@ -215,7 +219,7 @@ void device::run(const gc::to_panels& c) {
 
 void device::run(const gc::panel_product& c) {
   switch (c.type) {
-    case storage::f32:
+    case storage::f32: return multiply<storage::f32>(*in_, c);
     case storage::f16:
     case storage::bf16: return multiply<storage::f16>(*in_, c);
     case storage::q4_0: return multiply<storage::q4_0>(*in_, c);

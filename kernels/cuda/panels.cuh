@@ -4,8 +4,8 @@
 /// 16 columns lane 4·g + t has 4t … 4t+3 of rows g and g + 8: which columns stand at which k of the product is one
 /// permutation for weights and activations, and this one lets a lane read its activations in one piece.
 ///
-/// Levels become half floats exactly, and a block's scale multiplies its float32 sum: weights are exact, but for plain
-/// floats, which are rounded to half floats. An activation is two half floats, of which the second is what the first leaves:
+/// Levels become half floats exactly, and a block's scale multiplies its float32 sum: weights are exact, but for those in
+/// float32, which keep 22 bits of the largest beside them. An activation is two half floats, of which the second is what the first leaves:
 /// two products, which cost nothing where a step waits for its weights.
 #pragma once
 
@@ -98,11 +98,48 @@ struct plain_panels {
   }
 };
 template <>
-struct panels<storage::f32> : plain_panels<storage::f32> {};
-template <>
 struct panels<storage::f16> : plain_panels<storage::f16> {};
 template <>
 struct panels<storage::bf16> : plain_panels<storage::bf16> {};
+
+/// Each weight as two half floats, the second what the first leaves, times a power of two that brings the row's 32 into their
+/// range: 22 bits of it. [first, rest] as `plain_panels`, then [16] what undoes the powers.
+template <>
+struct panels<storage::f32> {
+  static constexpr unsigned columns = 32, rest = 1024, scales = 2048, bytes = 2112;
+
+  template <class Row>
+  G4_DEVICE static void pack(byte* to, Row row) {
+    const unsigned g = lane_index() / 4, t = lane_index() % 4;
+    for (unsigned r = 0; r < 2; ++r) {
+      const byte* const from = row(g + 8 * r);
+      const auto number = [from](unsigned i) { return from == nullptr ? 0.0f : number_at<storage::f32>(from, i); };
+      float most = 0;
+      for (unsigned i = 0; i < columns; ++i) most = fmaxf(most, fabsf(number(i)));
+      const unsigned exponent = exponent_for_halves(most);
+      for (unsigned i = 0; i < 8; ++i) {
+        const float scaled = number(16 * (i / 4) + 4 * t + i % 4) * power_of(exponent);
+        const unsigned first = half_bits(scaled);
+        byte* const at = to + 32 * lane_index() + 16 * (i / 4) + 8 * r + 2 * (i % 4);
+        put_half(at, first);
+        put_half(at + rest, half_bits(scaled - float_of_half(first)));
+      }
+      if (t == 0) *reinterpret_cast<float*>(to + scales + 4 * (g + 8 * r)) = undoing(exponent);
+    }
+  }
+  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+    const unsigned g = lane_index() / 4;
+    float sum[4] = {};
+    for (unsigned h = 0; h < 4; ++h) {
+      const auto four = *reinterpret_cast<const uint4*>(step + rest * (h / 2) + 32 * lane_index() + 16 * (h % 2));
+      const unsigned upper[2] = {four.x, four.y}, lower[2] = {four.z, four.w};
+      multiply(sum, upper, lower, x, 16 * (h % 2));
+    }
+    const float d0 = *reinterpret_cast<const float*>(step + scales + 4 * g);
+    const float d1 = *reinterpret_cast<const float*>(step + scales + 4 * (g + 8));
+    y[0] += d0 * sum[0], y[1] += d0 * sum[1], y[2] += d1 * sum[2], y[3] += d1 * sum[3];
+  }
+};
 
 /// [lane][row g, g + 8] eight levels, then [16] scales: 4.5 bits a weight, as in the file.
 template <>

@@ -225,7 +225,8 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
                   : w.type == storage::q8_0                                                     ? step{32, 544}
                   : w.type == storage::q4_k                                                     ? step{256, 2368}
                   : w.type == storage::q6_k                                                     ? step{256, 4384}
-                  : w.type == storage::f32 || w.type == storage::f16 || w.type == storage::bf16 ? step{32, 1024}
+                  : w.type == storage::f32                                                      ? step{32, 2112}
+                  : w.type == storage::f16 || w.type == storage::bf16                           ? step{32, 1024}
                                                                                                 : step{1, 0};
   if (w.columns % of.columns != 0) return 0;
   return (w.rows + 15) / 16 * (w.columns / of.columns) * of.bytes;
