@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -169,6 +171,47 @@ TEST(kernels, of_attention_in_half_floats) {
     for (const float cap : {0.0f, 5.0f}) {
       expect_the_same([=](auto& b) { test::attend_halves(b, d, cap); }, 2e-3, backend::numeric::fast);
     }
+  }
+}
+
+/// Sizes that nobody chose. By hand, with G4_DRAWS in the environment, as many as one has time for.
+std::uint32_t draws(std::uint32_t usually) {
+  const char* const more = std::getenv("G4_DRAWS");
+  return more != nullptr ? static_cast<std::uint32_t>(std::strtoul(more, nullptr, 10)) : usually;
+}
+
+TEST(kernels, of_attention_of_sizes_that_are_drawn) {
+  for (std::uint32_t i = 0; i < draws(12); ++i) {
+    const storage type = i % 4 == 0 ? storage::q8_0 : i % 4 == 1 ? storage::f32 : storage::f16;
+    SCOPED_TRACE(i);
+    expect_the_same([=](auto& b) { test::attend_drawn(b, std::mt19937(i), type); }, type == storage::f16 ? 2e-3 : 1e-5,
+                    backend::numeric::fast, 1);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(kernels, of_products_of_sizes_that_are_drawn) {
+  for (std::uint32_t i = 0; i < draws(16); ++i) {
+    SCOPED_TRACE(i);
+    std::mt19937 random(i);
+    const std::size_t rows = test::drawn(random, 1, 70), columns = 32 * test::drawn(random, 1, i % 4 == 0 ? 80 : 9);
+    const std::size_t tokens = test::drawn(random, 1, 19), up = test::drawn(random, 1, 40);
+    expect_the_same(
+        [=](auto& b) {
+          const weight_view w = b.prepared(test::exact_blocks(rows, columns, i), rows, columns, storage::q8_0);
+          const weight_view v = b.prepared(test::exact_blocks(up, columns, i + 1), up, columns, storage::q8_0);
+          const float* const x = b.put(test::exact_activations(tokens * columns));
+          float *const y = b.template room<>(tokens * rows), *const z = b.template room<>(tokens * up);
+          if constexpr (requires { typename std::remove_cvref_t<decltype(b.on)>::projection; }) {
+            const typename std::remove_cvref_t<decltype(b.on)>::projection both[] = {{w, y}, {v, z}};
+            b.on.matmuls(both, x, tokens);
+          } else {
+            b.on.matmul(w, x, tokens, y), b.on.matmul(v, x, tokens, z);
+          }
+          b.see("product", y, tokens * rows), b.see("the other", z, tokens * up);
+        },
+        1e-5, backend::numeric::fast, 1);
+    if (HasFailure()) return;
   }
 }
 

@@ -119,7 +119,8 @@ bool near(const Got& got, const Want& want, double relative, bool complain) {
 
 /// Runs `scenario(bench)` on the definitions, and twice on the GPU; skips where there is none.
 template <class Scenario>
-void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact) {
+void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact,
+                     std::uint64_t /*orders*/ = seeds) {
   auto kernels = backend::cuda::open({.mode = mode, .check_each = true});
   if (!kernels) GTEST_SKIP() << kernels.error().message;
   backend::reference<float> defined;
@@ -135,14 +136,15 @@ void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numer
 
 #else
 
-/// Runs `scenario(bench)` on the definitions, and on the kernels with every seed.
+/// Runs `scenario(bench)` on the definitions, and on the kernels in order and in so many others.
 template <class Scenario>
-void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact) {
+void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact,
+                     std::uint64_t orders = seeds) {
   backend::reference<float> defined;
   bench want(defined);
   scenario(want);
   std::vector<std::pair<std::string, std::vector<double>>> in_order;
-  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+  for (std::uint64_t seed = 0; seed <= orders; ++seed) {
     backend::cuda_on_host kernels({.mode = mode, .seed = seed});
     bench got(kernels);
     scenario(got);

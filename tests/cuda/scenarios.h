@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <type_traits>
 #include <vector>
 
@@ -128,6 +129,55 @@ void attend_halves(Bench& b, std::size_t d, float cap) {
     b.on.attend(call);
     b.see("attend_halves", out, tokens * H * d);
   }
+}
+
+/// A number of [least, most], each as likely.
+inline std::size_t drawn(std::mt19937& random, std::size_t least, std::size_t most) {
+  return least + random() % (most - least + 1);
+}
+
+/// Attention of sizes that are drawn: heads and groups, a ring that has gone round or not, rows one behind the other, windows.
+template <class Bench>
+void attend_drawn(Bench& b, std::mt19937 random, storage type) {
+  const std::size_t K = drawn(random, 1, 4), H = K * drawn(random, 1, 6);
+  const std::size_t d = type == storage::q8_0  ? 32 * drawn(random, 1, 3)
+                        : type == storage::f16 ? 4 * drawn(random, 1, random() % 4 == 0 ? 128 : 20)
+                                               : drawn(random, 1, 70);
+  const std::size_t T = drawn(random, 1, 19), slots = drawn(random, T, 600), begin = drawn(random, 0, 900);
+  const std::size_t window = drawn(random, 1, slots + 1 - T);
+  const bool keeps_halves = FindsGreatest<std::remove_cvref_t<decltype(b.on)>>;  // a GPU's
+  const cache_view cache = room_for_cache(b, type != storage::f16 || keeps_halves ? type : storage::f32, K, slots, d);
+  const cache_view* const of_texts[] = {&cache};
+  const auto few_bits = [](std::size_t n, unsigned seed) {
+    auto made = numbers(n, seed, 2);
+    for (float& x : made) x = std::nearbyint(x * 64) / 64;
+    return made;
+  };
+  const std::size_t end = begin + T, oldest = end < slots ? 0 : end - slots;
+  std::vector<pass_row> kept;
+  for (std::size_t at = oldest; at < end; ++at) {
+    const auto p = static_cast<std::int64_t>(at);
+    kept.push_back({position{p}, position{p + 1}, position{static_cast<std::int64_t>(end)}, 0, 0, 0});
+  }
+  const std::size_t count = end - oldest;
+  const pass_row* const rows = b.put(kept);
+  b.on.store(cached_rows<float>{of_texts, 0, rows, count, b.put(few_bits(count * K * d, 1)), b.put(few_bits(count * K * d, 2)), 1});
+  std::vector<key_range> seen;
+  for (std::size_t t = 0; t < T; ++t) {
+    const std::size_t at = begin + t, first = at + 1 > oldest + window ? at + 1 - window : oldest;
+    seen.push_back({position{static_cast<std::int64_t>(first)}, position{static_cast<std::int64_t>(at) + 1}});
+  }
+  row_attention<float> call{of_texts, 0, rows + (count - T), {}, 1};
+  call.of.query = b.put(few_bits(T * H * d, 3));
+  call.of.keys = b.put(seen);
+  float* const out = b.template room<>(T * H * d);
+  call.of.out = out;
+  call.of.tokens = T;
+  call.of.heads = H;
+  call.of.scale = 1 / std::sqrt(static_cast<float>(d));
+  call.of.soft_cap = random() % 3 == 0 ? 5.0f : 0.0f;
+  b.on.attend(call);
+  b.see("attend", out, T * H * d);
 }
 
 /// Queries of five rows, keys and values that go into a cache, and what a query then finds there.
