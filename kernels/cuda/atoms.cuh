@@ -132,7 +132,8 @@ G4_DEVICE unsigned take_ticket(unsigned* counter) {
 }
 
 /// What another block wrote, in this launch.
-G4_DEVICE float read_fresh(const float* at) {
+template <class T>
+G4_DEVICE T read_fresh(const T* at) {
 #if defined(__CUDACC__)
   return __ldcg(at);
 #else

@@ -1,6 +1,8 @@
 // A GPU as a device: its memory, the copies to and fro, and what went wrong.
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/inside.h"
 
@@ -90,6 +92,54 @@ gpu_recording device::end_recording() {
 void device::run(const gpu_recording& steps) {
   if (steps.get() == nullptr || !in_->failed.empty()) return;
   in_->note(cudaGraphLaunch(static_cast<cudaGraphExec_t>(steps.get()), in_->stream), "a recorded step");
+}
+
+namespace {
+
+/// Tokens in memory that both can reach, and what tells that each has come.
+struct slots {
+  token_id* at = nullptr;
+  std::vector<cudaEvent_t> come;
+
+  slots() = default;
+  slots(const slots&) = delete;
+  slots& operator=(const slots&) = delete;
+  ~slots() {
+    for (const cudaEvent_t event : come) {
+      (void)cudaEventSynchronize(event);  // a copy may be on its way
+      (void)cudaEventDestroy(event);
+    }
+    (void)cudaFreeHost(at);
+  }
+};
+
+}  // namespace
+
+result<gpu_mailbox> device::mailbox(std::size_t count) {
+  auto made = std::make_shared<slots>();
+  if (const auto status = cudaMallocHost(&made->at, count * sizeof(token_id)); status != cudaSuccess) {
+    (void)cudaGetLastError();
+    return refused("there is no memory that the host and the device share", status);
+  }
+  while (made->come.size() < count) {
+    cudaEvent_t event = nullptr;
+    if (const auto status = cudaEventCreateWithFlags(&event, cudaEventDisableTiming); status != cudaSuccess) {
+      return refused("cudaEventCreate", status);
+    }
+    made->come.push_back(event);
+  }
+  return gpu_mailbox(std::move(made));
+}
+void device::send(const gpu_mailbox& box, std::size_t slot, const token_id* from) {
+  const auto& to = *static_cast<const slots*>(box.get());
+  in_->note(cudaMemcpyAsync(to.at + slot, from, sizeof(token_id), cudaMemcpyDeviceToHost, in_->stream), "a token's way");
+  in_->note(cudaEventRecord(to.come[slot], in_->stream), "a token's way");
+}
+result<token_id> device::receive(const gpu_mailbox& box, std::size_t slot) {
+  const auto& from = *static_cast<const slots*>(box.get());
+  in_->note(cudaEventSynchronize(from.come[slot]), "the kernels before a token");
+  if (!in_->failed.empty()) return fail(in_->failed);
+  return from.at[slot];
 }
 
 result<void> device::failure() {

@@ -1,5 +1,6 @@
-// The k greatest of many numbers.
+// The k greatest of many numbers, and the row that follows the greatest of logits.
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -83,6 +84,66 @@ G4_KERNEL void __launch_bounds__(sort_threads) greatest_of_found(gc::greatest c)
 }
 void device::run(const gc::greatest& c) {
   in_->launch("greatest", &greatest_of_found, 1, sort_threads, sort_size * sizeof(std::uint64_t), c);
+}
+
+// ---- The row behind a row --------------------------------------------------------------------------------------------
+
+struct choice_room {
+  std::uint64_t keys[sort_threads];
+  unsigned ticket;
+};
+
+/// A logit as a key: what is no number is the greatest of all, so that it is told.
+G4_DEVICE std::uint64_t telling(float x, size_t index) { return x != x ? ~std::uint64_t{0} : ranked(x, index); }
+
+/// The greatest of the block's keys, in room.keys[0].
+G4_DEVICE void find_greatest(choice_room& room, std::uint64_t mine) {
+  room.keys[threadIdx.x] = mine;
+  for (unsigned away = sort_threads / 2; away != 0; away /= 2) {
+    __syncthreads();
+    if (threadIdx.x >= away) continue;
+    const std::uint64_t other = room.keys[threadIdx.x + away];
+    if (other > room.keys[threadIdx.x]) room.keys[threadIdx.x] = other;
+  }
+  __syncthreads();
+}
+
+G4_KERNEL void __launch_bounds__(sort_threads) choose_next_row(gc::next_row c) {
+  G4_SHARED(choice_room, shared);
+  choice_room& room = *shared;
+  const next_row_call<float>& call = c.call;
+  const size_t first = size_t{blockIdx.x} * sort_size;
+  const size_t end = call.vocab < first + sort_size ? call.vocab : first + sort_size;
+  std::uint64_t best = 0;
+  for (size_t i = first + threadIdx.x; i < end; i += sort_threads) {
+    const std::uint64_t key = telling(call.logits[i], i);
+    best = key > best ? key : best;
+  }
+  find_greatest(room, best);
+  if (threadIdx.x == 0) {
+    c.found[blockIdx.x] = room.keys[0];
+    room.ticket = take_ticket(c.arrived);
+  }
+  __syncthreads();
+  if (room.ticket + 1 != gridDim.x) return;
+
+  best = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += sort_threads) {
+    const std::uint64_t key = read_fresh(c.found + i);
+    best = key > best ? key : best;
+  }
+  find_greatest(room, best);
+  if (threadIdx.x != 0) return;
+  *c.arrived = 0;
+  const token_id id = index_of_ranked(room.keys[0]);
+  const bool told = room.keys[0] != ~std::uint64_t{0} && number_of_ranked(room.keys[0]) != -INFINITY &&
+                    static_cast<size_t>(id) < call.known;
+  *call.chosen = told ? id : no_token;
+  *call.row = ops::next_row(*call.row, told ? id : 0, call.looked_up);
+}
+void device::run(const gc::next_row& c) {
+  const auto blocks = static_cast<unsigned>((c.call.vocab + sort_size - 1) / sort_size);
+  in_->launch("next_row", &choose_next_row, blocks, sort_threads, sizeof(choice_room), c);
 }
 
 }  // namespace g4::G4_SPACE

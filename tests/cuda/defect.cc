@@ -28,6 +28,7 @@ void run(const std::string& scenario, test::bench<B>& b) {
   if (scenario == "turn_heads") return test::turn_heads(b, storage::q8_0, true);
   if (scenario == "close_and_open") return test::close_and_open(b);
   if (scenario == "greatest") return test::greatest(b);
+  if (scenario == "next_row") return test::next_row(b);
   std::fprintf(stderr, "there is no scenario %s\n", scenario.c_str());
 }
 

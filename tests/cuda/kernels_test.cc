@@ -236,6 +236,10 @@ TEST(kernels, of_the_greatest) {
   expect_the_same([](auto& b) { test::greatest(b); }, 0);
 }
 
+TEST(kernels, of_the_row_that_follows) {
+  expect_the_same([](auto& b) { test::next_row(b); }, 0);
+}
+
 TEST(kernels, of_experts) {
   expect_the_same([](auto& b) { test::experts(b); });
 }

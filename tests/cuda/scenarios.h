@@ -252,6 +252,34 @@ void greatest(Bench& b) {
   b.shown.emplace_back("values", std::vector<double>(values.begin(), values.end()));
 }
 
+/// Rows that follow each other: of equal logits the first, in the next block too; and logits that somebody must look at.
+template <class Bench>
+void next_row(Bench& b) {
+  constexpr std::size_t V = 5000;
+  constexpr float none = std::numeric_limits<float>::quiet_NaN(), lowest = -std::numeric_limits<float>::infinity();
+  pass_row* const row = b.put(std::vector<pass_row>{{position{7}, position{9}, position{9}, 3, 3, 1}});
+  token_id* const chosen = b.template room<token_id>(1);
+  const auto follow = [&](const std::vector<float>& logits, std::size_t known) {
+    const next_row_call<float> call{b.put(logits), logits.size(), known, 2100, row, chosen};
+    if constexpr (requires { b.on.next_row(call); }) {
+      b.on.next_row(call);
+    } else {
+      ops::next_row(call);
+    }
+    b.see("chosen", chosen, 1);
+    b.see("row", reinterpret_cast<const std::int64_t*>(row), 3);
+    b.see("ids", &row->id, 3);
+  };
+  auto logits = numbers(V, 1);
+  logits[4999] = 2, follow(logits, V);
+  logits[2047] = logits[2048] = 2, follow(logits, V);
+  logits[2070] = 3, follow(logits, 2070);  // has no row
+  logits[4] = none, follow(logits, V);
+  follow(std::vector<float>(V, lowest), V);
+  follow({-3.0f, lowest, -2.0f}, 3);
+  follow({-0.0f, 0.0f}, 2);
+}
+
 /// A weight of blocks whose products need no rounding, and activations that are half floats.
 inline std::vector<std::byte> exact_blocks(std::size_t rows, std::size_t columns, std::size_t seed) {
   std::vector<std::byte> w(rows * row_bytes(storage::q8_0, columns));

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -168,6 +169,191 @@ TEST(cuda_replay, refuses_what_cannot_be_recorded) {
   const auto failed = on.failure();
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message, "CUDA on the host: a copy from or to the host in the middle of a recording");
+}
+
+// ---- Steps that the host does not wait for ---------------------------------------------------------------------------
+
+/// The likeliest tokens behind a text, and what is left where it ends.
+struct told {
+  std::vector<token_id> chosen;
+  std::vector<std::vector<float>> left;  ///< hidden, and logits of what comes then: of a token that is no choice, of others
+  std::size_t size = 0;
+};
+
+/// The waiting loop is the definition.
+struct waits {
+  template <class S, class See>
+  static void go_on(S& s, token_id id, std::size_t most, See see) {
+    for (std::size_t i = 0; i < most; ++i) {
+      const auto logits = *s.run(id);
+      id = static_cast<token_id>(std::ranges::max_element(logits) - logits.begin());
+      if (!see(id)) return;
+    }
+  }
+};
+struct runs_ahead {
+  template <class S, class See>
+  static void go_on(S& s, token_id id, std::size_t most, See see) {
+    const auto logits = s.run_ahead(id, most, see);
+    ASSERT_TRUE(logits) << logits.error().message;
+    EXPECT_TRUE(logits->empty());
+  }
+};
+
+/// Goes on until token number `end` was chosen or `most` were. `steps` counts the replayed ones.
+template <class V, class How>
+told greedy(const test::random_checkpoint& checkpoint, const gpu_options& choice, session_options options,
+            std::size_t most, std::size_t end, std::size_t* steps = nullptr) {
+  cuda_on_host on(choice);
+  const auto w = checkpoint.load<V>(on);
+  options.cache = halves_of(choice.mode);
+  auto s = *session<V, cuda_on_host>::make(*w, on, options);
+  const auto ids = some_ids(5, V::vocab);
+  EXPECT_TRUE(s.run(ids));
+  told t;
+  const auto before = on.device().in().replayed;
+  How::go_on(s, 3, most, [&](token_id id) {
+    t.chosen.push_back(id);
+    EXPECT_EQ(s.size(), 5 + t.chosen.size());  // as if no more had been run
+    return t.chosen.size() < end;
+  });
+  if (steps != nullptr) *steps = on.device().in().replayed - before;
+  t.size = s.size();
+  const auto keep = [&](const auto& numbers) { t.left.emplace_back(numbers.begin(), numbers.end()); };
+  keep(s.hidden());
+  if (s.size() + 3 <= s.options().context) {
+    for (auto& row : logits_of_all(s, {7, 1, 2})) t.left.push_back(row);
+    EXPECT_TRUE(s.rewind(s.size() - 1));
+    if (auto logits = s.run(4); logits) keep(*logits);
+  }
+  EXPECT_TRUE(on.failure()) << on.failure().error().message;
+  return t;
+}
+
+/// Weights with which the model does not say the same again and again.
+constexpr unsigned talkative = 3;
+
+template <class V>
+void expect_ahead_as_waiting(backend::numeric mode, const std::vector<std::array<std::size_t, 4>>& cases) {
+  const test::random_checkpoint checkpoint(V::spec, talkative);
+  for (const auto& [context, batch, most, end] : cases) {
+    const session_options options{.context = context, .batch = batch};
+    const std::size_t fits = std::min(most, context - 5);
+    const auto want = greedy<V, waits>(checkpoint, {.mode = mode}, options, fits, end);
+    const auto got = greedy<V, runs_ahead>(checkpoint, {.mode = mode, .seed = 2}, options, most, end);
+    EXPECT_EQ(got.chosen, want.chosen);
+    ASSERT_EQ(got.chosen.size(), std::min(fits, end));
+    if (end > 3) {
+      EXPECT_NE(got.chosen[1], got.chosen[3]);
+    }
+    EXPECT_EQ(got.size, want.size);
+    EXPECT_EQ(got.left, want.left);
+  }
+}
+
+TEST(cuda_ahead, chooses_as_the_waiting_loop_and_leaves_as_much) {
+  // Where a ring has gone round, one row at a time, at the context's end.
+  expect_ahead_as_waiting<test::tiny_e2b>(backend::numeric::exact, {{40, 5, 30, 24}, {40, 1, 12, 9}, {20, 7, 30, 30}});
+  // At once, in the middle, at the most.
+  expect_ahead_as_waiting<tiny_halves>(backend::numeric::fast, {{40, 7, 30, 1}, {40, 7, 30, 6}, {40, 7, 4, 9}});
+}
+
+TEST(cuda_ahead, has_asked_for_two_steps_more_than_it_has_seen) {
+  using V = tiny_halves;
+  const test::random_checkpoint checkpoint(V::spec, talkative);
+  const session_options options{.context = 40, .batch = 7};
+  std::size_t waiting = 0, ahead = 0, to_the_end = 0, run = 0;
+  const auto want = greedy<V, waits>(checkpoint, {}, options, 30, 10, &waiting);
+  const auto got = greedy<V, runs_ahead>(checkpoint, {}, options, 30, 10, &ahead);
+  EXPECT_EQ(waiting, 9u);  // of ten steps the first is only run
+  EXPECT_EQ(ahead, 11u);   // two were for nothing; the last token's hidden row is then made once more, by a step of its own kind
+  static_cast<void>(greedy<V, runs_ahead>(checkpoint, {}, options, 10, 30, &to_the_end));
+  EXPECT_EQ(to_the_end, 9u);  // where the end is known nothing is
+  const auto plain = greedy<V, runs_ahead>(checkpoint, {.record = false}, options, 30, 10, &run);
+  EXPECT_EQ(run, 0u);
+  EXPECT_EQ(got.left, want.left);
+  EXPECT_EQ(plain.left, want.left);
+  const auto beyond = greedy<V, waits>(checkpoint, {}, options, 30, 12);  // had those two steps stayed
+  EXPECT_NE(beyond.left[0], want.left[0]);
+  EXPECT_NE(beyond.left[1], want.left[1]);
+  EXPECT_EQ(plain.chosen, want.chosen);
+}
+
+TEST(cuda_ahead, hands_the_logits_over_where_the_host_must_look_at_them) {
+  using V = test::tiny_e2b;
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto all = greedy<V, waits>(checkpoint, {}, {.context = 40, .batch = 7}, 10, 10);
+  // A file may leave out the table's last rows: here from the greatest of those that are chosen on.
+  const auto unknown = std::max_element(all.chosen.begin() + 3, all.chosen.end());
+  ASSERT_LT(*std::max_element(all.chosen.begin(), unknown), *unknown);
+  cuda_on_host on;
+  const auto w = checkpoint.load<V>(on);
+  const_cast<weights<V>&>(*w).embed.rows = static_cast<std::size_t>(*unknown);
+  auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 7});
+  ASSERT_TRUE(s.run(some_ids(5, V::vocab)));
+  std::vector<token_id> chosen;
+  const auto logits = s.run_ahead(3, 12, [&](token_id id) { return chosen.push_back(id), true; });
+  ASSERT_TRUE(logits) << logits.error().message;
+  ASSERT_EQ(logits->size(), static_cast<std::size_t>(V::vocab));
+  EXPECT_EQ(chosen, std::vector<token_id>(all.chosen.begin(), unknown));
+  EXPECT_EQ(std::ranges::max_element(*logits) - logits->begin(), *unknown);
+  EXPECT_EQ(s.size(), 5 + chosen.size() + 1);
+  const std::vector<float> handed(logits->begin(), logits->end());
+  ASSERT_TRUE(s.rewind(s.size() - 1));
+  const auto again = *s.run(chosen.back());
+  EXPECT_EQ(handed, std::vector<float>(again.begin(), again.end()));
+}
+
+TEST(cuda_ahead, a_watched_session_and_one_that_embeds_apart_wait) {
+  using V = tiny_halves;
+  const test::random_checkpoint checkpoint(V::spec);
+  cuda_on_host on;
+  const auto w = checkpoint.load<V>(on);
+  for (const bool watched : {true, false}) {
+    auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 40, .batch = 7});
+    const auto rows = *on.take(V::width * sizeof(float));
+    const own_rows<float> apart{90, 1, reinterpret_cast<float*>(rows.data())};
+    if (watched) s.watch({nullptr, [](void*, const tapped<float>&) {}});
+    if (!watched) s.embed_apart(apart);
+    const auto logits = s.run_ahead(3, 4, [](token_id) -> bool { ADD_FAILURE() << "is not asked"; return true; });
+    ASSERT_TRUE(logits);
+    EXPECT_EQ(logits->size(), static_cast<std::size_t>(V::vocab));
+  }
+}
+
+TEST(cuda_ahead, refuses_what_run_refuses) {
+  using V = tiny_halves;
+  const test::random_checkpoint checkpoint(V::spec);
+  cuda_on_host on;
+  const auto w = checkpoint.load<V>(on);
+  auto s = *session<V, cuda_on_host>::make(*w, on, {.context = 2, .batch = 1});
+  const auto nobody = [](token_id) { return true; };
+  EXPECT_EQ(s.run_ahead(97, 2, nobody).error().message, "session: token id 97 is outside the vocabulary of 97");
+  ASSERT_TRUE(s.run_ahead(3, 9, nobody));
+  EXPECT_EQ(s.size(), 2u);
+  EXPECT_TRUE(s.run_ahead(3, 1, nobody).error().message.starts_with("session: the context of 2 tokens is full"));
+}
+
+TEST(cuda_ahead, a_token_is_received_once_and_not_before_it_is_sent) {
+  for (const bool twice : {false, true}) {
+    cuda_on_host on;
+    const auto memory = *on.take(64);
+    auto* const id = reinterpret_cast<token_id*>(memory.data());
+    const token_id seven = 7;
+    on.put(&seven, 1, id);
+    const auto box = *on.mailbox_of(2);
+    on.send(box, 1, id);
+    if (twice) {
+      on.send(box, 1, id);
+    } else {
+      EXPECT_EQ(*on.receive(box, 1), 7);
+    }
+    const auto failed = on.receive(box, 1);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().message,
+              twice ? "CUDA on the host: a token was sent to a slot that holds one nobody has received"
+                    : "CUDA on the host: a token was to be received from a slot that nobody has sent one to");
+  }
 }
 
 TEST(cuda_session, the_greatest_logits_alone_come_to_the_host) {

@@ -23,6 +23,7 @@
 #include "g4/ops/begin.h"
 #include "g4/ops/convolve.h"
 #include "g4/ops/cumulative_norm.h"
+#include "g4/ops/next_row.h"
 #include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
@@ -223,6 +224,21 @@ concept RecordsSteps = requires(B& on, const B& asked) {
     on.record([] {})
     } -> std::same_as<typename B::recording>;
   on.replay(on.record([] {}));
+};
+
+/// A backend that chooses the likeliest token by itself and goes on with it (`ops::next_row`), so that the host may ask for up to
+/// `most_ahead` steps before it has seen what the one before them chose: see `session::run_ahead`.
+///
+///     send      a token in the backend's memory to a slot of a mailbox, when all that was asked for before is done
+///     receive   the token of a slot; waits for it alone
+template <class B>
+concept RunsAhead = Backend<B> && requires(B& on, const typename B::mailbox& box, std::size_t n, const token_id* id,
+                                           const next_row_call<typename B::scalar>& call) {
+  { B::most_ahead } -> std::convertible_to<std::size_t>;
+  { on.mailbox_of(n /*slots*/) } -> std::same_as<result<typename B::mailbox>>;
+  on.next_row(call);
+  on.send(box, n /*slot*/, id);
+  { on.receive(box, n /*slot*/) } -> std::same_as<result<token_id>>;
 };
 
 /// A backend whose object is one rank of several (`backend/joined.h`): what each has a part of, all have after these calls,

@@ -31,6 +31,11 @@ class device {
   void begin_recording();
   [[nodiscard]] gpu_recording end_recording();
   void run(const gpu_recording& steps);
+  [[nodiscard]] result<gpu_mailbox> mailbox(std::size_t slots);
+  /// Copies a token to a slot, which nobody may then send to before it has been received from.
+  void send(const gpu_mailbox& box, std::size_t slot, const token_id* from);
+  /// Waits for what was asked for up to the slot's `send`, and for nothing behind it.
+  [[nodiscard]] result<token_id> receive(const gpu_mailbox& box, std::size_t slot);
   /// What went wrong first, in a sentence. It waits for all that was asked for.
   [[nodiscard]] result<void> failure();
 

@@ -117,6 +117,26 @@ class gpu {
   }
   void replay(const gpu_recording& steps) { on_.run(steps); }
 
+  // ---- Steps that the host does not wait for ---------------------------------------------------------------------------
+
+  using mailbox = gpu_mailbox;
+  /// One step is being run, one is asked for behind it, and the host has the time of both to see what was chosen before.
+  static constexpr std::size_t most_ahead = 2;
+  [[nodiscard]] result<gpu_mailbox> mailbox_of(std::size_t slots) { return on_.mailbox(slots); }
+  void send(const gpu_mailbox& box, std::size_t slot, const token_id* from) { on_.send(box, slot, from); }
+  [[nodiscard]] result<token_id> receive(const gpu_mailbox& box, std::size_t slot) {
+    if (!failed_.message.empty()) return unexpected(failed_);
+    return on_.receive(box, slot);
+  }
+  /// As `ops::next_row`.
+  void next_row(const next_row_call<float>& call) {
+    const std::size_t blocks = (call.vocab + 2047) / 2048, before = next_room_.size();
+    auto* const arrived = room<std::uint64_t>(next_room_, blocks + 1);
+    if (arrived == nullptr) return;
+    if (next_room_.size() != before) fill(reinterpret_cast<float*>(arrived), 1, 0.0f);
+    on_.run(gpu_calls::next_row{call, arrived + 1, reinterpret_cast<unsigned*>(arrived)});
+  }
+
   // ---- Rows ----------------------------------------------------------------------------------------------------------
 
   void fill(float* y, std::size_t n, float value) { numbers(gpu_calls::fill{n, y, value}); }
@@ -475,7 +495,7 @@ class gpu {
   Device on_;
   numeric mode_;
   bool records_;
-  gpu_memory cluster_room_, norm_room_, part_room_, arrived_room_, greatest_room_;
+  gpu_memory cluster_room_, norm_room_, part_room_, arrived_room_, greatest_room_, next_room_;
   std::vector<gpu_memory> outgrown_;
   struct expert_table {
     std::vector<gpu_calls::stored_matrix> of;

@@ -11,6 +11,7 @@
 #include "g4/ops/begin.h"
 #include "g4/ops/convolve.h"
 #include "g4/ops/cumulative_norm.h"
+#include "g4/ops/next_row.h"
 #include "g4/ops/plane.h"
 #include "g4/tensor/cache.h"
 #include "g4/tensor/matrix.h"
@@ -190,6 +191,12 @@ struct attend_halves {
 struct greatest_of_each { const float* x; std::size_t n, k; std::uint64_t* found; };
 struct greatest { const std::uint64_t* found; std::size_t n, k; token_id* ids; float* values; };
 struct attend_near { ops::near_attention<float> call; };
+/// As `ops::next_row`: every block finds the greatest of 2048 logits, and whoever comes last the greatest of those.
+struct next_row {
+  next_row_call<float> call;
+  std::uint64_t* found;  ///< [blocks]
+  unsigned* arrived;     ///< nought before and after
+};
 /// The greatest of x [n]: its index where `ids` is null, else ids[index], the smallest of equals. `least` gets the smallest.
 struct best { const float* x; std::size_t n; const token_id* ids; token_id* index; float* least; };
 
@@ -214,7 +221,7 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
   G4_GPU_CALLS_OF_NUMBERS(X)                                                                                     \
   G4_GPU_CALLS_OF_ROWS(X)                                                                                        \
   X(product) X(panel_product) X(to_panels) X(attend) X(attend_halves) X(attend_near) X(best) X(greatest_of_each) \
-      X(greatest)
+      X(greatest) X(next_row)
 
 /// Bytes of a weight in panels of 16 rows (`kernels/cuda/panels.cuh`); 0 where it has no form there.
 [[nodiscard]] constexpr std::size_t panel_bytes(const matrix_view& w) {

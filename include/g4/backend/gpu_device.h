@@ -8,6 +8,7 @@
 
 #include "g4/backend/numeric.h"
 #include "g4/core/result.h"
+#include "g4/core/token_id.h"
 
 namespace g4 {
 
@@ -29,6 +30,17 @@ class gpu_recording {
 
  private:
   std::shared_ptr<void> calls_;
+};
+
+/// Where a device leaves a few tokens for the host as it goes on, each in a slot that the host waits for by itself.
+class gpu_mailbox {
+ public:
+  gpu_mailbox() = default;
+  explicit gpu_mailbox(std::shared_ptr<void> slots) : slots_(std::move(slots)) {}
+  [[nodiscard]] void* get() const { return slots_.get(); }
+
+ private:
+  std::shared_ptr<void> slots_;
 };
 
 /// A block of a device's memory, given back with the object. The host may not follow a pointer into it.

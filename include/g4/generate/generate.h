@@ -101,10 +101,20 @@ class answer {
   [[nodiscard]] result<bool> take(std::span<const float> logits, bool full, OnText& on_text) {
     const auto chosen = sampler_.choose(logits);
     if (!chosen) return unexpected(chosen.error());
-    done.tokens.push_back(*chosen);
-    if (stop_at_end_ && vocabulary_->ends_answer(*chosen)) {
+    return take_chosen(*chosen, full, on_text);
+  }
+  /// Whether the likeliest token is always the next, whatever came before.
+  [[nodiscard]] bool is_greedy() const {
+    return sampler_.options().temperature == 0 && sampler_.options().repetition_penalty == 1;
+  }
+  [[nodiscard]] std::size_t wanted() const { return most_ - done.tokens.size(); }
+  /// The same of a token that was chosen elsewhere, as this would have been.
+  template <class OnText>
+  [[nodiscard]] bool take_chosen(token_id chosen, bool full, OnText& on_text) {
+    done.tokens.push_back(chosen);
+    if (stop_at_end_ && vocabulary_->ends_answer(chosen)) {
       done.stopped = stop_reason::end_of_text;
-    } else if (!pass_on(on_text, stream_.push(*chosen))) {
+    } else if (!pass_on(on_text, stream_.push(chosen))) {
       done.stopped = stop_reason::cancelled;
       return false;  // half a character is shown as such, but not to a callback that wants no more
     } else if (done.tokens.size() == most_) {
@@ -135,6 +145,19 @@ class answer {
   bool stop_at_end_;
 };
 
+/// Runs the token that was chosen last, and what the session then makes of greedy choice by itself.
+template <class Session, class OnText>
+[[nodiscard]] auto run_chosen(Session& session, answer& made, OnText& on_text) {
+  const token_id id = made.done.tokens.back();
+  auto see = [&](token_id chosen) {
+    return made.take_chosen(chosen, session.size() == session.options().context, on_text);
+  };
+  if constexpr (requires { session.run_ahead(id, made.wanted(), see); }) {
+    if (made.is_greedy()) return session.run_ahead(id, made.wanted(), see);
+  }
+  return session.run(id);
+}
+
 template <class Session, class OnText>
 [[nodiscard]] result<generated> run_and_continue(Session& session, const text::tokenizer& vocabulary,
                                                  std::span<const token_id> prompt, const generate_options& options,
@@ -154,8 +177,9 @@ template <class Session, class OnText>
     const auto more = made->take(*logits, session.size() == context, on_text);
     if (!more) return unexpected(more.error());
     if (!*more) break;
-    logits = session.run(made->done.tokens.back());
+    logits = run_chosen(session, *made, on_text);
     if (!logits) return unexpected(std::move(logits.error()));
+    if (logits->empty()) break;  // the session went on by itself, to the end
   }
   made->done.prompt_seconds = seconds(begun, answering);
   made->done.answer_seconds = seconds(answering, clock::now());

@@ -46,6 +46,10 @@ class session_of_laid_prompt {
   session_of_laid_prompt(Session& session, const laid_prompt<scalar>& prompt) : session_(session), prompt_(prompt) {}
   auto run(std::span<const token_id>) { return session_.run(prompt_.view()); }
   auto run(token_id id) { return session_.run(id); }
+  template <class See>
+  auto run_ahead(token_id id, std::size_t most, See&& see) requires requires(Session& s) { s.run_ahead(id, most, see); } {
+    return session_.run_ahead(id, most, see);
+  }
   [[nodiscard]] std::size_t size() const { return session_.size(); }
   [[nodiscard]] const auto& options() const { return session_.options(); }
   [[nodiscard]] std::size_t vocabulary() const { return session_.vocabulary(); }

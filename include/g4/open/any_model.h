@@ -38,6 +38,11 @@ class any_session {
   virtual result<std::size_t> run_all(const prompt_view<float>& prompt, void* self,
                                       void (*see)(void* self, std::size_t t, std::span<const float> logits)) = 0;
   virtual result<std::size_t> rewind(std::size_t size) = 0;
+  /// As `session::run_ahead`, calling see(self, chosen). A session that cannot only runs the token.
+  virtual result<std::span<const float>> run_ahead(token_id id, std::size_t /*most*/, void* /*self*/,
+                                                   bool (* /*see*/)(void* self, token_id chosen)) {
+    return run(id);
+  }
   [[nodiscard]] virtual std::size_t size() const = 0;
   [[nodiscard]] virtual const session_options& options() const = 0;
   [[nodiscard]] virtual memory_plan plan() const = 0;
@@ -54,6 +59,13 @@ class any_session {
   result<std::size_t> run_all(const prompt_view<float>& prompt, Sink&& sink) {
     return run_all(prompt, &sink, [](void* self, std::size_t t, std::span<const float> logits) {
       (*static_cast<std::remove_reference_t<Sink>*>(self))(t, logits);
+    });
+  }
+  /// As `session::run_ahead`: calls see(chosen).
+  template <class See>
+  result<std::span<const float>> run_ahead(token_id id, std::size_t most, See&& see) {
+    return run_ahead(id, most, &see, [](void* self, token_id chosen) -> bool {
+      return (*static_cast<std::remove_reference_t<See>*>(self))(chosen);
     });
   }
   /// The session behind, if it is an S = `session<V, B>`; null if it is another.
@@ -94,11 +106,20 @@ class typed_session final : public any_session {
  public:
   explicit typed_session(Session s) : s_(std::move(s)) {}
   using any_session::run;
+  using any_session::run_ahead;
   using any_session::run_all;
   result<std::span<const float>> run(const prompt_view<float>& prompt) override { return s_.run(prompt); }
   result<std::size_t> run_all(const prompt_view<float>& prompt, void* self,
                               void (*see)(void*, std::size_t, std::span<const float>)) override {
     return s_.run_all(prompt, [&](std::size_t t, std::span<const float> logits) { see(self, t, logits); });
+  }
+  result<std::span<const float>> run_ahead(token_id id, std::size_t most, void* self,
+                                           bool (*see)(void*, token_id)) override {
+    if constexpr (RunsAhead<B>) {
+      return s_.run_ahead(id, most, [self, see](token_id chosen) { return see(self, chosen); });
+    } else {
+      return any_session::run_ahead(id, most, self, see);
+    }
   }
   result<std::size_t> rewind(std::size_t size) override { return s_.rewind(size); }
   [[nodiscard]] std::size_t size() const override { return s_.size(); }

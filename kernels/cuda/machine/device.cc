@@ -1,6 +1,9 @@
 // The machine as a device: memory of its own, and kernels.
 #include <cstring>
+#include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/inside.h"
 
@@ -47,6 +50,33 @@ void device::run(const gpu_recording& steps) {
   if (steps.get() == nullptr) return;
   ++in_->replayed;
   for (const auto& step : *static_cast<inside::steps*>(steps.get())) step();
+}
+
+namespace {
+
+struct slots {
+  std::vector<std::optional<token_id>> held;
+};
+
+}  // namespace
+
+result<gpu_mailbox> device::mailbox(std::size_t count) {
+  auto made = std::make_shared<slots>();
+  made->held.resize(count);
+  return gpu_mailbox(std::move(made));
+}
+void device::send(const gpu_mailbox& box, std::size_t slot, const token_id* from) {
+  std::optional<token_id>& held = static_cast<slots*>(box.get())->held[slot];
+  if (held && in_->failed.empty()) in_->failed = "a token was sent to a slot that holds one nobody has received";
+  token_id copied = no_token;
+  copy_across(*in_, from, sizeof copied, &copied);
+  held = copied;
+}
+result<token_id> device::receive(const gpu_mailbox& box, std::size_t slot) {
+  std::optional<token_id>& held = static_cast<slots*>(box.get())->held[slot];
+  if (!held && in_->failed.empty()) in_->failed = "a token was to be received from a slot that nobody has sent one to";
+  if (auto sound = failure(); !sound) return unexpected(std::move(sound.error()));
+  return *std::exchange(held, std::nullopt);
 }
 
 result<void> device::failure() {

@@ -132,6 +132,15 @@ void each_logits(Runner& runner, std::size_t count, Sink&& sink) {
   }
 }
 
+/// What a runner needs to go on without the host; nothing on a backend that cannot.
+template <class B>
+struct ahead_of_host {};
+template <RunsAhead B>
+struct ahead_of_host<B> {
+  typename B::mailbox box;
+  [[no_unique_address]] recorded_steps<B> steps;
+};
+
 /// Runs rows, of one text or of several, through model V, with working memory for a number of them at a time.
 template <Variant V, Backend B>
 class text_runner {
@@ -181,6 +190,54 @@ class text_runner {
     }
     run_step(p, inlays, wanted);
   }
+
+  // ---- Rows that follow each other without the host ------------------------------------------------------------------
+
+  /// How many steps `step_ahead` may have asked for that `chosen_ahead` has not been asked about.
+  [[nodiscard]] static constexpr std::size_t slots_ahead() requires RunsAhead<B> { return B::most_ahead + 1; }
+  /// The first staged row is what the next `step_ahead` runs. Fails where what the host waits with cannot be had.
+  [[nodiscard]] result<void> begin_ahead() requires RunsAhead<B> {
+    if (ahead_.box.get() == nullptr) {
+      auto made = on_->mailbox_of(slots_ahead());
+      if (!made) return unexpected(std::move(made.error()));
+      ahead_.box = std::move(*made);
+    }
+    on_->put(rows_.get(), 1, in<pass_row>(at_.stack.rows));
+    return {};
+  }
+  /// Runs the row that lies in the backend's memory, and leaves there the row of the token that is the likeliest behind it:
+  /// `hidden` and `logits` are of the row that was run, and the token comes to `chosen_ahead(step)`.
+  void step_ahead(text_caches caches, std::size_t step) requires RunsAhead<B> {
+    static constexpr std::int32_t first = 0;
+    pass<B> p{*on_, see_, memory_.data(), at_.stack};
+    p.caches = caches;
+    p.texts = p.rows = 1;
+    p.stride = most_;
+    p.wanted = {&first, 1};
+    const auto body = [&] {
+      run_step(p, {}, p.wanted);
+      on_->copy(final_norm(), spec.width, hidden());
+      compute_logits(*on_, *w_, hidden(), 1, logits());
+      on_->next_row(next_row_call<scalar>{logits(), spec.vocab, static_cast<std::size_t>(w_->embed.rows),
+                                          static_cast<std::size_t>(spec.per_layer->vocab),
+                                          in<pass_row>(at_.stack.rows), best()});
+    };
+    if constexpr (RecordsSteps<B>) {
+      if (on_->recorded_rows() > 0) {
+        ahead_.steps.run(*on_, 1, caches, 1, p.wanted, body);
+      } else {
+        body();
+      }
+    } else {
+      body();
+    }
+    on_->send(ahead_.box, step % slots_ahead(), best());
+  }
+  /// What step `step` chose; none where the host is to look at its logits. Waits for that step alone.
+  [[nodiscard]] result<token_id> chosen_ahead(std::size_t step) requires RunsAhead<B> {
+    return on_->receive(ahead_.box, step % slots_ahead());
+  }
+  [[nodiscard]] bool watched() const { return see_.watching(); }
 
   /// The final norm of the wanted rows of the last run [wanted, D], in the backend's memory.
   [[nodiscard]] scalar* final_norm() const { return in<scalar>(at_.stack.normed); }
@@ -277,6 +334,7 @@ class text_runner {
   mutable std::vector<scalar> row_room_;
   watcher<B> see_;
   [[no_unique_address]] recorded_steps<B> steps_;
+  [[no_unique_address]] ahead_of_host<B> ahead_;
   std::vector<token_id> greatest_ids_;  // of `greatest_on_host`
   std::vector<scalar> greatest_values_, greatest_room_;
 };

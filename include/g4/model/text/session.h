@@ -73,6 +73,25 @@ class session {
   result<std::span<const scalar>> run(std::span<const token_id> ids) { return run(prompt_view<scalar>{ids}); }
   result<std::span<const scalar>> run(token_id id) { return run(std::span<const token_id>(&id, 1)); }
 
+  /// Runs `id` and goes on with the likeliest token each time, where the backend can do that without waiting for the host
+  /// (`RunsAhead`): `see(chosen)` is called for every token that was chosen, in order, a step or two after it was run, and says
+  /// whether to go on. At most `most` are chosen, and none that would not fit into the context.
+  ///
+  /// Returns the logits of the last token that was run where the host is to choose: on another backend, of a session that is
+  /// watched or embeds tokens apart, and where no token is the likeliest. Else it is over and there are none, and the last
+  /// token that was chosen has not been run.
+  /// The session is then as if it had waited for every choice: what was run beyond the end is not part of it, but for
+  /// `rewind`, which counts from the furthest token that was ever run.
+  template <class See>
+  result<std::span<const scalar>> run_ahead(token_id id, std::size_t most, See&& see) {
+    if constexpr (RunsAhead<B>) {
+      if (most > 0 && !runner_.watched() && apart_[0].count == 0) {
+        return guarded([&] { return run_without_host(id, most, see); });
+      }
+    }
+    return run(id);
+  }
+
   /// Runs `prompt` and calls `sink(t, logits)` for each of its tokens in order, t counted from the prompt's start.
   template <class Sink>
   result<std::size_t> run_all(const prompt_view<scalar>& prompt, Sink&& sink) {
@@ -275,6 +294,52 @@ class session {
     runner_.run(count, &caches, {inlays_.get(), laid}, {wanted_.get(), wanted});
     if (wanted > 0) backend().copy(runner_.final_norm() + (wanted - 1) * spec.width, spec.width, runner_.hidden());
   }
+
+  template <class See>
+  result<std::span<const scalar>> run_without_host(token_id id, std::size_t most, See&& see) requires RunsAhead<B> {
+    const prompt_view<scalar> first{std::span<const token_id>(&id, 1)};
+    if (auto fits = check(first); !fits) return unexpected(std::move(fits.error()));
+    stage_rows<V>(first, 0, size_, runner_.staged(1));
+    if (auto begun = runner_.begin_ahead(); !begun) return unexpected(std::move(begun.error()));
+    const cache_view* const caches = cache_.layers();
+    const std::size_t end = std::min(most, options_.context - size_);
+    const std::size_t ahead = std::min(B::most_ahead, options_.batch);  // so that nothing run beyond the end forbids a rewind to it
+    const std::size_t before = size_;
+    steps_asked asked{runner_};
+    token_id last = id;  // of those that were run and are not beyond the end
+    bool stuck = false;
+    for (;;) {
+      while (asked.steps < end && asked.steps <= asked.seen + ahead) {
+        furthest_ = std::max(furthest_, before + asked.steps + 1);
+        runner_.step_ahead(&caches, asked.steps);
+        ++asked.steps;
+      }
+      const auto chosen = runner_.chosen_ahead(asked.seen++);
+      if (!chosen) return unexpected(std::move(chosen.error()));
+      ++size_;
+      stuck = *chosen == no_token;
+      if (stuck || !see(*chosen) || asked.seen == end) break;
+      last = *chosen;
+    }
+    if (asked.seen < asked.steps) {  // `hidden` and the logits are of a token beyond the end: the last one's once more
+      asked.see_all();
+      --size_;
+      run_chunk(prompt_view<scalar>{std::span<const token_id>(&last, 1)}, 0, 1, 1);
+      ++size_;
+    }
+    if (auto sound = failure_of(backend()); !sound) return unexpected(std::move(sound.error()));
+    return stuck ? last_logits() : std::span<const scalar>{};
+  }
+  /// Steps that were asked for: none is left unseen, however this ends.
+  struct steps_asked {
+    text_runner<V, B>& of;
+    std::size_t steps = 0;
+    std::size_t seen = 0;
+    void see_all() {
+      while (seen < steps) static_cast<void>(of.chosen_ahead(seen++));
+    }
+    ~steps_asked() { see_all(); }
+  };
 
   std::span<const scalar> last_logits() {
     if constexpr (RanksProducts<B>) {
