@@ -38,7 +38,7 @@ class Case:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         self.name = self.folder.name
-        self.about = _json(self.folder / "case.json")
+        self.about = read_json(self.folder / "case.json")
         if "outputs" not in self.about and not self.is_text and "sha256" not in self.about:
             raise BadCase(f"{self.folder / 'case.json'} names no outputs")
 
@@ -67,7 +67,7 @@ class Case:
     def config(self) -> dict:
         """config.json; empty where the case has no model."""
         path = self.folder / "config.json"
-        return _json(path) if path.exists() else {}
+        return read_json(path) if path.exists() else {}
 
     @functools.cached_property
     def _file(self) -> dict[str, np.ndarray]:
@@ -124,6 +124,8 @@ class Case:
             return ("operations",)
         if self.needs_weights:
             return ()
+        if "levels" in self.about:  # of `real`, whose prompts keep some rows wherever they are long
+            return tuple(self.about["levels"])
         found = []
         if "rows" in self.about["inputs"]:
             found.append("long")
@@ -177,9 +179,9 @@ class Case:
             full[-1] = True
         return full
 
-    def place(self, tensor: str, first_row: int | None) -> str:
+    def place(self, tensor: str, first_row: int | None, missing: list[str] = ()) -> str:
         """What is special about where a model diverges: the kind of the layer, the width of the window, the cache."""
-        said = []
+        said, one_pass = [], "logits" in self.outputs and "logits" not in missing
         layer = re.match(r"(?:attn|mlp|moe|router|ple|laurel|altup|hidden)\.(\d+)", tensor)
         if layer and (i := int(layer[1])) < len(self.full_layers):
             full = self.full_layers
@@ -193,7 +195,11 @@ class Case:
             said.append(f"layer {i} is {', '.join(words[:-1])}{' and ' if len(words) > 1 else ''}{words[-1]}")
             if (window := self._causal_window) and first_row in (window - 1, window):
                 said.append(f"the window is {window} wide")
-        if tensor in ("greedy_logits", "greedy_ids") and "logits" in self.outputs:
+        if one_pass and (chunk := re.fullmatch(r"logits\.chunk\.(\d+)", tensor)):
+            said.append(f"the prompt in one pass agrees: it is what {chunk[1]} at a time make of the cache")
+            if (window := self._causal_window) and first_row is not None and first_row >= window - 1:
+                said.append(f"the window is {window} wide")
+        if one_pass and tensor in ("greedy_logits", "greedy_ids"):
             said.append("the prompt in one pass agrees: it is what steps through the cache make of it")
         return "; ".join(said)
 
@@ -231,7 +237,8 @@ def _copy(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _json(path: Path) -> dict:
+def read_json(path: Path) -> dict:
+    """An object; anything else is a sentence."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except OSError as e:

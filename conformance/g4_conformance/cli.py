@@ -37,11 +37,15 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument("--level", action="append", default=[], help=f"only cases of this level: {', '.join(cases.LEVELS)}")
         p.add_argument("--family", action="append", default=[], help="only cases of this family: gemma3, gemma3n, gemma4")
 
-    p = commands.add_parser("list", help="the cases, by level")
+    def command(name, help, more=""):
+        text = f"{help[0].upper()}{help[1:]}.{' ' if more[:1].strip() else ''}{more}"
+        return commands.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    p = command("list", "the cases, level by level", "An engine conforms at a level when it passes every case of it.")
     of_cases(p)
     p.add_argument("--tensors", action="store_true", help="and what is expected of each, in the order data flows")
 
-    p = commands.add_parser("run", help="run an engine and compare")
+    p = command("run", "run an engine and compare", "Where it fails, the first tensor that diverged is named, in order of data.")
     of_cases(p)
     which = p.add_mutually_exclusive_group(required=True)
     which.add_argument("--program", metavar="COMMAND", help="the engine, called as COMMAND CASE_DIR OUT.safetensors")
@@ -55,32 +59,37 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--keep", metavar="FOLDER", help="keep what the engine wrote, CASE.safetensors each")
     _of_reports(p)
 
-    p = commands.add_parser("report", help="show results that a run wrote with --json")
-    p.add_argument("results", metavar="RESULTS.json")
+    p = command("report", "show results that a run wrote with --json")
+    p.add_argument("results", metavar="RESULTS.json", help="what `run --json` wrote")
     _of_reports(p, again=False)
 
-    p = commands.add_parser("compare", help="what changed between two results; status 1 where something got worse")
-    p.add_argument("old", metavar="OLD.json")
-    p.add_argument("new", metavar="NEW.json")
+    p = command("compare", "what changed between two results; status 1 where something got worse")
+    p.add_argument("old", metavar="OLD.json", help="what `run --json` wrote before")
+    p.add_argument("new", metavar="NEW.json", help="what it wrote now")
 
-    p = commands.add_parser("real", help="an engine beside transformers on released weights, layer by layer")
+    real_levels = ("text", "long", "pictures", "sound")
+    p = command("real", "an engine beside transformers on released weights, layer by layer",
+                "\nNeeds transformers: pip install 'g4-conformance[transformers]'. The engine is called as for `run`.\n\n"
+                "  g4-conformance real --checkpoint gemma-3-270m/ --program ./engine --html report.html\n"
+                "  g4-conformance real --checkpoint gemma-4-e2b/ --program ./engine --memory 6 --level pictures --level sound")
     p.add_argument("--checkpoint", metavar="FOLDER", help="config.json and safetensors, as released")
     p.add_argument("--gguf", metavar="FILE", help="the reference reads its weights from this file; the engine finds it in $G4_CONFORMANCE_GGUF")
     which = p.add_mutually_exclusive_group(required=True)
-    which.add_argument("--program", metavar="COMMAND")
-    which.add_argument("--engine", metavar="MODULE:CLASS")
+    which.add_argument("--program", metavar="COMMAND", help="the engine, called as COMMAND CASE_DIR OUT.safetensors")
+    which.add_argument("--engine", metavar="MODULE:CLASS", help="an engine in Python")
+    p.add_argument("--level", action="append", default=[], choices=real_levels, help="of the suite's own prompts those of this level; default: all that the model has")
     p.add_argument("--prompt", action="append", default=[], metavar="TEXT", help="instead of the suite's own")
-    p.add_argument("--ids", metavar="FILE", help="prompts as a JSON list of lists of ids, for checkpoints without a tokenizer")
-    p.add_argument("--new-tokens", type=int, default=16, metavar="N")
+    p.add_argument("--ids", metavar="FILE", help="prompts as a JSON list of lists of ids, instead of the suite's own")
+    p.add_argument("--new-tokens", type=int, default=16, metavar="N", help="steps of the continuation; default 16")
     p.add_argument("--memory", type=float, metavar="GIB", help="what the reference may take; weights beyond it wait on disk")
-    p.add_argument("--budget", choices=judge.BUDGETS, default="float32")
+    p.add_argument("--budget", choices=judge.BUDGETS, default="float32", help="rounded: for arithmetic that rounds on purpose")
     p.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="per prompt; default 3600")
     p.add_argument("--name", help="what reports call the engine")
     p.add_argument("--work", metavar="FOLDER", help="keep the cases that are made there; default: a temporary folder")
     _of_reports(p)
 
-    p = commands.add_parser("table", help="a Markdown table of several engines' results, and of their failures")
-    p.add_argument("results", nargs="+", metavar="RESULTS.json")
+    p = command("table", "a Markdown table of several engines' results, and of their failures")
+    p.add_argument("results", nargs="+", metavar="RESULTS.json", help="what `run --json` wrote, an engine each")
     return top
 
 
@@ -93,7 +102,8 @@ def _of_reports(p: argparse.ArgumentParser, again: bool = True) -> None:
 
 
 def _list(args) -> int:
-    for c in cases.select(args.cases, args.level, args.family):
+    order = {level: n for n, level in enumerate(cases.LEVELS)}
+    for c in sorted(cases.select(args.cases, args.level, args.family), key=lambda c: min((order[level] for level in c.levels), default=len(order))):
         print(f"{c.name:<24} {', '.join(c.levels) or 'needs released weights':<24} {c.content}")
         for name in c.outputs if args.tensors and not c.needs_weights else ():
             facts = c.facts(name)
@@ -142,6 +152,8 @@ def _compare(args) -> int:
 
 def _real(args) -> int:
     from . import real
+    if args.timeout <= 0 or args.new_tokens < 0 or (args.memory is not None and args.memory <= 0):
+        raise engines.BadEngine("--timeout and --memory are numbers above 0, and --new-tokens one from 0")
     make = (lambda: engines.Program(args.program)) if args.program else (lambda: engines.PythonClass(args.engine))
     found = real.run_real(make, args, lambda said: print(said, file=sys.stderr, flush=True))
     if args.json:

@@ -41,6 +41,8 @@ class BadEngine(Exception):
 def read_output(out: Path) -> Outcome:
     if not out.exists():
         return Outcome(error=f"the engine ended well and wrote no {out.name}")
+    if not out.is_file():  # one to be waited for, such as a pipe, would be waited for without end
+        return Outcome(error=f"the engine's {out.name} is no regular file")
     try:
         found = tensors.load(out)
     except tensors.Damaged as e:

@@ -55,17 +55,30 @@ class Judgement:
 
 
 def judge(case: Case, found: dict[str, np.ndarray], budget: str = "float32", lent: tuple[str, ...] = ()) -> Judgement:
-    findings = [_finding(case, name, found, budget, lent) for name in case.outputs]
-    for name in sorted(found):
-        if re.fullmatch(r"logits\.chunk\.\d+", name) and case.has("logits"):
-            findings.append(_numbers(case, "logits", found[name], budget, label=name))
-    if budget == "rounded" and "logits" in found and found["logits"].shape == case.expected("logits").shape:
-        divergence = mean_divergence(case.expected("logits"), found["logits"])
+    findings = []
+    for name in case.outputs:
+        findings.append(_finding(case, name, found, budget, lent))
+        if name == "logits":  # in front of the continuation: what chunks make of a cache, its steps go on with
+            findings += [_numbers(case, name, found[chunked], budget, label=chunked) for chunked in _chunked(found)]
+    if budget == "rounded" and "logits" in found and (logits := _rows_kept(case, "logits", found["logits"])).shape == case.expected("logits").shape:
+        divergence = mean_divergence(case.expected("logits"), logits)
         ratio = divergence / ROUNDED_DIVERGENCE if np.isfinite(divergence) else np.inf
         findings.append(Finding("logits (mean KL)", "ok" if ratio <= 1 else "diverged", ratio, divergence, ROUNDED_DIVERGENCE,
                                 why="" if ratio <= 1 else f"is {divergence:.2e}; the budget is {ROUNDED_DIVERGENCE:.0e}"))
     known = set(case.outputs) | set(case.inputs) | {f.tensor for f in findings}
     return Judgement(findings, sorted(name for name in found if name not in known and not case.has(name)))
+
+
+def _chunked(found: dict) -> list[str]:
+    """`logits.chunk.N`, by N."""
+    return sorted((name for name in found if re.fullmatch(r"logits\.chunk\.\d+", name)), key=lambda name: int(name.rpartition(".")[2]))
+
+
+def _rows_kept(case: Case, name: str, found: np.ndarray) -> np.ndarray:
+    """A long case keeps some rows; an engine may write them all."""
+    rows, expected = case.inputs.get("rows"), case.expected(name)
+    every = rows is not None and found.ndim == expected.ndim and found.shape[:1] == (len(case.inputs["input_ids"]),) != expected.shape[:1]
+    return found[rows] if every else found
 
 
 def _finding(case: Case, name: str, found: dict, budget: str, lent: tuple[str, ...]) -> Finding:
@@ -110,9 +123,7 @@ def _numbers(case: Case, name: str, found: np.ndarray, budget: str, label: str =
     label = label or name
     expected = case.expected(name).astype(np.float64)
     rows = case.inputs.get("rows")
-    tokens = len(case.inputs.get("input_ids", ()))
-    if rows is not None and found.ndim == expected.ndim and found.shape[:1] == (tokens,) != expected.shape[:1]:
-        found = found[rows]  # a long case keeps some rows; an engine may write them all
+    found = _rows_kept(case, name, found)
     if (wrong := _wrong_kind(label, found, expected)) is not None:
         return wrong
     limit = limits(case, name, expected, budget)

@@ -21,6 +21,7 @@ svg .ok { fill: var(--ok) } svg .diverged { fill: var(--bad) } svg .none { fill:
 svg .limit { stroke: var(--bad); stroke-width: 1 } svg .grid { stroke: var(--line); stroke-width: .5 }
 """
 
+_ACROSS = 96  # tensors in a row: more could not be read
 _LOWEST, _HIGHEST = -5, 6  # powers of ten of error over limit that are drawn
 _HEIGHT, _LEFT, _ABOVE, _BELOW = 110, 46, 7, 84
 
@@ -28,6 +29,12 @@ _HEIGHT, _LEFT, _ABOVE, _BELOW = 110, 46, 7, 84
 def _bar_height(ratio: float) -> float:
     power = _LOWEST if ratio <= 0 else min(max(math.log10(ratio), _LOWEST), _HIGHEST) if math.isfinite(ratio) else _HIGHEST
     return (power - _LOWEST) / (_HIGHEST - _LOWEST) * _HEIGHT
+
+
+def drawings(findings: list[Finding]) -> str:
+    """As many rows of bars as it takes, each of about as many."""
+    across = math.ceil(len(findings) / math.ceil(len(findings) / _ACROSS))
+    return "\n".join(drawing(findings[i:i + across]) for i in range(0, len(findings), across))
 
 
 def drawing(findings: list[Finding]) -> str:
@@ -75,7 +82,7 @@ def _case(c: CaseResult) -> str:
     elif c.why:
         out.append(f"<p>{escape(c.why)}</p>")
     if c.findings:
-        out.append(drawing(c.findings))
+        out.append(drawings(c.findings))
     if c.missing and c.findings:
         out.append(f'<p class="quiet">Not written: {escape(shortened(c.missing))}</p>')
     if c.unknown:
@@ -94,7 +101,7 @@ def page(r: Results) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
         f"<title>{escape(r.engine)} · g4-conformance</title><style>{_STYLE}</style></head><body>",
         f"<h1>Conformance of {escape(r.engine)}</h1><p>{escape(about)}</p><p><b>{escape(summary_lines(r)[-1])}</b></p>",
-        "<table>" + "".join(rows) + "</table>",
+        "<table>" + "".join(rows) + "</table>", *(f"<p>{escape(note)}</p>" for note in r.notes),
         "<p class=\"quiet\">Each bar is a tensor, in the order data flows; its height is the largest error over the limit, on a "
         "logarithmic scale. Where the first bar crosses the line, there is the mistake; a dashed one was not written.</p>",
         *(_case(c) for c in r.cases), "</body></html>\n"])

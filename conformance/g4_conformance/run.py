@@ -80,7 +80,7 @@ def case_result(case: Case, outcome: Outcome, known: ExpectedFailures, budget: s
             if first.error is not None:  # a wrong shape says enough
                 begins = judged.may_begin_at
                 unseen = [name for name in begins if stage(name) != stage(first.tensor)]
-                out.place = case.place(first.tensor, first.first_row)
+                out.place = case.place(first.tensor, first.first_row, judged.missing)
                 if unseen:
                     out.place += f"{'; ' if out.place else ''}it may begin in any of the {len(unseen)} tensors in front that are not written"
                 if budget == "float32":  # rounding begins anywhere

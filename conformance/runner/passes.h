@@ -9,9 +9,10 @@
 
 namespace g4::conformance {
 
-/// The logits [T, V] of all tokens of a new text.
+/// The logits [T, V] of all tokens of a new text; of the tokens `rows` alone, where there are any.
 [[nodiscard]] result<std::vector<double>> all_logits(loaded_model& model, const prompt& what,
-                                                     const session_options& options, observer* who);
+                                                     const session_options& options, observer* who,
+                                                     const std::vector<std::int32_t>& rows = {});
 
 /// What a target makes of guesses.
 struct verified_round {

@@ -36,13 +36,11 @@ class model_writer {
  private:
   [[nodiscard]] std::size_t tokens() const { return prompt_.what.ids.size(); }
 
-  result<std::vector<double>> all_logits(const prompt& what, const session_options& options, observer* who) {
-    return conformance::all_logits(model_, what, options, who);
-  }
-
   result<void> one_pass() {
     recorder seen([&](const std::string& name) { return folder_.names(name) && name.rfind("draft.", 0) != 0; });
-    const auto logits = all_logits(prompt_.what, {.context = tokens(), .batch = tokens()}, &seen);
+    // A long prompt's logits are asked for at some rows, in order: all would be a gigabyte and more.
+    const auto logits =
+        all_logits(model_, prompt_.what, {.context = tokens(), .batch = tokens()}, &seen, folder_.integers("rows"));
     if (!logits) return unexpected(logits.error());
     for (const std::string& name : seen.names()) out_.add(name, seen[name]);
     if (!logits->empty()) out_.add("logits", *logits);
@@ -54,7 +52,7 @@ class model_writer {
     const auto positions = folder_.integers("offset.position_ids");
     if (positions.empty()) return fail("offset.position_ids is missing");
     const auto logits =
-        all_logits(what, {.context = what.ids.size(), .batch = 64, .first_position = positions.front()}, nullptr);
+        all_logits(model_, what, {.context = what.ids.size(), .batch = 64, .first_position = positions.front()}, nullptr);
     if (!logits) return unexpected(logits.error());
     const auto shape = folder_.shape("offset.logits");
     const std::size_t kept = shape.size() == 2 ? shape[0] * shape[1] : 0;

@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from g4_conformance import cases, cli, engines, expected_failures, judge, page, results, tensors
+from g4_conformance import cases, cli, engines, expected_failures, judge, media, page, results, tensors
 from g4_conformance.run import case_result, run
 
 HERE = Path(__file__).parent
@@ -76,6 +76,8 @@ class Programs(Folder):
             ("open(sys.argv[2], 'w').write('hello'); sys.exit(0)", "error", "", "has 5 bytes, and is no safetensors file"),
             ("open(sys.argv[2], 'wb').write(b'\\xff' * 99); sys.exit(0)", "error", "", "says that its header has"),
             ("out = {}", "error", "", "has no tensors"),
+            ("os.mkfifo(sys.argv[2]); sys.exit(0)", "error", "", "out.safetensors is no regular file"),
+            ("os.mkdir(sys.argv[2]); sys.exit(0)", "error", "", "out.safetensors is no regular file"),
             ("print('this is Gemma 9'); sys.exit(77)", "not applicable", "", "this is Gemma 9"),
             ("out['hidden.3'][5, 7] = np.nan", "failed", "hidden.3", "is not a number at [5, 7]"),
             ("out['hidden.3'][5, 7] = np.inf", "failed", "hidden.3", "is infinite at [5, 7]"),
@@ -88,6 +90,8 @@ class Programs(Folder):
             ("out['hidden.3'] += 1e-3; out['logits'] += 1", "failed", "hidden.3", "where"),
             ("del out['logits']", "failed", "", "the engine wrote no logits"),
             ("out['logits.chunk.7'] = out['logits'] + 1", "failed", "logits.chunk.7", "is"),
+            ("out['logits.chunk.7'] = out['logits'] + 1; out['greedy_logits'] += 1", "failed", "logits.chunk.7", "is"),
+            ("out['logits.chunk.10'] = out['logits.chunk.9'] = out['logits'] + 1", "failed", "logits.chunk.9", "is"),
         ]:
             with self.subTest(spoil):
                 found = self.result(spoil)
@@ -271,6 +275,11 @@ class Reports(Folder):
         self.assertEqual(drawn.count('class="diverged"'), 1)
         self.assertIn("Rows before", (self.run_it("b", "out['hidden.3'][4:] += 1"), (self.place / "b.html").read_text())[1])
 
+    def test_many_tensors_are_drawn_in_rows(self):
+        findings = [judge.Finding(f"hidden.{i}", "ok", 0.1, 0.1, 1.0) for i in range(200)]
+        drawn = page.drawings(findings)
+        self.assertEqual([row.count("<rect") for row in drawn.split("\n")], [67, 67, 66])
+
     def test_two_results_compare(self):
         self.run_it("bad")
         self.run_it("good", "")
@@ -432,29 +441,47 @@ class Real(Folder):
             attention, off = "eager", 0.0
 
             def __init__(self):
-                self.transformers = types.SimpleNamespace(__version__="none")
+                self.transformers = self.torch = types.SimpleNamespace(__version__="none")
 
             def run(self, case):
                 made = gemma3_numpy.engine(str(case.folder))
                 made = {name: made[name][case.inputs["rows"]] if "rows" in case.inputs and not name.startswith("greedy") else made[name] for name in made}
                 return {name: value + self.off if value.dtype.kind == "f" else value for name, value in made.items()}
 
-        fused = type("Sdpa", (Reference,), {"off": 1e-6})
-        stand_in = types.SimpleNamespace(Eager=Reference, Sdpa=fused)
+        other = type("AnotherOrder", (Reference,), {"off": 1e-6})
+        stand_in = types.SimpleNamespace(Reference=Reference, AnotherOrder=other)
         with mock.patch.dict(sys.modules, {"g4_conformance.adapters.transformers": stand_in}):
-            return self.command("real", "--checkpoint", str(self.checkpoint()), "--ids", str(self.place / "ids.json"),
-                                "--program", engine, "--new-tokens", "3", *more)
+            return self.command("real", "--checkpoint", str(self.checkpoint()), "--program", engine, "--new-tokens", "3",
+                                *(more or ("--ids", str(self.place / "ids.json"))))
 
     def test_an_engine_passes_beside_the_reference_and_the_report_names_the_weights(self):
         engine = f"{sys.executable} {HERE.parent / 'examples' / 'gemma3_numpy.py'}"
         with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
-            status, said, progress = self.run_real(engine)
+            status, said, progress = self.run_real(engine, "--ids", str(self.place / "ids.json"), "--html", str(self.place / "page.html"))
         self.assertEqual(status, 0, said + progress)
         self.assertIn("2 passed, 0 failed", said)
         digest = hashlib.sha256((cases.home() / CASE / "model.safetensors").read_bytes()).hexdigest()
-        self.assertIn(f"model.safetensors: SHA-256 {digest}", said)
+        for report in (said, (self.place / "page.html").read_text()):
+            self.assertIn(f"model.safetensors: SHA-256 {digest}", report)
+            self.assertIn("reference: transformers none", report)
         for name in ("case.json", "expected.safetensors"):
             self.assertEqual((self.place / "checkpoint" / name).read_bytes(), (cases.home() / CASE / name).read_bytes())
+
+    def test_without_a_tokenizer_words_are_drawn_ids_and_a_long_prompt_passes_the_window(self):
+        engine = f"{sys.executable} {HERE.parent / 'examples' / 'gemma3_numpy.py'}"
+        with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
+            status, said, progress = self.run_real(engine, "--level", "text", "--level", "long", "--work", str(self.place / "work"))
+        self.assertEqual(status, 0, said + progress)
+        self.assertIn("text: 4 of 4 passed\n", said)
+        self.assertIn("long: 1 of 1 passed\n", said)
+        long = cases.Case(self.place / "work" / "checkpoint-long")
+        self.assertEqual(len(long.inputs["input_ids"]), 8 + 64)
+        self.assertLess(len(long.expected("logits")), 72)
+
+    def test_what_a_model_has_not_is_a_sentence(self):
+        status, _, said = self.run_real(self.engine(), "--level", "sound")
+        self.assertEqual(status, 2)
+        self.assertIn("checkpoint has nothing of sound", said)
 
     def test_one_that_errs_is_found(self):
         text = (HERE.parent / "examples" / "gemma3_numpy.py").read_text()
@@ -462,15 +489,90 @@ class Real(Folder):
         with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
             status, said, _ = self.run_real(f"{sys.executable} {self.place / 'wrong.py'}")
         self.assertEqual(status, 1)
-        self.assertIn("the first tensor to diverge is hidden.0", said)  # of the long prompt
+        self.assertIn("the first tensor to diverge is attn.0.out", said)  # of the long prompt
         self.assertIn("1 passed, 1 failed", said)
+
+    def test_a_config_that_is_none_and_ids_that_are_none_are_sentences(self):
+        folder = self.checkpoint()
+        (folder / "config.json").write_text("{}")
+        with mock.patch.dict(sys.modules, {"g4_conformance.adapters.transformers": types.SimpleNamespace(
+                Reference=mock.Mock(), AnotherOrder=None)}):
+            status, _, said = self.command("real", "--program", self.engine(), "--checkpoint", str(folder))
+            self.assertEqual((status, said.endswith("config.json has no num_hidden_layers\n")), (2, True), said)
+            (folder / "config.json").write_text('{"num_hidden_layers": 2, "vocab_size": 9}')
+            for ids in ("[[9]]", "[[]]", "x", "[]"):
+                (self.place / "ids.json").write_text(ids)
+                status, _, said = self.command("real", "--program", self.engine(), "--checkpoint", str(folder), "--ids", str(self.place / "ids.json"))
+                self.assertEqual((status, said.endswith("is no list of lists of ids from 0 to 8\n")), (2, True), said)
+
+    def test_without_transformers_it_says_so(self):
+        with mock.patch.dict(sys.modules, dict.fromkeys(("transformers", "torch"))):
+            status, _, said = self.command("real", "--program", self.engine(), "--checkpoint", str(self.checkpoint()))
+        self.assertEqual(status, 2)
+        self.assertIn("needs the packages transformers and torch", said)
 
     def test_what_is_missing_is_a_sentence(self):
         for arguments, expected in [((), "real needs --checkpoint FOLDER or --gguf FILE"),
+                                    (("--checkpoint", str(self.place), "--memory", "0"), "--memory are numbers above 0"),
+                                    (("--checkpoint", str(self.place), "--new-tokens", "-1"), "--new-tokens one from 0"),
                                     (("--checkpoint", str(self.place)), "has no config.json")]:
             status, _, said = self.command("real", "--program", self.engine(), *arguments)
             self.assertEqual(status, 2)
             self.assertIn(expected, said)
+
+
+class Media(unittest.TestCase):
+    """The pictures and sounds of `real`, for shapes that the towers of the cases have."""
+
+    @staticmethod
+    def config(name, **more):
+        whole = json.loads((cases.home() / name / "config.json").read_text())
+        parts = {key: types.SimpleNamespace(**value) for key, value in whole.items() if isinstance(value, dict)}
+        return types.SimpleNamespace(**{**whole, **parts, **more})
+
+    def test_patches_put_together_are_the_picture(self):
+        for name in ("gemma4-eyes", "gemma4-12b-media"):
+            given = media.pictures(self.config(name)).given
+            for n, (patches, places) in enumerate(zip(given["pixel_values"], given["image_position_ids"])):
+                image, seen = given[f"image.{n}"], 0
+                side = int((patches.shape[1] // 3) ** 0.5)
+                for patch, (column, row) in zip(patches, places):
+                    if column < 0:
+                        self.assertFalse(patch.any())
+                        continue
+                    there = image[row * side:(row + 1) * side, column * side:(column + 1) * side]
+                    np.testing.assert_array_equal(np.round(patch * 255).reshape(side, side, 3), there)
+                    seen += 1
+                self.assertEqual(seen * side * side, image.shape[0] * image.shape[1])
+
+    def test_every_soft_token_has_a_place(self):
+        found = media.pictures(self.config("gemma4-eyes"))
+        ids, kinds = found.laid_into([[2, 5], [6], [7, 8]])
+        self.assertEqual(list(kinds), [0, 0, 0, *[1] * found.counts[0], 0, 0, 0, *[1] * found.counts[1], 0, 0, 0])
+        self.assertEqual([i for i, kind in zip(ids, kinds) if kind == 0], [2, 5, 176, 177, 6, 176, 177, 7, 8])
+        self.assertEqual({int(i) for i, kind in zip(ids, kinds) if kind}, {178})
+
+    def test_a_square_is_what_its_tower_takes(self):
+        found = media.pictures(self.config("gemma3-eyes"))
+        self.assertEqual((found.given["pixel_values"].shape, found.counts, found.types), ((1, 3, 12, 12), [9], "token_type_ids"))
+        self.assertEqual((found.given["pixel_values"].min() >= -1, found.given["pixel_values"].max() <= 1), (True, True))
+        found = media.pictures(self.config("gemma3n-eyes"))
+        self.assertEqual((found.given["pixel_values"].shape, found.counts, found.types), ((1, 3, 96, 96), [4], ""))
+
+    def test_samples_that_go_straight_in_are_the_sound(self):
+        found = media.sounds(self.config("gemma4-12b-media"), None)
+        for n, count in enumerate(found.counts):
+            rows, valid = found.given["input_features"][n], found.given["input_features_mask"][n]
+            clip = found.given[f"waveform.{n}"]
+            np.testing.assert_array_equal(rows[:count].ravel()[:clip.size], clip)
+            self.assertFalse(rows[:count].ravel()[clip.size:].any() or rows[count:].any())
+            self.assertEqual(int(valid.sum()), count)
+        self.assertLess(found.counts[1], found.counts[0])
+
+    def test_a_model_without_towers_has_none(self):
+        config = self.config("gemma4-eyes", vision_config=None, audio_config=None)
+        self.assertIsNone(media.pictures(config))
+        self.assertIsNone(media.sounds(config, None))
 
 
 class Safetensors(Folder):

@@ -7,6 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
+import importlib
 import json
 
 import numpy as np
@@ -18,7 +21,7 @@ _INPUTS = {"token_type_ids": "token_type_ids", "mm_token_type_ids": "mm_token_ty
 
 
 class Eager:
-    attention, dtype = "eager", "float32"
+    attention, experts, dtype = "eager", "eager", "float32"
 
     def __init__(self):
         try:
@@ -57,17 +60,17 @@ class Eager:
                 more[argument] = value
         if more and "pixel_values" not in more and "input_features" not in more:
             raise NotApplicable("transformers makes the mask of pictures only where there are pictures")
-        wanted = set(case.about["outputs"])
+        wanted = case.about["outputs"]
+        rows = case.inputs.get("rows")
+        rows = None if rows is None else torch.tensor(rows.astype(np.int64))
+        some = {} if rows is None else {"logits_to_keep": rows}  # all would not fit where a prompt and a vocabulary are long
         with _Watch(model, more) as seen:
-            out = model(input_ids=ids, use_cache=False, **more)
-        shapes = case.about["outputs"]  # a tower's rows may come with or without the axis of pictures
-        found = {name: value.reshape(shapes[name]["shape"]) if name.startswith(("vision.", "audio.")) and
-                 value.numel() == np.prod(shapes[name]["shape"]) else value for name, value in seen.items() if name in wanted}
+            out = model(input_ids=ids, use_cache=False, **more, **some, **self.masks(model, ids, more))
+        found = {name: _shaped(name, value, wanted) for name, value in seen.items() if any(fnmatch.fnmatchcase(name, w) for w in wanted)}
+        if rows is not None:
+            found = {name: value if name.startswith(_TOWERS) else value[rows] for name, value in found.items()}
         if getattr(out, "logits", None) is not None:
             found["logits"] = out.logits[0]
-        rows = case.inputs.get("rows")
-        if rows is not None:
-            found = {name: value[torch.tensor(rows.astype(np.int64))] for name, value in found.items()}
         if "greedy_ids" in wanted:
             found |= self._greedy(model, ids, more, case.about["new_tokens"])
         if "offset.logits" in wanted:
@@ -88,10 +91,14 @@ class Eager:
             else:
                 from .streamed import SMALL, Streams
                 model = Streams(self.torch, self.transformers, self.memory, SMALL if self.small is None else self.small).model(case.folder, cls, self.attention)
-            if self.attention == "eager" and hasattr(model, "set_experts_implementation"):
+            if self.experts == "eager" and hasattr(model, "set_experts_implementation"):
                 model.set_experts_implementation("eager")
             self._loaded = (config.resolve(), model)
         return self._loaded[1]
+
+    def masks(self, model, ids, more, cache=None):
+        """Arguments that stand for masks; none: a forward makes its own."""
+        return {}
 
     def _greedy(self, model, ids, more, count):
         """One prefill, then one token at a time through the cache."""
@@ -99,8 +106,9 @@ class Eager:
         text = model.config.get_text_config()
         cache = self.transformers.DynamicCache(config=text)
         chosen, rows, step = [], [], ids
+        more = {**more, **self.masks(model, ids, more, cache)}
         for _ in range(count):
-            out = model(input_ids=step, past_key_values=cache, use_cache=True, **more)
+            out = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1, **more)
             more = {}
             rows.append(out.logits[0, -1])
             chosen.append(int(rows[-1].argmax()))
@@ -123,11 +131,66 @@ class Eager:
 
 
 class Sdpa(Eager):
-    attention = "sdpa"
+    attention, experts = "sdpa", ""
 
 
 class BFloat16(Eager):
     dtype = "bfloat16"
+
+
+class Reference(Eager):
+    """What `real` holds an engine to: as generate() runs it. A plain forward of the unified Gemma 4 lets the positions of a picture
+    see each other in full layers too."""
+
+    def masks(self, model, ids, more, cache=None):
+        if model.config.model_type != "gemma4_unified" or "mm_token_type_ids" not in more:
+            return {}
+        text = _text_of(model)
+        code = importlib.import_module(type(text).__module__)
+        return {"attention_mask": code.create_masks_for_vision_model(
+            config=text.config, inputs_embeds=text.embed_tokens(ids), attention_mask=None, past_key_values=cache,
+            position_ids=self.torch.arange(ids.shape[1])[None],
+            block_sequence_ids=code.get_block_sequence_ids_for_mask(more["mm_token_type_ids"], ids.device))}
+
+
+class AnotherOrder(Reference):
+    """The same arithmetic with its sums in another order: fused attention where there is one, every product of matrices in two
+    halves, convolutions without oneDNN."""
+
+    attention = {"": "sdpa", "text_config": "sdpa", "vision_config": "sdpa", "audio_config": "eager"}
+    experts = "eager"
+
+    def run(self, case):
+        with _in_halves(self.torch):
+            return super().run(case)
+
+
+@contextlib.contextmanager
+def _in_halves(torch):
+    linear = torch.nn.functional.linear
+
+    def halved(x, weight, bias=None):
+        half = weight.shape[1] // 2
+        if half == 0 or x.dtype != torch.float32:
+            return linear(x, weight, bias)
+        out = linear(x[..., half:], weight[:, half:]) + linear(x[..., :half], weight[:, :half])
+        return out if bias is None else out + bias
+
+    torch.nn.functional.linear = halved
+    try:
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
+    finally:
+        torch.nn.functional.linear = linear
+
+
+_TOWERS = ("vision.", "audio.")
+
+
+def _shaped(name, value, wanted):
+    """A tower's rows come with or without the axis of pictures; they are given as a case has them."""
+    shape = wanted.get(name, {}).get("shape")
+    return value.reshape(shape) if name.startswith(_TOWERS) and shape and value.numel() == np.prod(shape) else value
 
 
 def _array(value):
@@ -140,9 +203,7 @@ class _Watch:
 
     def __init__(self, model, given):
         self.seen, self.handles, self.model, self.given = {}, [], model, given
-        text = next(m for path in ("model.language_model", "model", "language_model", "")
-                    if (m := _at(model, path)) is not None and hasattr(m, "layers") and hasattr(m, "embed_tokens"))
-        self.text = text
+        self.text = _text_of(model)
 
     def __enter__(self):
         text = self.text
@@ -156,6 +217,16 @@ class _Watch:
         self.handles.append(text.layers[0].register_forward_pre_hook(
             lambda m, a, k: keep("embed", streams(a[0] if a else k["hidden_states"])), with_kwargs=True))
         on(text.norm, lambda m, a, out: keep("final_norm", out[0]))
+        if getattr(text, "hidden_size_per_layer_input", 0):
+            combine = text.project_per_layer_inputs
+
+            def combined(*args, **kwargs):
+                out = combine(*args, **kwargs)
+                keep("per_layer_inputs", out[0])
+                return out
+
+            text.project_per_layer_inputs = combined
+        self._attention(keep)
         for i, layer in enumerate(text.layers):
             on(layer, lambda m, a, out, i=i: keep(f"hidden.{i}", streams(first(out))))
             on(layer.mlp, lambda m, a, out, i=i: keep(f"mlp.{i}.out", out[0]))
@@ -167,6 +238,30 @@ class _Watch:
                 on(layer.laurel, lambda m, a, out, i=i: keep(f"laurel.{i}.out", out[0]))
         self._towers(on, keep)
         return self.seen
+
+    def _attention(self, keep):
+        """What goes into the text's attention and comes out of it, whichever implementation runs."""
+        code = importlib.import_module(type(self.text.layers[0].self_attn).__module__)
+        functions, layers = code.ALL_ATTENTION_FUNCTIONS, {id(layer.self_attn): i for i, layer in enumerate(self.text.layers)}
+
+        class Watched:
+            def get_interface(self, name, default):
+                inner = functions.get_interface(name, default)
+
+                def attend(module, query, key, value, *args, **kwargs):
+                    out = inner(module, query, key, value, *args, **kwargs)
+                    if (i := layers.get(id(module))) is not None:
+                        keep(f"attn.{i}.query", query[0].transpose(0, 1))
+                        if not getattr(module, "is_kv_shared_layer", False):
+                            keep(f"attn.{i}.key", key[0].transpose(0, 1))
+                            keep(f"attn.{i}.value", value[0].transpose(0, 1))
+                        keep(f"attn.{i}.out", out[0][0].flatten(1))
+                    return out
+
+                return attend
+
+        code.ALL_ATTENTION_FUNCTIONS = Watched()
+        self.restore = lambda: setattr(code, "ALL_ATTENTION_FUNCTIONS", functions)
 
     def _towers(self, on, keep):
         """Padding is set to 0, as in the cases."""
@@ -215,8 +310,15 @@ class _Watch:
             lambda m, a, k, out: keep(out) if a or k.get("input_ids") is None else None, with_kwargs=True))
 
     def __exit__(self, *_):
+        self.text.__dict__.pop("project_per_layer_inputs", None)
+        self.restore()
         for handle in self.handles:
             handle.remove()
+
+
+def _text_of(model):
+    return next(m for path in ("model.language_model", "model", "language_model", "")
+                if (m := _at(model, path)) is not None and hasattr(m, "layers") and hasattr(m, "embed_tokens"))
 
 
 def _at(model, path):
