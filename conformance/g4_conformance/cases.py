@@ -28,6 +28,35 @@ _AFTER_THE_MODEL = ("round.position", "round.first_id", "draft.inputs", "draft.f
 _ASKED_OF_NOBODY = ("logits_forward_masks", "logits_without_the_cap", "offset.logits_exact")
 
 
+# The tensors that a layer may show, in the order of a layer; in between, and shown by none, is what attention adds to the stream.
+_PARTS = {"laurel": "laurel", "altup": "altup", "attn.query": "query", "attn.key": "key", "attn.value": "value", "attn.out": "attention",
+          "": "added", "mlp": "feed", "moe.dense": "feed", "router.weight": "router", "router.index": "router", "moe.experts": "experts", "ple": "ple"}
+
+# Where in a layer a mistake is seen first, by the beginning of its name; one that is not here may be seen anywhere.
+_SEEN_FIRST = {
+    "window": "attention", "image": "attention", "query_scaled": "attention", "query_heads": "attention", "attention_soft_cap": "attention",
+    "sliding_keys": "attention", "full_keys": "attention", "query_norm": "query", "key_norm": "key", "value_norm": "value", "key_as_value": "value",
+    "rope": "query key", "attention_bias": "query key value added", "norm_of_the_other": "query key value", "gelu": "feed experts ple",
+    "sparsity": "feed", "double_width": "feed", "per_layer_branch": "ple", "altup_output": "ple", "altup": "altup", "laurel": "laurel",
+    "router": "router", "per_expert": "router", "expert": "experts", "layer_scalar": "rest",
+}
+# What only scores can tell: the first row of a causal model sees one key, whatever its score.
+_OF_SCORES = ("rope", "query_norm", "key_norm", "query_scaled", "attention_soft_cap")
+
+# How many times further off, in limits, the tensor that a mistake moves most may be than the first that it moves.
+_GROWTH = 1000
+
+# Every name that README.md knows.
+_A_NAME = re.compile(r"embed|per_layer_inputs|(hidden|(attn|mlp|moe|router|ple|laurel|altup|vision|audio)\.[\w.]*)(\.\d+.*)?|final_norm|logits(\.chunk\.\d+)?|"
+                     r"greedy_(ids|logits)|offset\.logits|(short\.)?(pooled|dense\.\d+|embedding)|(round|draft|verify)\.\w+|speculative_ids|"
+                     r"(ids|text|prompt)\..*")
+
+
+def is_a_name(tensor: str) -> bool:
+    """Whether any case could ask for a tensor of that name."""
+    return _A_NAME.fullmatch(tensor) is not None
+
+
 class BadCase(Exception):
     """A folder that is no case, or a name that no case has."""
 
@@ -197,11 +226,25 @@ class Case:
                 said.append(f"the window is {window} wide")
         if one_pass and (chunk := re.fullmatch(r"logits\.chunk\.(\d+)", tensor)):
             said.append(f"the prompt in one pass agrees: it is what {chunk[1]} at a time make of the cache")
-            if (window := self._causal_window) and first_row is not None and first_row >= window - 1:
+            if (window := self._causal_window) and first_row is not None and window - 1 <= first_row <= window + int(chunk[1]):
                 said.append(f"the window is {window} wide")
         if one_pass and tensor in ("greedy_logits", "greedy_ids"):
             said.append("the prompt in one pass agrees: it is what steps through the cache make of it")
         return "; ".join(said)
+
+    def _parts(self, tensors: list[str]) -> set[str]:
+        """The parts of layers that these tensors are the first to show; none for what lies in no layer."""
+        out: set[str] = set()
+        c = self._text
+        lacks = set() if str(c.get("model_type", "")).startswith("gemma3n") else {"laurel", "altup"}
+        lacks |= set() if c.get("enable_moe_block") else {"router", "experts"}
+        lacks |= set() if c.get("hidden_size_per_layer_input") else {"ple"}
+        order = [part for part in (*dict.fromkeys(_PARTS.values()), "rest") if part not in lacks]
+        for tensor in tensors:
+            if (part := _part(tensor)) in order:
+                shown = {_part(name) for name in self.outputs if stage(name) == stage(tensor)}
+                out |= {part, *(before for before in order[:order.index(part)] if before not in shown)}
+        return out
 
     def begins_like(self, tensors: list[str], first_row: int | None = None, ratio: float | None = None) -> list[str]:
         """Mistakes that, made in the reference, begin at one of these tensors; the largest first.
@@ -212,16 +255,35 @@ class Case:
         """
         mistakes = self.about.get("checks", {}).get("mistakes", {})
         begins = {stage(tensor) for tensor in tensors}
-        same = sorted(((m.get("tolerances") or 0, name) for name, m in mistakes.items() if m.get("first") and stage(m["first"]) in begins), reverse=True)
-        if ratio is not None and ratio < 10:
-            same = [(size, name) for size, name in same if size < 100]
-        elif first_row is not None and (window := self._causal_window) and not tensors[-1].startswith("greedy"):
+        parts = self._parts(tensors)
+        same = sorted(((m.get("tolerances") or 0, name) for name, m in mistakes.items()
+                       if m.get("first") and stage(m["first"]) in begins and (not parts or _seen_first(name) & parts)), reverse=True)
+        if ratio is not None:
+            same = [(size, name) for size, name in same if size < (100 if ratio < 10 else _GROWTH * ratio)]
+        if first_row is not None and not (ratio and ratio < 10) and (window := self._causal_window) and not tensors[-1].startswith("greedy"):
             if first_row < window - 1:
                 same = [(size, name) for size, name in same if not name.startswith("window")]
+                if parts and first_row < 2:
+                    turned = re.fullmatch(r"attn\.\d+\.(query|key)", tensors[-1])
+                    later = ("rope",) if turned else _OF_SCORES  # what leaves the first row as it is
+                    same = [(size, name) for size, name in same if name.startswith(later) == (first_row == 1)]
             else:
                 width = ("window_one_shorter",) if first_row == window - 1 else ("window_one_longer", "window_missing")
                 same = [(size, name) for size, name in same if name in width]
         return [name.replace("_", " ") for _, name in same]
+
+
+def _part(tensor: str) -> str | None:
+    if re.fullmatch(r"hidden\.\d+", tensor):
+        return "rest"
+    found = re.fullmatch(r"(attn|mlp|moe|router|ple|laurel|altup)\.\d+\.(\w+)", tensor)
+    return found and (_PARTS.get(found[1]) or _PARTS.get(f"{found[1]}.{found[2]}"))
+
+
+def _seen_first(mistake: str) -> set[str]:
+    """The parts of a layer at which a mistake may be seen first; all where nothing is known of it."""
+    fits = [beginning for beginning in _SEEN_FIRST if mistake.startswith(beginning)]
+    return set(_SEEN_FIRST[max(fits, key=len)].split()) if fits else {*_PARTS.values(), "rest"}
 
 
 def stage(tensor: str) -> str:

@@ -53,8 +53,9 @@ def read_output(out: Path) -> Outcome:
 
 
 def last_line(text: str) -> str:
+    """Whatever a terminal would obey is shown as what cannot be shown."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][-400:] if lines else ""
+    return "".join(c if c.isprintable() else "\ufffd" for c in lines[-1][-400:]) if lines else ""
 
 
 def how_it_ended(status: int, said: str) -> str:

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from .cases import Case
+from .cases import Case, is_a_name
 
 # The budget for arithmetic that rounds on purpose (README, "Arithmetic that rounds on purpose").
 ROUNDED_RELATIVE = 1e-2
@@ -65,8 +65,7 @@ def judge(case: Case, found: dict[str, np.ndarray], budget: str = "float32", len
         ratio = divergence / ROUNDED_DIVERGENCE if np.isfinite(divergence) else np.inf
         findings.append(Finding("logits (mean KL)", "ok" if ratio <= 1 else "diverged", ratio, divergence, ROUNDED_DIVERGENCE,
                                 why="" if ratio <= 1 else f"is {divergence:.2e}; the budget is {ROUNDED_DIVERGENCE:.0e}"))
-    known = set(case.outputs) | set(case.inputs) | {f.tensor for f in findings}
-    return Judgement(findings, sorted(name for name in found if name not in known and not case.has(name)))
+    return Judgement(findings, sorted(name for name in found if not is_a_name(name) and not case.has(name)))
 
 
 def _chunked(found: dict) -> list[str]:

@@ -86,7 +86,7 @@ def _case(c: CaseResult) -> str:
     if c.missing and c.findings:
         out.append(f'<p class="quiet">Not written: {escape(shortened(c.missing))}</p>')
     if c.unknown:
-        out.append(f'<p class="quiet">Written, and not known to the case: {escape(shortened(c.unknown))}</p>')
+        out.append(f'<p class="quiet">Written, and no name that a case could ask for: {escape(shortened(c.unknown))}</p>')
     return "\n".join(out)
 
 

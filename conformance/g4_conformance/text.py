@@ -40,7 +40,7 @@ def case_lines(c: CaseResult, all_tensors: bool = False) -> list[str]:
     if c.missing and c.verdict != "error":
         lines.append(f"{under}not written: {shortened(c.missing)}")
     if c.unknown:
-        lines.append(f"{under}written, and not known to the case: {shortened(c.unknown)}")
+        lines.append(f"{under}written, and no name that a case could ask for: {shortened(c.unknown)}")
     if all_tensors:
         for f in c.findings:
             figures = f"{figure(f.error)} of {figure(f.limit)}" if f.ratio is not None else f.why

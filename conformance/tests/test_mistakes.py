@@ -52,6 +52,14 @@ MISTAKES = [
 ]
 
 
+# Those that the reference was made to make as well, under its name for them: the hint has to have them.
+HINTS = {name: name for name in ("window one longer", "window one shorter", "window missing", "embedding unscaled", "rope bases exchanged",
+                                 "query norm dropped", "key norm dropped", "head taken from the embedding")}
+HINTS |= {"norm without one": "norm of the other flavour", "rope factor dropped": "rope scaling dropped", "biases dropped": "attention bias dropped",
+          "query scale from the head size": "query scaled by head size", "heads grouped the other way": "query heads grouped the other way",
+          "score cap dropped": "attention soft cap dropped", "logits' cap dropped": "final soft cap dropped", "images causal": "image positions causal"}
+
+
 def engine_of(text):
     made = types.ModuleType("engine")
     exec(compile(text, str(SOURCE), "exec"), made.__dict__)
@@ -87,6 +95,21 @@ class Mistakes(unittest.TestCase):
         self.assertFalse([name for name in found.begins_like if "window" in name])
         self.assertEqual(found.place, "layer 0 is a sliding layer")
 
+    def test_a_hint_is_of_the_part_that_is_off_and_not_of_those_that_agree(self):
+        text = SOURCE.read_text()
+        for wrong, right, hints in (
+                ('turned(z if n == "k" else norm(z, part + f"self_attn.{n}_norm")', 'turned(norm(z, part + f"self_attn.{n}_norm")', ["norm of the other flavour", "key norm dropped"]),
+                ('ropes["full_attention"]) for', "ropes[kind]) for", ["rope bases exchanged"]),
+                ("x / (1 + np.exp(-1.702 * x))", "0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))", ["gelu by erf"])):
+            self.assertEqual(result_of(engine_of(text.replace(right, wrong)), cases.select(["gemma3-270m"])[0]).begins_like, hints)
+
+    def test_every_mistake_is_among_those_that_begin_where_it_was_seen_to(self):
+        for case in cases.every():
+            for name, of in ({} if case.needs_weights or case.is_operation else case.about.get("checks", {}).get("mistakes", {})).items():
+                if of.get("first"):
+                    parts = [tensor for tensor in case.outputs if cases.stage(tensor) == cases.stage(of["first"])]  # an engine that shows little
+                    self.assertIn(name.replace("_", " "), case.begins_like(parts), case.name)
+
     def test_the_first_layer_of_its_kind_is_called_that(self):
         case = cases.select(["gemma4-e2b"])[0]
         self.assertEqual(case.place("attn.4.key", 1), "layer 4 is the first full layer")
@@ -101,6 +124,8 @@ class Mistakes(unittest.TestCase):
                 self.assertEqual(text.count(right), 1, "the engine's text has changed")
                 found = result_of(engine_of(text.replace(right, wrong)), cases.select([case])[0])
                 self.assertEqual((found.verdict, found.first), ("failed", first))
+                if name in HINTS:
+                    self.assertIn(HINTS[name], found.begins_like)
                 if row is not None:
                     self.assertEqual(next(f for f in found.findings if f.tensor == first).first_row, row)
 
