@@ -1,6 +1,6 @@
 // A Gemma 3 text as an engine for g4-conformance, with g4: what such a program has to do, line by line.
 //
-//     g4-conformance run --program build/release/conformance/gemma3_g4 gemma3-270m
+//     g4-conformance run --program build/release/bin/gemma3_g4 gemma3-270m
 //
 // A model is a type here, so that this program runs one case: its type was made of the case's config.json while it was built.
 // conformance/engine makes the type of any case and compiles it.

@@ -17,7 +17,7 @@ from typing import Callable
 
 import numpy as np
 
-from . import cases, media, tensors
+from . import NotApplicable, cases, media, tensors
 from .cases import BadCase, Case
 from .results import Results
 from .run import run
@@ -211,7 +211,12 @@ def _expected(folders: list[Path], orders, memory: float | None, say) -> None:
             reference.memory = int(memory * 2**30)
         for folder in folders:
             say(f"transformers {reference.transformers.__version__}, {how}: {folder.name}")
-            ran[folder].append(reference.run(Case(folder)))
+            try:
+                ran[folder].append(reference.run(Case(folder)))
+            except (BadCase, NotApplicable):
+                raise
+            except Exception as e:
+                raise BadCase(f"the reference cannot run {folder.name}: {type(e).__name__}: {e}") from e
     for folder, (one, other) in ran.items():
         about = json.loads((folder / "case.json").read_text())
         outputs = {}

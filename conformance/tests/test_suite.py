@@ -141,6 +141,15 @@ class Programs(Folder):
         self.assertEqual(self.result("del out['vision.soft_tokens']", case="gemma3-eyes").why, "the engine wrote no vision.soft_tokens")
 
 
+@unittest.skipUnless(os.environ.get("G4_CONFORMANCE_EXAMPLE"), "needs the example in C++, which g4's build makes")
+class ExampleInCpp(unittest.TestCase):
+    def test_it_passes_its_case_and_claims_no_other(self):
+        chosen = cases.select([CASE, "gemma3-1b", "op-rope"])
+        found = run(lambda: engines.Program(os.environ["G4_CONFORMANCE_EXAMPLE"]), chosen).cases
+        self.assertEqual([c.verdict for c in found], ["passed", "not applicable", "not applicable"], [c.why for c in found])
+        self.assertEqual((found[0].missing, found[0].unknown), ([], []))
+
+
 class PythonEngines(Folder):
     def result_of(self, body, timeout=60.0, names=(CASE,)):
         (self.place / "my_engine.py").write_text(
@@ -185,6 +194,16 @@ class Adapters(unittest.TestCase):
         for cls, absent in ((transformers.Eager, ("transformers", "torch")), (llama_cpp.F32, ("cyllama", "gguf"))):
             with mock.patch.dict(sys.modules, dict.fromkeys(absent)), self.assertRaisesRegex(NotApplicable, f"needs the packages {absent[0]}"):
                 cls()
+
+
+    def test_a_class_of_transformers_follows_from_the_kind_of_a_model(self):
+        from g4_conformance import NotApplicable
+        from g4_conformance.adapters.transformers import _architecture
+        for config, expected in (({"architectures": ["Any"], "model_type": "gemma4"}, "Any"), ({"model_type": "gemma4"}, "Gemma4ForConditionalGeneration"),
+                                 ({"model_type": "gemma3_text"}, "Gemma3ForCausalLM")):
+            self.assertEqual(_architecture(config), expected)
+        with self.assertRaisesRegex(NotApplicable, "gemma9"):
+            _architecture({"model_type": "gemma9"})
 
 
 class ExpectedFailures(Folder):

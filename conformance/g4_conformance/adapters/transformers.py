@@ -85,7 +85,7 @@ class Eager:
         config = case.folder / "config.json"
         if self._loaded is None or self._loaded[0] != config.resolve():
             self._loaded = None
-            cls = getattr(self.transformers, json.loads(config.read_text())["architectures"][0])
+            cls = getattr(self.transformers, _architecture(json.loads(config.read_text())))
             if self.memory is None:
                 model = cls.from_pretrained(case.folder, dtype=getattr(self.torch, self.dtype), attn_implementation=self.attention).eval()
             else:
@@ -182,6 +182,17 @@ def _in_halves(torch):
             yield
     finally:
         torch.nn.functional.linear = linear
+
+
+def _architecture(config):
+    """The class that runs a checkpoint; what a config.json does not say follows from its kind."""
+    if config.get("architectures"):
+        return config["architectures"][0]
+    names = {"gemma3": "Gemma3", "gemma3n": "Gemma3n", "gemma4": "Gemma4", "gemma4_unified": "Gemma4Unified"}
+    kind = str(config.get("model_type"))
+    if (name := names.get(kind.removesuffix("_text"))) is None:
+        raise NotApplicable(f"no model of transformers that is known here has the model_type {kind}")
+    return name + ("ForCausalLM" if kind.endswith("_text") else "ForConditionalGeneration")
 
 
 _TOWERS = ("vision.", "audio.")
