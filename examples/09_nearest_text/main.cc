@@ -1,8 +1,10 @@
 // Finds the nearest of ten texts:  example_09_nearest_text embeddinggemma-300m "Which planet is red?"
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
+#include <iterator>
 #include <numeric>
-#include <string>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -41,21 +43,28 @@ int main(int argc, char** argv) {
   if (!model) return fail(model.error());
 
   // A query and a passage are told apart by what stands in front of them.
-  const auto vector_of = [&](g4::embedding_task task, std::string_view text) -> g4::result<std::vector<float>> {
-    auto ids = vocabulary->encode(g4::with_task(task, text), {.add_bos = true});
-    if (!ids) return g4::unexpected(ids.error());
-    ids->push_back(vocabulary->special().eos);
-    auto embedding = model->embed(*ids);
-    if (!embedding) return g4::unexpected(embedding.error());
-    return std::move(embedding->unit);
+  std::vector<std::vector<g4::token_id>> ids;
+  const auto add = [&](g4::embedding_task task, std::string_view text) -> g4::result<void> {
+    auto encoded = vocabulary->encode(g4::with_task(task, text), {.add_bos = true});
+    if (!encoded) return g4::unexpected(encoded.error());
+    ids.push_back(std::move(*encoded));
+    ids.back().push_back(vocabulary->special().eos);
+    return {};
   };
-  const auto query = vector_of(g4::embedding_task::query, argv[2]);
-  if (!query) return fail(query.error());
-  std::vector<std::pair<float, std::string_view>> by_nearness;
+  auto added = add(g4::embedding_task::query, argv[2]);
   for (const std::string_view text : texts) {
-    const auto there = vector_of(g4::embedding_task::document, text);
-    if (!there) return fail(there.error());
-    by_nearness.emplace_back(std::inner_product(query->begin(), query->end(), there->begin(), 0.0f), text);
+    if (added) added = add(g4::embedding_task::document, text);
+  }
+  if (!added) return fail(added.error());
+
+  // All in one pass over the weights.
+  const auto embedded = model->embed_each(std::vector<std::span<const g4::token_id>>(ids.begin(), ids.end()));
+  if (!embedded) return fail(embedded.error());
+  const std::vector<float>& query = embedded->front().unit;
+  std::vector<std::pair<float, std::string_view>> by_nearness;
+  for (std::size_t i = 0; i < std::size(texts); ++i) {
+    const std::vector<float>& there = (*embedded)[1 + i].unit;
+    by_nearness.emplace_back(std::inner_product(query.begin(), query.end(), there.begin(), 0.0f), texts[i]);
   }
   std::sort(by_nearness.rbegin(), by_nearness.rend());
   for (const auto& [nearness, text] : by_nearness) {
