@@ -67,15 +67,20 @@ g4::result<double> time_once(g4::any_session& session, std::span<const g4::token
   }
   g4::token_id next = m.generated > 0 ? ids[m.depth] : 0;
   for (std::size_t i = 0; i < m.generated; ++i) {
-    auto ran = session.run(next);
-    if (!ran) return g4::unexpected(std::move(ran.error()));
     if (session.options().best_logits > 0) {
       // How much of a ranked head is read depends on the text: it is the model's own.
+      auto ran = session.run_ahead(next, m.generated - i, [&](g4::token_id chosen) {
+        next = chosen;
+        return ++i < m.generated;
+      });
+      if (!ran) return g4::unexpected(std::move(ran.error()));
+      if (ran->empty()) break;
       const auto likeliest = g4::sample::greedy(*ran);
       if (!likeliest) return g4::unexpected(likeliest.error());
       next = *likeliest;
-    } else if (i + 1 < m.generated) {
-      next = ids[m.depth + i + 1];
+    } else {
+      if (auto ran = session.run(next); !ran) return g4::unexpected(std::move(ran.error()));
+      if (i + 1 < m.generated) next = ids[m.depth + i + 1];
     }
   }
   return static_cast<double>(m.prompt + m.generated) /
@@ -250,7 +255,7 @@ g4::result<int> bench(const settings& s) {
     if (auto done = time_batches(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
     if (interrupt_guard::pressed()) return interrupt_guard::status();
   }
-  if (has_towers(*e, s)) {
+  if (s.backend != "cuda" && has_towers(*e, s)) {  // towers run beside the text, on the cpu backend or the definitions
     if (auto done = time_towers(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
     if (interrupt_guard::pressed()) return interrupt_guard::status();
   }

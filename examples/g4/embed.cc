@@ -59,6 +59,7 @@ g4::result<int> embed(const settings& s) {
   const auto texts = texts_of(s);
   if (!texts) return g4::unexpected(texts.error());
 
+  if (s.backend != "cpu") return g4::fail("--backend ", s.backend, ": texts are embedded on the cpu backend");
   const auto begun = std::chrono::steady_clock::now();
   engine e;
   e.path = s.model;
@@ -74,7 +75,6 @@ g4::result<int> embed(const settings& s) {
                         static_cast<status_line*>(self)->percent("Loading", done, total);
                       }};
   if (auto made = add_backend(e, s); !made) return g4::unexpected(std::move(made.error()));
-  if (e.on->cpu == nullptr) return g4::fail("--backend: texts are embedded on the cpu backend");
   const std::size_t longest = s.context != 0 ? s.context : 2048;
   auto opened = open_compiled_embedder(*from, *e.on->cpu, longest, options);
   if (!opened) return g4::unexpected(std::move(opened.error()));

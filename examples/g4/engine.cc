@@ -113,6 +113,7 @@ std::size_t deciding_logits(const settings& s) {
 g4::session_options options_of(const settings& s, std::size_t context, std::size_t best_logits) {
   const auto type_of = [](const std::string& name) -> std::optional<g4::storage> {
     if (name == "f32") return g4::storage::f32;
+    if (name == "f16") return g4::storage::f16;
     if (name == "i16") return g4::storage::i16;
     if (name == "q8_0") return g4::storage::q8_0;
     return {};

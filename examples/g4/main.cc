@@ -48,7 +48,8 @@ void add_threads(command_line& c, settings& s) {
 void add_cache(command_line& c, settings& s) {
   const std::vector<std::string> types(std::begin(program::cache_types), std::end(program::cache_types));
   c.value("--cache", "TYPE",
-          "Keep keys and values as f32, i16, or q8_0, half of i16 (default: i16 in fast mode, f32 in exact)",
+          "Keep keys and values as f32, i16, or q8_0, half of i16 (default: i16 in fast mode, f32 in exact); on a GPU as f32, f16 "
+          "or q8_0 (default f32)",
           among(s.cache, types));
   c.value("--cache-global", "TYPE", "The same, of full-attention layers alone", among(s.cache_global, types));
 }

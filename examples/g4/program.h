@@ -97,7 +97,7 @@ struct settings {
 };
 
 /// What --cache may say.
-inline constexpr const char* cache_types[] = {"f32", "i16", "q8_0"};
+inline constexpr const char* cache_types[] = {"f32", "f16", "i16", "q8_0"};
 
 /// Threads to compute with: as many as were asked for, or as the machine has.
 [[nodiscard]] std::size_t threads_of(const settings& s);

@@ -182,6 +182,14 @@ TEST(generate, on_a_gpu_or_a_sentence_why_not) {
     EXPECT_NE(e.err.find("--backend cuda: "), std::string::npos) << e.err;
     EXPECT_EQ(std::count(e.err.begin(), e.err.end(), '\n'), 1) << e.err;
   }
+  for (std::vector<std::string> words : {std::vector<std::string>{"perplexity", tiny() + "/text.txt"},
+                                         {"bench", "--prompt", "4", "--generate", "2"}}) {
+    words.insert(words.begin() + 1, {"-m", model(), "--backend", "cuda"});
+    const ended other = run(words);
+    if (other.status != 0) expect_refused(other, "--backend cuda: ");
+  }
+  expect_refused(run({"embed", "-m", model(), "--backend", "cuda", "x"}),
+                 "--backend cuda: texts are embedded on the cpu backend");
 }
 
 TEST(generate, wrong_usage) {
