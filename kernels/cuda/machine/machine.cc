@@ -256,11 +256,10 @@ std::string block::run(void (*body)(void*), void* arguments) {
   if (n % warp_lanes != 0) return "a block of " + std::to_string(n) + " threads, which is no whole number of warps";
   all_.assign(n, fibre{});
   if (tells_threads_apart) {
-    constexpr std::size_t most = 6000;  // fibres at a time: the sanitizer has names for 8128
-    if (launch_.fibres.size() + n > most) {
-      for (void* const one : launch_.fibres) end_fibre(one);
-      launch_.fibres.clear();
-    }
+    // Threads at a time: the sanitizer has names for 8128, and the system mappings for as many stacks. Blocks behind are
+    // ordered behind those before, so of a larger launch a race between the two is not told.
+    constexpr std::size_t most = 6000;
+    if (launch_.fibres.size() + n > most) end_launch();
     for (fibre& one : all_) {
       one.as = a_fibre();
       launch_.fibres.push_back(one.as);
