@@ -107,7 +107,6 @@ class answer {
   [[nodiscard]] bool is_greedy() const {
     return sampler_.options().temperature == 0 && sampler_.options().repetition_penalty == 1;
   }
-  [[nodiscard]] std::size_t wanted() const { return most_ - done.tokens.size(); }
   /// The same of a token that was chosen elsewhere, as this would have been.
   template <class OnText>
   [[nodiscard]] bool take_chosen(token_id chosen, bool full, OnText& on_text) {
@@ -152,8 +151,8 @@ template <class Session, class OnText>
   auto see = [&](token_id chosen) {
     return made.take_chosen(chosen, session.size() == session.options().context, on_text);
   };
-  if constexpr (requires { session.run_ahead(id, made.wanted(), see); }) {
-    if (made.is_greedy()) return session.run_ahead(id, made.wanted(), see);
+  if constexpr (requires { session.run_ahead(id, made.left(), see); }) {
+    if (made.is_greedy()) return session.run_ahead(id, made.left(), see);
   }
   return session.run(id);
 }
