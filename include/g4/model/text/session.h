@@ -305,6 +305,16 @@ class session {
     const std::size_t end = std::min(most, options_.context - size_);
     const std::size_t ahead = std::min(B::most_ahead, options_.batch);  // so that nothing run beyond the end forbids a rewind to it
     const std::size_t before = size_;
+    // Steps that were asked for: none is left unseen, however this ends.
+    struct steps_asked {
+      text_runner<V, B>& of;
+      std::size_t steps = 0;
+      std::size_t seen = 0;
+      void see_all() {
+        while (seen < steps) static_cast<void>(of.chosen_ahead(seen++));
+      }
+      ~steps_asked() { see_all(); }
+    };
     steps_asked asked{runner_};
     token_id last = id;  // of those that were run and are not beyond the end
     bool stuck = false;
@@ -330,17 +340,6 @@ class session {
     if (auto sound = failure_of(backend()); !sound) return unexpected(std::move(sound.error()));
     return stuck ? last_logits() : std::span<const scalar>{};
   }
-  /// Steps that were asked for: none is left unseen, however this ends.
-  struct steps_asked {
-    text_runner<V, B>& of;
-    std::size_t steps = 0;
-    std::size_t seen = 0;
-    void see_all() {
-      while (seen < steps) static_cast<void>(of.chosen_ahead(seen++));
-    }
-    ~steps_asked() { see_all(); }
-  };
-
   std::span<const scalar> last_logits() {
     if constexpr (RanksProducts<B>) {
       if (options_.best_logits > 0) {
