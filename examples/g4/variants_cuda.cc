@@ -2,6 +2,7 @@
 #include "backends.h"
 #include "g4/open/any_model.h"
 
+#include "program_cuda.h"  // made by g4_add_program: of many variants each is compiled in a file of its own
 #include "program_variants.h"
 
 namespace program {
