@@ -145,25 +145,7 @@ struct memory_plan {
 /// The largest calls that passes of a text model make of a backend.
 ///
 /// slots   of its longest cache
-[[nodiscard]] constexpr work_limits limits_of(const text_spec& m, std::size_t rows, std::size_t slots) {
-  // Of a rank's share, what all ranks have of a row together.
-  int columns = std::max({m.width, m.altup->streams, m.laurel->rank, m.per_layer->width, m.ranks * m.experts->hidden,
-                          m.pooled->hidden, 2 * m.target->width});
-  int head_size = 0;
-  for (int l = 0; l < m.layers; ++l) {
-    const layer_kind& k = m.layer[l];
-    columns = std::max({columns, m.ranks * k.hidden, m.ranks * k.query_heads * k.head_size});
-    head_size = std::max(head_size, k.head_size);
-  }
-  work_limits most{rows, static_cast<std::size_t>(columns), 0, static_cast<std::size_t>(head_size), slots};
-  if (m.ranks > 1) {
-    const auto whole = [&m](int n) { return static_cast<std::size_t>(largest_share(n, m.ranks)) * m.ranks; };
-    std::size_t row = std::max({most.columns, whole(m.width), whole(m.experts->chosen * m.experts->hidden * m.ranks)});
-    if (m.divides_sums) row = std::max(row, static_cast<std::size_t>(m.ranks) * static_cast<std::size_t>(m.width));
-    most.joined = std::max(arena::product(rows, row), arena::product(logit_rows(rows), whole(m.vocab)));
-  }
-  return most;
-}
+[[nodiscard]] G4_INLINE work_limits limits_of(const text_spec& m, std::size_t rows, std::size_t slots);
 
 /// What a session takes, of what it was asked: no more rows at once than there is context.
 [[nodiscard]] constexpr session_options fitting(session_options options) {
