@@ -10,6 +10,25 @@
 
 namespace g4 {
 
+namespace detail {
+
+/// Calls body(p, q, bytes) for each stretch of a layer's caches a and b that holds keys or values of `count` tokens which lie side
+/// by side in both, from slot `from` of a and slot `to` of b on.
+template <class Body>
+void each_stretch(const cache_view& a, slot from, const cache_view& b, slot to, std::size_t count, Body&& body) {
+  const auto stretch = [&](std::size_t p, std::size_t q, std::size_t bytes) {
+    body(a.keys + p, b.keys + q, bytes);
+    body(a.values + p, b.values + q, bytes);
+  };
+  for (std::size_t head = 0; count > 0 && head < a.heads; ++head) {
+    stretch(a.offset(head, from), b.offset(head, to), count * cached_row_bytes(a.type, a.head_size));
+    if (a.type != storage::i16) continue;
+    stretch(a.step_offset(head, from), b.step_offset(head, to), count * sizeof(float));
+  }
+}
+
+}  // namespace detail
+
 /// Calls body(p, q, bytes) for each stretch of two texts' caches that holds keys or values of their first `tokens` tokens:
 /// p in those of one, q in those of the other.
 ///
@@ -18,19 +37,8 @@ namespace g4 {
 template <class Body>
 void each_kept(const text_spec& m, const cache_view* one, const cache_view* other, std::size_t tokens, Body&& body) {
   for (int l = 0; l < m.layers; ++l) {
-    const cache_view& a = one[l];
-    const cache_view& b = other[l];
-    if (a.keys == nullptr) continue;  // a layer that reads another's
-    const std::size_t filled = std::min(tokens, a.slots);
-    const auto stretch = [&](std::size_t p, std::size_t q, std::size_t bytes) {
-      body(a.keys + p, b.keys + q, bytes);
-      body(a.values + p, b.values + q, bytes);
-    };
-    for (std::size_t head = 0; filled > 0 && head < a.heads; ++head) {
-      stretch(a.offset(head, slot{0}), b.offset(head, slot{0}), filled * cached_row_bytes(a.type, a.head_size));
-      if (a.type != storage::i16) continue;
-      stretch(a.step_offset(head, slot{0}), b.step_offset(head, slot{0}), filled * sizeof(float));
-    }
+    if (one[l].keys == nullptr) continue;  // a layer that reads another's
+    detail::each_stretch(one[l], slot{0}, other[l], slot{0}, std::min(tokens, one[l].slots), body);
   }
 }
 
@@ -46,20 +54,12 @@ void each_kept_last(const text_spec& m, const cache_view* one, std::size_t size,
     const cache_view& b = other[l];
     if (a.keys == nullptr) continue;  // a layer that reads another's
     const std::size_t still_in_one = furthest > a.slots ? a.slots - (furthest - size) : size;
-    std::size_t at = size - std::min({size, still_in_one, b.slots});
-    while (at < size) {
-      const slot from = a.at(position{static_cast<std::int64_t>(at)}), to = b.at(position{static_cast<std::int64_t>(at)});
-      const std::size_t some = std::min({size - at, a.slots - index_of(from), b.slots - index_of(to)});
-      const auto stretch = [&](std::size_t p, std::size_t q, std::size_t bytes) {
-        body(a.keys + p, b.keys + q, bytes);
-        body(a.values + p, b.values + q, bytes);
-      };
-      for (std::size_t head = 0; head < a.heads; ++head) {
-        stretch(a.offset(head, from), b.offset(head, to), some * cached_row_bytes(a.type, a.head_size));
-        if (a.type != storage::i16) continue;
-        stretch(a.step_offset(head, from), b.step_offset(head, to), some * sizeof(float));
-      }
-      at += some;
+    for (std::size_t at = size - std::min({size, still_in_one, b.slots}); at < size;) {
+      const position first{static_cast<std::int64_t>(at)};
+      const slot from = a.at(first), to = b.at(first);
+      const std::size_t count = std::min({size - at, a.slots - index_of(from), b.slots - index_of(to)});
+      detail::each_stretch(a, from, b, to, count, body);
+      at += count;
     }
   }
 }
