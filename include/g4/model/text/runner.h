@@ -176,12 +176,9 @@ class text_runner {
   ///          values are made.
   void run(std::size_t count, text_caches caches, std::span<const inlay<scalar>> inlays,
            std::span<const std::int32_t> wanted) {
-    pass<B> p{*on_, see_, memory_.data(), at_.stack};
-    p.caches = caches;
-    for (const pass_row& row : staged(count)) p.texts = std::max(p.texts, static_cast<std::size_t>(row.text) + 1);
-    p.stride = most_;
-    p.rows = count;
-    p.wanted = wanted;
+    std::size_t texts = 1;
+    for (const pass_row& row : staged(count)) texts = std::max(texts, static_cast<std::size_t>(row.text) + 1);
+    const pass<B> p = pass_of(count, texts, caches, wanted);
     on_->put(rows_.get(), count, p.template in<pass_row>(p.at.rows));
     if constexpr (RecordsSteps<B>) {
       if (count <= on_->recorded_rows() && inlays.empty() && !see_.watching()) {
@@ -209,11 +206,7 @@ class text_runner {
   /// `hidden` and `logits` are of the row that was run, and the token comes to `chosen_ahead(step)`.
   void step_ahead(text_caches caches, std::size_t step) requires RunsAhead<B> {
     static constexpr std::int32_t first = 0;
-    pass<B> p{*on_, see_, memory_.data(), at_.stack};
-    p.caches = caches;
-    p.texts = p.rows = 1;
-    p.stride = most_;
-    p.wanted = {&first, 1};
+    const pass<B> p = pass_of(1, 1, caches, {&first, 1});
     const auto body = [&] {
       run_step(p, {}, p.wanted);
       on_->copy(final_norm(), spec.width, hidden());
@@ -290,6 +283,17 @@ class text_runner {
   template <class T>
   [[nodiscard]] T* in(std::size_t offset) const {
     return reinterpret_cast<T*>(memory_.data() + offset);
+  }
+
+  [[nodiscard]] pass<B> pass_of(std::size_t rows, std::size_t texts, text_caches caches,
+                                std::span<const std::int32_t> wanted) {
+    pass<B> p{*on_, see_, memory_.data(), at_.stack};
+    p.caches = caches;
+    p.texts = texts;
+    p.stride = most_;
+    p.rows = rows;
+    p.wanted = wanted;
+    return p;
   }
 
   /// A pass over rows that are in the backend's memory. Of what it asks of the backend nothing depends on their numbers.
