@@ -130,10 +130,9 @@ class gpu {
   }
   /// As `ops::next_row`.
   void next_row(const next_row_call<float>& call) {
-    const std::size_t blocks = (call.vocab + 2047) / 2048, before = next_room_.size();
-    auto* const arrived = room<std::uint64_t>(next_room_, blocks + 1);
+    const std::size_t blocks = (call.vocab + 2047) / 2048;
+    auto* const arrived = room_of_noughts<std::uint64_t>(next_room_, blocks + 1);
     if (arrived == nullptr) return;
-    if (next_room_.size() != before) fill(reinterpret_cast<float*>(arrived), 1, 0.0f);
     on_.run(gpu_calls::next_row{call, arrived + 1, reinterpret_cast<unsigned*>(arrived)});
   }
 
@@ -468,10 +467,8 @@ class gpu {
     gpu_calls::attend_halves one{of, call, call.tokens <= few, of.cache.slots / stretch + 2, nullptr, nullptr};
     if (one.at_once) {
       one.parts = room<float>(part_room_, tiles * K * one.splits * tile * (of.cache.head_size + 2));
-      const std::size_t before = arrived_room_.size();
-      one.arrived = room<unsigned>(arrived_room_, tiles * K);
+      one.arrived = room_of_noughts<unsigned>(arrived_room_, tiles * K);
       if (one.parts == nullptr || one.arrived == nullptr) return;
-      if (arrived_room_.size() != before) fill(reinterpret_cast<float*>(one.arrived), arrived_room_.size() / 4, 0.0f);
     }
     on_.run(one);
   }
@@ -490,6 +487,14 @@ class gpu {
       memory = std::move(*taken);
     }
     return reinterpret_cast<T*>(memory.data());
+  }
+  /// The same, all noughts when it is taken: for what kernels count in and leave as they found it.
+  template <class T>
+  [[nodiscard]] T* room_of_noughts(gpu_memory& memory, std::size_t n) {
+    const std::size_t before = memory.size();
+    T* const taken = room<T>(memory, n);
+    if (taken != nullptr && memory.size() != before) fill(reinterpret_cast<float*>(taken), memory.size() / sizeof(float), 0.0f);
+    return taken;
   }
 
   Device on_;
