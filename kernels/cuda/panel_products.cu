@@ -5,6 +5,7 @@
 #include "g4/backend/gpu_calls.h"
 #include "g4/ops/gate.h"
 #include "kernels/cuda/inside.h"
+#include "kernels/cuda/most_shared.h"
 #include "kernels/cuda/panels.cuh"
 
 namespace g4::G4_SPACE {
@@ -48,7 +49,6 @@ constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* pa
 /// Columns of activations in shared memory at a time: as many as leave room for the rings.
 template <storage Type>
 constexpr unsigned chunk_columns = product_warps* ring_slots* stage_bytes<Type> > 66'000 ? 768 : 1024;
-constexpr size_t most_shared = size_t{99} << 10;  // that compute capability 8.6, 8.9 and 12.0 give a block; others more
 
 G4_DEVICE size_t panels_of(size_t rows) { return (rows + panel_rows - 1) / panel_rows; }
 
@@ -100,7 +100,7 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
 template <storage Type>
 G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc::panel_product c) {
   using form = panels<Type>;
-  static_assert(sizeof(product_room<Type>) <= most_shared);
+  static_assert(sizeof(product_room<Type>) <= most_shared_memory);
   G4_SHARED(product_room<Type>, shared);
   product_room<Type>& room = *shared;
   constexpr unsigned chunk = chunk_columns<Type>;

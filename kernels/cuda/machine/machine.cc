@@ -315,9 +315,9 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
                   void* arguments) {
   if (!failure_.empty()) return;
   const hidden here;
-  if (shared > most_shared) {
+  if (shared > most_shared_memory) {
     failure_ = std::string(name) + ": " + std::to_string(shared) + " bytes of shared memory; some GPUs give a block " +
-               std::to_string(most_shared);
+               std::to_string(most_shared_memory);
     return;
   }
   constexpr std::size_t line = 128;

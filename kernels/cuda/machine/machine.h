@@ -19,12 +19,11 @@
 
 #include "kernels/cuda/machine/stack.h"
 #include "kernels/cuda/machine/thread_sanitizer.h"
+#include "kernels/cuda/most_shared.h"
 
 namespace g4::cuda_machine {
 
 constexpr unsigned warp_lanes = 32;
-/// Shared memory that a block may have on every GPU from compute capability 8.0 on: 8.6, 8.9 and 12.0 give 99 KiB.
-constexpr std::size_t most_shared = std::size_t{99} << 10;
 
 /// As CUDA's: places in a grid or a block.
 struct extents {
