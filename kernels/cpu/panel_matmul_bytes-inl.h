@@ -132,7 +132,7 @@ template <storage S, byte_form Form>
 inline constexpr byte_kind kind_of = kind<S, Form>();
 
 // The bytes of the Word-th four columns of sub-block Sub, `byte_offset` added.
-template <storage S, byte_form Form, size_t Sub, size_t Word>
+template <storage S, size_t Sub, size_t Word>
 HWY_INLINE levels16 offset_bytes(const std::byte* block, size_t part) {
   constexpr int more = byte_offset<S> - panel_facts<S>::offset;
   const levels16 stored = level_bytes<S, Sub, Word>(block, part);
@@ -141,7 +141,7 @@ HWY_INLINE levels16 offset_bytes(const std::byte* block, size_t part) {
   return hn::BitCast(level_lanes(), hn::Add(hn::BitCast(du8, stored), hn::Set(du8, static_cast<uint8_t>(more))));
 }
 
-template <storage S, byte_form Form, size_t Sub, size_t... Word>
+template <storage S, size_t Sub, size_t... Word>
 HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scales, std::index_sequence<Word...>,
                                    const byte_panel& out, size_t b) {
   const level_lanes dl;
@@ -163,7 +163,7 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
                    dl, to + 32 * Word)),
        ...);
     } else {
-      (hn::StoreU(offset_bytes<S, Form, Sub, Word>(block, part), dl, to + 32 * Word), ...);
+      (hn::StoreU(offset_bytes<S, Sub, Word>(block, part), dl, to + 32 * Word), ...);
     }
     hn::StoreU(scale<S, Sub>(scales, part), df, out.scale + 16 * b + part * lanes);
     for (size_t n = 0; n < panel_facts<S>::minima; ++n) {
@@ -187,14 +187,14 @@ HWY_INLINE void bytes_of_sub_block(const std::byte* block, const std::byte* scal
   }
 }
 
-template <storage S, byte_form Form, size_t... Sub>
+template <storage S, size_t... Sub>
 HWY_INLINE void bytes_of_block(const std::byte* block, const std::byte* scales, std::index_sequence<Sub...>,
                                const byte_panel& out, size_t b) {
-  (bytes_of_sub_block<S, Form, Sub>(block, scales, std::make_index_sequence<8>(), out, b + Sub), ...);
+  (bytes_of_sub_block<S, Sub>(block, scales, std::make_index_sequence<8>(), out, b + Sub), ...);
 }
 
 // Blocks [first, first + count) of a panel, counted in 32 columns; both are whole blocks of the storage.
-template <storage S, byte_form Form>
+template <storage S>
 inline void bytes_of_panel(const cpu::product_call& call, size_t panel, size_t first, size_t count,
                            const byte_panel& out) {
   using facts = panel_facts<S>;
@@ -202,7 +202,7 @@ inline void bytes_of_panel(const cpu::product_call& call, size_t panel, size_t f
   const std::byte* scales = levels + call.columns / facts::columns * facts::level_bytes;
   for (size_t b = 0; b < count; b += facts::subs) {
     const size_t from = (first + b) / facts::subs;
-    bytes_of_block<S, Form>(levels + from * facts::level_bytes, scales + from * facts::scale_bytes,
+    bytes_of_block<S>(levels + from * facts::level_bytes, scales + from * facts::scale_bytes,
                             std::make_index_sequence<facts::subs>(), out, b);
   }
 }
@@ -437,7 +437,7 @@ inline void bytes_matmul_of(const cpu::product_call& call) {
       for (size_t p = call.first; p < call.first + call.count; p += 2) {
         const size_t panels = std::min<size_t>(2, call.first + call.count - p);
         byte_panel w[2] = {byte_panel_in(call.scratch), byte_panel_in(call.scratch + byte_panel_bytes)};
-        for (size_t i = 0; i < panels; ++i) bytes_of_panel<S, Form>(call, p + i, first, count, w[i]);
+        for (size_t i = 0; i < panels; ++i) bytes_of_panel<S>(call, p + i, first, count, w[i]);
         size_t t = token;
         for (; t + most <= end; t += most)
           bytes_times_tokens<kind, most>(call, byte_offset<S>, w, p, panels, t, first, count);
@@ -460,13 +460,14 @@ HWY_INLINE void dot_digits(const std::byte* block, const int8_t* x, size_t x_str
   const hn::Repartition<uint8_t, int_lanes> du8;
   const hn::Repartition<int8_t, int_lanes> d8;
   constexpr size_t half = Word / 4;
-  const auto w = hn::BitCast(du8, offset_bytes<S, two_digits, Sub, Word>(block, part));
+  const auto w = hn::BitCast(du8, offset_bytes<S, Sub, Word>(block, part));
   G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
     const auto x0 = hn::BitCast(d8, four_columns(x + t * x_stride + 4 * Word));
     const auto x1 = hn::BitCast(d8, four_columns(x + t * x_stride + 32 + 4 * Word));
     if constexpr (in_pairs) {
       constexpr size_t together = kind_of<S, two_digits>.together;
-      const levels16 two[2] = {hn::SatWidenMulPairwiseAdd(level_lanes(), w, x0), hn::SatWidenMulPairwiseAdd(level_lanes(), w, x1)};
+      const level_lanes dl;
+      const levels16 two[2] = {hn::SatWidenMulPairwiseAdd(dl, w, x0), hn::SatWidenMulPairwiseAdd(dl, w, x1)};
       for (size_t digit = 0; digit < 2; ++digit) {
         pairs[t][digit] = Word % together == 0 ? two[digit] : hn::Add(pairs[t][digit], two[digit]);
       }
@@ -533,7 +534,7 @@ inline void few_tokens_matmul_of(const cpu::product_call& whole) {
         constexpr size_t piece = few_blocks / facts::subs * (facts::level_bytes + facts::scale_bytes);
         const std::byte* ahead = call.w + (p + i - call.first) * panel_bytes + first / few_blocks * piece + early;
         for (size_t line = 0; line < piece; line += 64) fetch_early(ahead + line);
-        bytes_of_panel<S, two_digits>(call, p + i, first, count, w[i]);
+        bytes_of_panel<S>(call, p + i, first, count, w[i]);
       }
       for (size_t g = 0, token = 0; g < groups; ++g) {  // of nearly the same size
         const size_t end = call.tokens * (g + 1) / groups;
