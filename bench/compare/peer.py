@@ -1,11 +1,12 @@
 """A peer through the low-level calls of its Python package, measured as `g4 bench` measures g4. One JSON object on stdout.
 
   peer.py PEER bench MODEL THREADS PROMPT GENERATE DEPTH    one run after one to warm up; tokens per second
+  peer.py PEER texts MODEL THREADS TEXTS GENERATE DEPTH     the same of texts that decode together, a token each a step
   peer.py PEER first MODEL THREADS IDS                      seconds from nothing loaded to the first token's logits
   peer.py PEER logits MODEL THREADS IDS OUT                 raw float32 [tokens, vocabulary]
 
-PEER is llama.cpp (llama-cpp-python) or ik_llama.cpp (ik-llama-cpp-python; flash attention, weights repacked as they are
-loaded). The interpreter and its imports are not in any time, and what they hold is given apart from the peak memory.
+PEER is llama.cpp (llama-cpp-python) or ik_llama.cpp (ik-llama-cpp-python; weights repacked as they are loaded, and flash
+attention, with which it cannot run several texts). The interpreter and its imports are not in any time, and what they hold is given apart from the peak memory.
 """
 
 import ctypes
@@ -30,12 +31,13 @@ class llama_cpp_calls:
         self.quiet = self.l.llama_log_callback(lambda level, text, data: None)
         self.l.llama_log_set(self.quiet, ctypes.c_void_p(0))
 
-    def fast(self, model=None, context=None):
+    def fast(self, model=None, context=None, texts=1):
         """Its defaults are its best."""
 
     def batch(self, ids, at):
         del at
-        return self.l.llama_batch_get_one((self.l.llama_token * len(ids))(*ids), len(ids))
+        self.held = (self.l.llama_token * len(ids))(*ids)  # the batch points to it
+        return self.l.llama_batch_get_one(self.held, len(ids))
 
     def finish(self, context):
         self.l.llama_synchronize(context)
@@ -57,11 +59,11 @@ class ik_llama_cpp_calls(llama_cpp_calls):
         # It has no call to quiet it: what it reports goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
-    def fast(self, model=None, context=None):
+    def fast(self, model=None, context=None, texts=1):
         if model is not None:
             model.repack_tensors = model.flash_attn = True
         if context is not None:
-            context.flash_attn = True
+            context.flash_attn = texts == 1  # with several it ends the process: "GGML_ASSERT(S > 0) failed"
 
     def batch(self, ids, at):
         array = (ctypes.c_int32 * len(ids))(*ids)
@@ -95,7 +97,7 @@ def some_ids(count, vocabulary):
 
 
 class session:
-    def __init__(self, calls, path, threads, context):
+    def __init__(self, calls, path, threads, context, texts=1):
         self.calls, self.l, self.size = calls, calls.l, 0
         params = self.l.llama_model_default_params()
         params.n_gpu_layers = 0
@@ -104,9 +106,9 @@ class session:
         if not self.model:
             sys.exit(f"peer.py: the peer cannot load {path}")
         params = self.l.llama_context_default_params()
-        params.n_ctx = context
+        params.n_ctx, params.n_seq_max = context * texts, texts
         params.n_threads = params.n_threads_batch = threads
-        calls.fast(context=params)
+        calls.fast(context=params, texts=texts)
         self.context = self.l.llama_init_from_model(self.model, params)
         self.vocabulary = self.l.llama_vocab_n_tokens(self.l.llama_model_get_vocab(self.model))
 
@@ -124,18 +126,36 @@ class session:
         self.calls.forget(self.context)
         self.size = 0
 
+    def decode(self, batch, rows):
+        """Rows of (token, position, text), the logits of each wanted."""
+        batch.n_tokens = len(rows)
+        for i, (token, position, text) in enumerate(rows):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = token, position, 1, text, True
+        if self.l.llama_decode(self.context, batch) != 0:
+            sys.exit("peer.py: llama_decode refused")
+        self.calls.finish(self.context)
+
     def logits(self, ids, write):
         batch = self.l.llama_batch_init(64, 0, 1)
         for at in range(0, len(ids), 64):
             part = ids[at : at + 64]
-            batch.n_tokens = len(part)
-            for i, token in enumerate(part):
-                batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = token, at + i, 1, 0, True
-            if self.l.llama_decode(self.context, batch) != 0:
-                sys.exit("peer.py: llama_decode refused")
-            self.calls.finish(self.context)
+            self.decode(batch, [(token, at + i, 0) for i, token in enumerate(part)])
             write(self.calls.all_logits(self.context, len(part), self.vocabulary))
         self.l.llama_batch_free(batch)
+
+    def together(self, texts, generate, depth):
+        """Seconds of `generate` steps of `texts` texts that each have `depth` ids behind them."""
+        self.forget()
+        ids, batch = some_ids(texts * (depth + generate), self.vocabulary), self.l.llama_batch_init(max(texts, 64), 0, 1)
+        for text in range(texts):
+            for at in range(0, depth, 64):
+                self.decode(batch, [(ids[text * depth + i], i, text) for i in range(at, min(at + 64, depth))])
+        begun = time.perf_counter()
+        for i in range(generate):
+            self.decode(batch, [(ids[texts * (depth + i) + text], depth + i, text) for text in range(texts)])
+        seconds = time.perf_counter() - begun
+        self.l.llama_batch_free(batch)
+        return seconds
 
 
 def main():
@@ -159,6 +179,11 @@ def main():
                 s.run(ids[depth + i : depth + i + 1])
             seconds = time.perf_counter() - begun
         out["per_second"] = (prompt + generate) / seconds
+    elif what == "texts":
+        texts, generate, depth = map(int, rest)
+        s = session(calls, path, int(threads), depth + generate, texts)
+        seconds = [s.together(texts, generate, depth) for _ in range(2)][-1]
+        out["per_second"] = texts * generate / seconds
     elif what == "first":
         ids = np.fromfile(rest[0], np.int32).tolist()
         begun = time.perf_counter()
