@@ -195,17 +195,17 @@ inline void panel_times_tiles(const cpu::product_call& call, Tiles& unit, const 
                                     first + b, n, sums, y, y_stride);
     };
     for (size_t t = token; t < token + tokens; t += amx_tokens) {
-      float* y = call.y + t * call.rows + row;
+      float* y = call.y + t * call.apart() + row;
       if (there == cpu::panel_rows) {
-        sixteen(t, y, call.rows);
+        sixteen(t, y, call.apart());
       } else {  // the last panel's missing rows have no place in y
         HWY_ALIGN float all[amx_tokens * cpu::panel_rows] = {};
         for (size_t i = 0; i < amx_tokens && first + b != 0; ++i) {
-          std::copy(y + i * call.rows, y + i * call.rows + there, all + i * cpu::panel_rows);
+          std::copy(y + i * call.apart(), y + i * call.apart() + there, all + i * cpu::panel_rows);
         }
         sixteen(t, all, cpu::panel_rows);
         for (size_t i = 0; i < amx_tokens; ++i) {
-          std::copy(all + i * cpu::panel_rows, all + i * cpu::panel_rows + there, y + i * call.rows);
+          std::copy(all + i * cpu::panel_rows, all + i * cpu::panel_rows + there, y + i * call.apart());
         }
       }
     }

@@ -147,13 +147,13 @@ inline void matmul_tile(const cpu::matmul_call& call, size_t row, size_t first, 
     floats acc[Rows][4];
     clear(acc);
     accumulate(w, call.x + (first + t) * columns, columns, columns, acc);
-    write(acc, call.y + (first + t) * call.w.rows + row, call.w.rows);
+    write(acc, call.y + (first + t) * call.apart() + row, call.apart());
   }
   for (; t < count; ++t) {
     floats acc[Rows][1];
     clear(acc);
     accumulate(w, call.x + (first + t) * columns, columns, columns, acc);
-    write(acc, call.y + (first + t) * call.w.rows + row, call.w.rows);
+    write(acc, call.y + (first + t) * call.apart() + row, call.apart());
   }
 }
 

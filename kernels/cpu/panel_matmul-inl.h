@@ -108,7 +108,7 @@ HWY_INLINE void panel_times_tokens(const cpu::product_call& call, const std::byt
   }
   for (size_t t = 0; t < Tokens; ++t) {
     const float* const from = sums + t * cpu::panel_rows;
-    std::copy(from, from + std::min(cpu::panel_rows, call.rows - row), call.y + (token + t) * call.rows + row);
+    std::copy(from, from + std::min(cpu::panel_rows, call.rows - row), call.y + (token + t) * call.apart() + row);
   }
 }
 
@@ -323,9 +323,9 @@ HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_pa
                                     size_t panels, size_t token, size_t first, size_t count) {
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
-  float* y = call.y + token * call.rows + row;
+  float* y = call.y + token * call.apart() + row;
   if (row + rows <= call.rows) {
-    tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, y, call.rows);
+    tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, y, call.apart());
     return;
   }
   // The last panel's missing rows have no place in y.
@@ -333,11 +333,11 @@ HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_pa
   HWY_ALIGN float sums[Tokens * stride] = {};
   const size_t there = call.rows - row;
   for (size_t t = 0; t < Tokens && first != 0; ++t) {
-    std::copy(y + t * call.rows, y + t * call.rows + there, sums + t * stride);
+    std::copy(y + t * call.apart(), y + t * call.apart() + there, sums + t * stride);
   }
   tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, sums, stride);
   for (size_t t = 0; t < Tokens; ++t) {
-    std::copy(sums + t * stride, sums + t * stride + there, y + t * call.rows);
+    std::copy(sums + t * stride, sums + t * stride + there, y + t * call.apart());
   }
 }
 

@@ -392,14 +392,14 @@ inline void bytes_times_tokens(const cpu::product_call& call, int offset, const 
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
   const size_t there = std::min(rows, call.rows - row);
-  float* y = call.y + token * call.rows + row;
+  float* y = call.y + token * call.apart() + row;
   HWY_ALIGN float all[Tokens * room] = {};
   const bool whole = there == rows;
   for (size_t t = 0; t < Tokens && !whole && first != 0; ++t) {
-    std::copy(y + t * call.rows, y + t * call.rows + there, all + t * room);
+    std::copy(y + t * call.apart(), y + t * call.apart() + there, all + t * room);
   }
   float* const to = whole ? y : all;
-  const size_t stride = whole ? call.rows : room;
+  const size_t stride = whole ? call.apart() : room;
   size_t vector = 0;  // of lanes rows
   for (; vector + 2 <= panels * parts; vector += 2) {
     const size_t next = vector + 1;
@@ -417,7 +417,7 @@ inline void bytes_times_tokens(const cpu::product_call& call, int offset, const 
                                {vector * lanes});
   }
   for (size_t t = 0; t < Tokens && !whole; ++t) {
-    std::copy(all + t * room, all + t * room + there, y + t * call.rows);
+    std::copy(all + t * room, all + t * room + there, y + t * call.apart());
   }
 }
 

@@ -308,6 +308,31 @@ TEST(moving, sessions_of_two_threads_share_a_moving_weight) {
   EXPECT_TRUE(prepared_as<cpu::panel_weight>(*moving)->settled());
 }
 
+TEST(matmul, rows_with_room_for_more_are_written_as_far_as_the_weight_goes) {
+  constexpr std::size_t rows = 37, columns = 256, room = 41;
+  for (const storage type : {storage::f32, storage::bf16, storage::q4_0, storage::q8_0, storage::q4_k, storage::q6_k}) {
+    const random_matrix w(type, rows, columns);
+    for (const std::size_t tokens : {1u, 2u, 5u, 16u, 40u}) {
+      SCOPED_TRACE(std::string(facts_of(type).name) + " x " + std::to_string(tokens));
+      const std::vector<float> x = random_floats(tokens * columns, 6);
+      for_each_target([&] {
+        for (const auto mode : {backend::numeric::exact, backend::numeric::fast, backend::numeric::fast8}) {
+          backend::cpu on({mode, nullptr, backend::weights_move::at_load});
+          panel_store store;
+          const weight_view weight = in_panels(on, w, store);
+          std::vector<float> close(tokens * rows), apart(tokens * room, 7.0f);
+          on.matmul(weight, x.data(), tokens, close.data());
+          on.matmul(weight, x.data(), tokens, apart.data(), room);
+          for (std::size_t t = 0; t < tokens; ++t) {
+            for (std::size_t r = 0; r < rows; ++r) ASSERT_EQ(apart[t * room + r], close[t * rows + r]);
+            for (std::size_t r = rows; r < room; ++r) ASSERT_EQ(apart[t * room + r], 7.0f);
+          }
+        }
+      });
+    }
+  }
+}
+
 TEST(panel_matmul, noughts_in_and_noughts_out) {
   const random_matrix w(storage::q4_k, 16, 256);
   const std::vector<float> x(256, 0.0f);

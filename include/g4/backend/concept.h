@@ -198,6 +198,13 @@ class rows_kept_alike {
   bool before_ = false;
 };
 
+/// A backend that writes products into rows with room for more: y [T, room], of which w.rows numbers of each are written.
+template <class B>
+concept LeavesRoom = Backend<B> &&
+    requires(B& on, typename B::scalar* y, const typename B::scalar* x, const weight_view w, std::size_t n) {
+  on.matmul(w, x, n /*T*/, y, n /*room*/);
+};
+
 /// A backend that can do with reading less of a weight where only the k greatest of one token's products are wanted: any
 /// other may be −∞. Whether it does is up to `session_options::best_logits` alone.
 template <class B>

@@ -41,6 +41,9 @@ class reference : public memory_definitions,
   void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
     ops::matmul(w, x, tokens, y, floats_);
   }
+  void matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y, std::size_t room) {
+    for (std::size_t t = 0; t < tokens; ++t) ops::matmul(w, x + t * w.columns, 1, y + t * room, floats_);
+  }
   void exact_matmul(const matrix_view& w, const Scalar* x, std::size_t tokens, Scalar* y) {
     ops::matmul(w, x, tokens, y, floats_);
   }

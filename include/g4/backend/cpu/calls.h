@@ -19,7 +19,7 @@ namespace g4::cpu {
 
 /// Rows [first, first + count) of y = x · Wᵀ, with the weights as stored and all arithmetic in float32.
 ///
-/// x, y      [tokens, w.columns], [tokens, w.rows]
+/// x, y      [tokens, w.columns], [tokens, w.rows], of which a row begins `apart()` behind the one before it
 /// scratch   `matmul_scratch(w)` floats, used by this call alone
 struct matmul_call {
   matrix_view w;
@@ -29,6 +29,8 @@ struct matmul_call {
   std::size_t first = 0;
   std::size_t count = 0;
   float* scratch = nullptr;
+  std::size_t room = 0;  ///< of a row of y; 0: for w.rows
+  [[nodiscard]] std::size_t apart() const { return room != 0 ? room : w.rows; }
 };
 
 /// Rows of weights that are turned into floats together when several tokens share them.
@@ -107,12 +109,14 @@ struct product_call {
   std::size_t columns = 0;
   activations x;
   std::size_t tokens = 0;
-  float* y = nullptr;  ///< [tokens, rows]
+  float* y = nullptr;  ///< [tokens, rows], of which a row begins `apart()` behind the one before it
   std::size_t first = 0;
   std::size_t count = 0;
   std::byte* scratch = nullptr;
   byte_activations bytes;  ///< in place of `x` where its levels are not null
   bool in_levels = false;  ///< w is panels in the order of levels
+  std::size_t room = 0;    ///< of a row of y; 0: for `rows`
+  [[nodiscard]] std::size_t apart() const { return room != 0 ? room : rows; }
 };
 
 /// Blocks of 32 columns that are widened at a time: 64 KB for a panel. A whole number of 256-column blocks.

@@ -22,6 +22,7 @@ namespace g4::cpu {
 struct projection {
   weight_view w;
   float* y = nullptr;
+  std::size_t room = 0;  ///< of a row of y; 0: for w.rows
 };
 
 /// Products over `Kernels` (see `kernels`), with the working memory they take.
@@ -59,6 +60,11 @@ class products {
   /// y [T, w.rows] = x [T, w.columns] · wᵀ
   void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
     const projection one{w, y};
+    multiply({&one, 1}, x, tokens);
+  }
+  /// The same into rows of y that have room for more.
+  void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y, std::size_t room) {
+    const projection one{w, y, room};
     multiply({&one, 1}, x, tokens);
   }
 

@@ -189,10 +189,11 @@ void products<Kernels>::panels_of(const projection& p, const float* x, const act
   if (!takes_rounded(p.w, tokens)) {
     const std::size_t row = first * panel_rows;
     const std::size_t rows = std::min(count * panel_rows, p.w.rows - row);
-    Kernels::matmul({p.w, x, tokens, p.y, row, rows, reinterpret_cast<float*>(scratch)});
+    Kernels::matmul({p.w, x, tokens, p.y, row, rows, reinterpret_cast<float*>(scratch), p.room});
     return;
   }
   product_call call{nullptr, p.w.type, p.w.rows, p.w.columns, levels, tokens, p.y, first, count, scratch, {}};
+  call.room = p.room;
   if (takes_bytes(p.w, tokens)) call.bytes = byte_levels;
   const panel_weight* const moving = in_panels(p.w);
   if (moving == nullptr) {

@@ -102,6 +102,9 @@ class simd : public memory_definitions,
   /// One row of the table.
   void embed(const weight_view& table, std::size_t id, float scale, float* y) { products_.embed(table, id, scale, y); }
   void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) { products_.matmul(w, x, tokens, y); }
+  void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y, std::size_t room) {
+    products_.matmul(w, x, tokens, y, room);
+  }
   void matmuls(std::span<const projection> several, const float* x, std::size_t tokens) {
     products_.multiply(several, x, tokens);
   }

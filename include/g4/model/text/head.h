@@ -33,8 +33,12 @@ void compute_logits(B& on, const weights<V>& w, const typename B::scalar* h, std
   if (known == vocab) {
     multiply(h, rows, logits);
   } else {
+    if constexpr (LeavesRoom<B> && V::spec.ranks == 1) {
+      on.matmul(w.head, h, rows, logits, vocab);
+    } else {
+      for (std::size_t t = 0; t < rows; ++t) multiply(h + t * width, 1, logits + t * vocab);
+    }
     for (std::size_t t = 0; t < rows; ++t) {
-      multiply(h + t * width, 1, logits + t * vocab);
       on.fill(logits + t * vocab + known, vocab - known, std::numeric_limits<scalar>::lowest());
     }
   }

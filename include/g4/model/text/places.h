@@ -1,6 +1,7 @@
 /// The places of several texts, of whose rows one pass may be made.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -32,18 +33,18 @@ class text_places {
     memory_plan plan = plan_session(spec, V::kinds, each, sizeof(scalar), on.cache_storage());
     plan.cache = arena::product(texts, plan.cache);
     arena scratch;
-    (void)layout_text(spec, V::kinds, each.batch, sizeof(scalar), scratch);
+    (void)layout_text(spec, V::kinds, each.batch, sizeof(scalar), scratch, logits_of(texts));
     plan.scratch = scratch.total();
-    if (plan.counted()) plan.working = working_bytes(on, limits_of(spec, each.batch, each.context));
+    if (plan.counted()) plan.working = working_bytes(on, limits_of(spec, each.batch, each.context, logits_of(texts)));
     return plan;
   }
 
   /// Fails when the caches cannot be kept as asked for, or the memory cannot be had. `w` and `on` must outlive it.
   [[nodiscard]] static result<text_places> make(const weights<V>& w, B& on, std::size_t texts,
                                                 const session_options& each) {
-    if (auto ready = make_ready(on, limits_of(spec, each.batch, each.context)); !ready)
+    if (auto ready = make_ready(on, limits_of(spec, each.batch, each.context, logits_of(texts))); !ready)
       return unexpected(std::move(ready.error()));
-    auto runner = text_runner<V, B>::make(w, on, each.batch, each.first_position);
+    auto runner = text_runner<V, B>::make(w, on, each.batch, each.first_position, logits_of(texts));
     if (!runner) return unexpected(std::move(runner.error()));
     text_places made(std::move(*runner));
     made.caches_.reserve(texts);
@@ -75,6 +76,11 @@ class text_places {
   }
 
  private:
+  /// A step's answers read the head once; beyond so many the memory of their logits would be all that grows.
+  [[nodiscard]] static constexpr std::size_t logits_of(std::size_t texts) {
+    return std::clamp<std::size_t>(texts, usual_logits, 32);
+  }
+
   explicit text_places(text_runner<V, B> runner) : runner_(std::move(runner)) {}
 
   text_runner<V, B> runner_;

@@ -103,32 +103,37 @@ struct text_scratch {
   std::size_t best = 0;            ///< [1]             a chosen token
 };
 
-/// Rows of logits computed at once where all are wanted: the head is read once for so many tokens.
-[[nodiscard]] constexpr std::size_t logit_rows(std::size_t batch) { return std::min<std::size_t>(batch, 8); }
+/// Rows of logits that are computed at once where all are wanted, unless somebody wants more: the head is read once for so many.
+inline constexpr std::size_t usual_logits = 8;
+/// The same of passes of at most `rows` rows.
+[[nodiscard]] constexpr std::size_t logit_rows(std::size_t rows, std::size_t logits = usual_logits) {
+  return std::min(rows, logits);
+}
 
 namespace detail {
 
 [[nodiscard]] constexpr text_scratch text_laid_out(const text_spec& m, const kind_table& kinds, std::size_t rows,
-                                                   std::size_t scalar_bytes, arena& memory) {
+                                                   std::size_t scalar_bytes, arena& memory, std::size_t logits) {
   const auto size = [](int n) { return static_cast<std::size_t>(n); };
   text_scratch at;
   at.stack = layout_stack(m, kinds, rows, scalar_bytes, memory);
   at.per_layer_room = memory.take(size(m.layers), size(m.per_layer->width), scalar_bytes);
   at.hidden = memory.take(size(m.width), scalar_bytes);
-  at.logits = memory.take(logit_rows(rows), size(m.vocab), scalar_bytes);
+  at.logits = memory.take(logit_rows(rows, logits), size(m.vocab), scalar_bytes);
   at.best = memory.take(1, sizeof(token_id));
   return at;
 }
 [[nodiscard]] G4_INLINE text_scratch text_laid_out_once(const text_spec& m, const kind_table& kinds, std::size_t rows,
-                                                        std::size_t scalar_bytes, arena& memory);
+                                                        std::size_t scalar_bytes, arena& memory, std::size_t logits);
 
 }  // namespace detail
 
-/// Takes from `memory` what passes of at most `rows` rows need.
+/// Takes from `memory` what passes of at most `rows` rows need, `logits` of whose logits are computed at once.
 [[nodiscard]] constexpr text_scratch layout_text(const text_spec& m, const kind_table& kinds, std::size_t rows,
-                                                 std::size_t scalar_bytes, arena& memory) {
-  if (std::is_constant_evaluated()) return detail::text_laid_out(m, kinds, rows, scalar_bytes, memory);
-  return detail::text_laid_out_once(m, kinds, rows, scalar_bytes, memory);
+                                                 std::size_t scalar_bytes, arena& memory,
+                                                 std::size_t logits = usual_logits) {
+  if (std::is_constant_evaluated()) return detail::text_laid_out(m, kinds, rows, scalar_bytes, memory, logits);
+  return detail::text_laid_out_once(m, kinds, rows, scalar_bytes, memory, logits);
 }
 
 /// Bytes a session will use.
@@ -144,8 +149,10 @@ struct memory_plan {
 
 /// The largest calls that passes of a text model make of a backend.
 ///
-/// slots   of its longest cache
-[[nodiscard]] G4_INLINE work_limits limits_of(const text_spec& m, std::size_t rows, std::size_t slots);
+/// slots    of its longest cache
+/// logits   as of `layout_text`
+[[nodiscard]] G4_INLINE work_limits limits_of(const text_spec& m, std::size_t rows, std::size_t slots,
+                                              std::size_t logits = usual_logits);
 
 /// What a session takes, of what it was asked: no more rows at once than there is context.
 [[nodiscard]] constexpr session_options fitting(session_options options) {

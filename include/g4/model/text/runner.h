@@ -124,7 +124,7 @@ void stage_rows(const prompt_view<Scalar>& prompt, std::size_t first, std::size_
 template <class Runner, class Sink>
 void each_logits(Runner& runner, std::size_t count, Sink&& sink) {
   constexpr std::size_t vocab = Runner::spec.vocab;
-  const std::size_t most = logit_rows(runner.most());
+  const std::size_t most = runner.logits_at_once();
   for (std::size_t t = 0; t < count; t += most) {
     const std::size_t n = std::min(most, count - t);
     const auto logits = runner.logits_of(runner.final_norm() + t * Runner::spec.width, n);
@@ -150,12 +150,14 @@ class text_runner {
 
   /// most             rows of a pass
   /// first_position   what the first token of a text is turned by
+  /// logits           rows of a pass whose logits are computed at once
   /// Fails when the memory cannot be had. `w` and `on` must outlive it.
   [[nodiscard]] static result<text_runner> make(const weights<V>& w, B& on, std::size_t most,
-                                                std::int64_t first_position) {
-    text_runner made(w, on, most, first_position);
+                                                std::int64_t first_position,
+                                                std::size_t logits = usual_logits) {
+    text_runner made(w, on, most, first_position, logits);
     arena bytes;
-    made.at_ = layout_text(spec, V::kinds, most, sizeof(scalar), bytes);
+    made.at_ = layout_text(spec, V::kinds, most, sizeof(scalar), bytes, logits);
     auto memory = on.take(bytes.total());
     if (!memory) return unexpected(std::move(memory.error()));
     made.memory_ = std::move(*memory);
@@ -239,7 +241,7 @@ class text_runner {
   [[nodiscard]] scalar* logits() const { return in<scalar>(at_.logits); }
   [[nodiscard]] token_id* best() const { return in<token_id>(at_.best); }
 
-  /// Logits of final norms h [rows, D], at most `logit_rows` of them: [rows, V] on the host, until the next call.
+  /// Logits of final norms h [rows, D], at most `logits_at_once` of them: [rows, V] on the host, until the next call.
   [[nodiscard]] std::span<const scalar> logits_of(const scalar* h, std::size_t rows) {
     compute_logits(*on_, *w_, h, rows, logits());
     return logits_on_host(rows);
@@ -273,12 +275,13 @@ class text_runner {
 
   void watch(tap<scalar> see) { see_ = watcher<B>(see); }
   [[nodiscard]] std::size_t most() const { return most_; }
+  [[nodiscard]] std::size_t logits_at_once() const { return logits_; }
   [[nodiscard]] B& backend() const { return *on_; }
   [[nodiscard]] const weights<V>& model_weights() const { return *w_; }
 
  private:
-  text_runner(const weights<V>& w, B& on, std::size_t most, std::int64_t first_position)
-      : w_(&w), on_(&on), most_(most), first_position_(first_position) {}
+  text_runner(const weights<V>& w, B& on, std::size_t most, std::int64_t first_position, std::size_t logits)
+      : w_(&w), on_(&on), most_(most), logits_(logit_rows(most, logits)), first_position_(first_position) {}
 
   template <class T>
   [[nodiscard]] T* in(std::size_t offset) const {
@@ -330,6 +333,7 @@ class text_runner {
   const weights<V>* w_;
   B* on_;
   std::size_t most_;
+  std::size_t logits_;
   std::int64_t first_position_;
   text_scratch at_{};
   typename B::owned_memory memory_;
