@@ -269,6 +269,18 @@ concept JoinsRanks = Backend<B> && requires(B& on, const B& seen, typename B::sc
   on.join_sparsify(y, n /*T*/, n, number /*z*/, n /*unit*/);
 };
 
+/// The same of ranks that are the stages of a pipeline:
+///
+///     send        n bytes to another rank, which need not have asked for them yet
+///     receive     n bytes of another rank
+///     hand_back   y [n] of the first rank = the last rank's; those between have no part in it
+template <class B>
+concept JoinsStages = JoinsRanks<B> && requires(B& on, const void* said, void* heard, typename B::scalar* y, std::size_t n) {
+  { on.send(said, n, int{} /*to*/) } -> std::same_as<result<void>>;
+  { on.receive(heard, n, int{} /*from*/) } -> std::same_as<result<void>>;
+  on.hand_back(y, n);
+};
+
 /// A machine for towers: nothing of streams is asked of it.
 template <class B>
 concept TowerBackend = words::Memory<B> && words::Rows<B> && words::Products<B> && words::Norms<B> &&

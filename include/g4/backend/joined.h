@@ -66,8 +66,11 @@ class joined : public B {
   /// Whether this is the rank that holds the texts. The others follow.
   [[nodiscard]] bool leads() const { return rank() == 0; }
 
-  /// Whether an exchange has failed.
-  [[nodiscard]] bool lost() const { return lost_.has_value(); }
+  /// Whether an exchange has failed. Asked for between layers, where what was sent may move on.
+  [[nodiscard]] bool lost() const {
+    if constexpr (requires { to_->progress(); }) to_->progress();
+    return lost_.has_value();
+  }
   [[nodiscard]] result<void> failure() {
     if (lost_) return unexpected(*lost_);
     return failure_of(static_cast<B&>(*this));
@@ -88,6 +91,40 @@ class joined : public B {
   result<void> await(void* data, std::size_t n) {
     if (lost_) return unexpected(*lost_);
     return kept(to_->await(static_cast<std::byte*>(data), n));
+  }
+
+  // ---- From one rank to another: stages of a pipeline ---------------------------------------------------------------
+
+  /// data [n] to a rank, which need not have asked for it yet.
+  result<void> send(const void* data, std::size_t n, int to) {
+    return counted(n, [&] { return to_->send(static_cast<const std::byte*>(data), n, to); });
+  }
+  /// data [n] = what a rank has sent.
+  result<void> receive(void* data, std::size_t n, int from) {
+    return counted(0, [&] { return to_->receive(static_cast<std::byte*>(data), n, from); });
+  }
+  /// y [n] of the first rank = the last rank's.
+  void hand_back(scalar* y, std::size_t n) {
+    if (leads()) {
+      (void)receive(y, n * sizeof(scalar), ranks() - 1);
+    } else if (rank() == ranks() - 1) {
+      (void)send(y, n * sizeof(scalar), 0);
+    }
+  }
+  /// The same of the k greatest of y. All others are −∞ there.
+  void hand_back_best(scalar* y, std::size_t n, std::size_t k) {
+    if (k * sizeof(ranked) >= n * sizeof(scalar)) return hand_back(y, n);
+    own_best_.resize(k);
+    if (leads()) {
+      if (!receive(own_best_.data(), k * sizeof(ranked), ranks() - 1)) return;
+      B::fill(y, n, -std::numeric_limits<scalar>::infinity());
+      for (const ranked& one : own_best_) {
+        if (one.row >= 0) y[one.row] = one.value;
+      }
+    } else if (rank() == ranks() - 1) {
+      find_greatest(y, {0, n}, own_best_);
+      (void)send(own_best_.data(), k * sizeof(ranked), 0);
+    }
   }
 
   // ---- Operations ----------------------------------------------------------------------------------------------------

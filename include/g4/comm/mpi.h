@@ -57,9 +57,12 @@ class mpi {
     said_.swap(other.said_);
     calls_.swap(other.calls_);
     requests_.swap(other.requests_);
+    sent_.swap(other.sent_);
+    std::swap(next_, other.next_);
     return *this;
   }
   ~mpi() {
+    for (message& one : sent_) static_cast<void>(until_fetched(one));
     if (lost_) return;  // both calls would wait for a rank that does not answer
     if (ranks_ != MPI_COMM_NULL) MPI_Comm_free(&ranks_);
     if (ends_mpi_) MPI_Finalize();
@@ -91,16 +94,50 @@ class mpi {
           !posted)
         return posted;
     }
-    return finish(true);
+    return finish(waiting::briefly);
   }
 
   result<void> broadcast(std::byte* data, std::size_t n) { return from_the_first(data, n, true); }
   result<void> await(std::byte* data, std::size_t n) { return from_the_first(data, n, false); }
 
+  result<void> send(const std::byte* data, std::size_t n, int to) {
+    if (auto fits = countable(n); !fits) return fits;
+    if (sent_.empty()) sent_.resize(most_on_their_way);
+    message& one = sent_[next_++ % most_on_their_way];
+    if (auto free = until_fetched(one); !free) return free;
+    one.bytes.assign(data, data + n);
+    one.to = to;
+    return sound(MPI_Isend(one.bytes.data(), static_cast<int>(n), MPI_BYTE, to, message_of_two, ranks_, &one.request), to);
+  }
+  result<void> receive(std::byte* data, std::size_t n, int from) {
+    if (auto fits = countable(n); !fits) return fits;
+    calls_.clear();
+    const auto begin = [&](MPI_Request* q) {
+      return MPI_Irecv(data, static_cast<int>(n), MPI_BYTE, from, message_of_two, ranks_, q);
+    };
+    if (auto posted = post(from, begin); !posted) return posted;
+    return finish(waiting::at_ease);
+  }
+  /// Lets what was sent move on: MPI moves long messages only while one of its functions is called.
+  void progress() {
+    for (message& one : sent_) {
+      int done = 0;
+      if (one.request != MPI_REQUEST_NULL && !lost_) (void)MPI_Test(&one.request, &done, MPI_STATUS_IGNORE);
+    }
+  }
+
  private:
-  enum tag { part, word };
+  enum tag { part, word, message_of_two };
+  /// How long a call waits, and whether it sleeps meanwhile.
+  enum class waiting { briefly, at_ease, without_end };
   struct call {
     int with = 0;
+  };
+  /// What was sent and perhaps not fetched yet.
+  struct message {
+    std::vector<std::byte> bytes;
+    MPI_Request request = MPI_REQUEST_NULL;
+    int to = 0;
   };
 
   explicit mpi(patience waits) : waits_(waits) {}
@@ -142,11 +179,19 @@ class mpi {
           !posted)
         return posted;
     }
-    return finish(bounded);
+    return finish(bounded ? waiting::briefly : waiting::without_end);
+  }
+  result<void> until_fetched(message& one) {
+    if (one.request == MPI_REQUEST_NULL) return {};
+    if (lost_) return fail("rank ", rank_, ": a rank is lost");
+    calls_.assign(1, {one.to});
+    requests_.assign(1, one.request);
+    one.request = MPI_REQUEST_NULL;
+    return finish(waiting::at_ease);
   }
 
   /// Tests the calls until all are done. Whoever waits long lets others have the CPU, and then sleeps.
-  result<void> finish(bool bounded) {
+  result<void> finish(waiting how) {
     using clock = std::chrono::steady_clock;
     const int count = static_cast<int>(calls_.size());
     clock::time_point begun{};
@@ -157,8 +202,8 @@ class mpi {
       if (tries < spins) continue;
       const auto now = clock::now();
       if (tries == spins) begun = now;
-      if (bounded && now - begun > waits_) return give_up();
-      if (!bounded && now - begun > std::chrono::milliseconds(20)) {
+      if (how != waiting::without_end && now - begun > waits_) return give_up();
+      if (how != waiting::briefly && now - begun > std::chrono::milliseconds(20)) {
         std::this_thread::sleep_for(std::chrono::microseconds(200));
       } else {
         std::this_thread::yield();
@@ -191,6 +236,8 @@ class mpi {
   std::vector<std::byte> said_;  ///< a rank that is late may fetch it after this one has given up
   std::vector<call> calls_;
   std::vector<MPI_Request> requests_;
+  std::vector<message> sent_;
+  std::size_t next_ = 0;
 };
 
 static_assert(Communicator<mpi>);

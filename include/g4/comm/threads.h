@@ -1,6 +1,7 @@
 /// Ranks as threads of one process: for tests, and for hosts that bind threads to the nodes of a machine themselves.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -25,7 +26,10 @@ class thread_rank;
 class thread_group {
  public:
   explicit thread_group(int size, patience waits = usual_patience)
-      : places_(std::make_unique<place[]>(static_cast<std::size_t>(size))), size_(size), waits_(waits) {}
+      : places_(std::make_unique<place[]>(static_cast<std::size_t>(size))),
+        lines_(std::make_unique<line[]>(static_cast<std::size_t>(size) * static_cast<std::size_t>(size))),
+        size_(size),
+        waits_(waits) {}
 
   [[nodiscard]] int size() const { return size_; }
   /// Rank r of 0 … size − 1, for one thread.
@@ -43,7 +47,16 @@ class thread_group {
     std::vector<std::byte> bytes;
   };
 
+  /// From one rank to another: messages that were sent, and of those the ones that were taken. Both counters go round.
+  struct line {
+    alignas(64) std::atomic<std::uint32_t> sent{0};
+    std::atomic<std::uint32_t> taken{0};
+    std::array<std::vector<std::byte>, most_on_their_way> bytes;
+  };
+  [[nodiscard]] line& line_of(int from, int to) { return lines_[static_cast<std::size_t>(from * size_ + to)]; }
+
   std::unique_ptr<place[]> places_;
+  std::unique_ptr<line[]> lines_;  ///< [from, to]
   int size_;
   patience waits_;
 };
@@ -67,6 +80,29 @@ class thread_rank {
   }
   result<void> broadcast(std::byte* data, std::size_t n) { return from_the_first(data, n, true); }
   result<void> await(std::byte* data, std::size_t n) { return from_the_first(data, n, false); }
+
+  result<void> send(const std::byte* data, std::size_t n, int to) {
+    if (lost_by_ >= 0) return no_answer(rank_, lost_by_, group_->waits_);
+    thread_group::line& line = group_->line_of(rank_, to);
+    const std::uint32_t next = line.sent.load(std::memory_order_relaxed);
+    const auto has_room = [&] { return next - line.taken.load(std::memory_order_acquire) < most_on_their_way; };
+    if (auto there = wait_until(has_room, [&] { return to; }); !there) return there;
+    line.bytes[next % most_on_their_way].assign(data, data + n);
+    line.sent.store(next + 1, std::memory_order_release);
+    return {};
+  }
+  result<void> receive(std::byte* data, std::size_t n, int from) {
+    if (lost_by_ >= 0) return no_answer(rank_, lost_by_, group_->waits_);
+    thread_group::line& line = group_->line_of(from, rank_);
+    const std::uint32_t next = line.taken.load(std::memory_order_relaxed);
+    const auto is_there = [&] { return line.sent.load(std::memory_order_acquire) != next; };
+    if (auto there = wait_until(is_there, [&] { return from; }); !there) return there;
+    const std::vector<std::byte>& sent = line.bytes[next % most_on_their_way];
+    if (sent.size() != n) return fail("rank ", rank_, ": rank ", from, " has sent ", sent.size(), " bytes, not ", n);
+    if (n != 0) std::memcpy(data, sent.data(), n);
+    line.taken.store(next + 1, std::memory_order_release);
+    return {};
+  }
 
  private:
   using counter = std::atomic<std::uint32_t>;
@@ -107,13 +143,18 @@ class thread_rank {
   }
   result<void> wait(int r, counter thread_group::place::*which) {
     const counter& theirs = at(r).*which;
+    return wait_until([&] { return reached(theirs); }, [&] { return furthest_behind(r); });
+  }
+  /// who   the rank that has not answered, where patience is at an end
+  template <class There, class Who>
+  result<void> wait_until(There&& there, Who&& who) {
     std::chrono::steady_clock::time_point begun;
-    for (std::uint32_t tries = 0; !reached(theirs); ++tries) {
+    for (std::uint32_t tries = 0; !there(); ++tries) {
       if (tries < spins) continue;
       if (tries == spins) begun = std::chrono::steady_clock::now();
       std::this_thread::yield();
       if (tries % 64 == 0 && std::chrono::steady_clock::now() - begun > group_->waits_) {
-        lost_by_ = furthest_behind(r);
+        lost_by_ = who();
         return no_answer(rank_, lost_by_, group_->waits_);
       }
     }
