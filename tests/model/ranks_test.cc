@@ -133,7 +133,50 @@ void expect_divided_sums_to_agree() {
   EXPECT_EQ(exchanges.front(), static_cast<std::size_t>(V::spec.layers * (V::spec.experts ? 3 : 2) + sparse + 1));
 }
 
+/// Of stages the leader has the logits: all of them, or of runs the `best` greatest.
+template <class V, class Plan, class B>
+void expect_stages_to_give_the_bits_of_one_process(bool fast = false, std::size_t best = 0) {
+  using S = sharded<V, Plan>;
+  const test::random_checkpoint checkpoint(V::spec);
+  const auto ids = some_ids(2 * test::window + 5, V::vocab);
+  std::vector<std::vector<float>> expected;
+  {
+    B on = plain_backend<B>(fast);
+    const auto w = checkpoint.load<V>(on);
+    auto session = *g4::session<V, B>::make(*w, on, {.context = 40, .batch = 7});
+    expected = rows_of(session, ids);
+  }
+  test::on_ranks(Plan::ranks, [&](comm::thread_rank& rank) {
+    auto on = joined_backend<B>(rank, fast);
+    const auto w = checkpoint.load<S>(on);
+    auto session = *g4::session<S, decltype(on)>::make(*w, on, {.context = 40, .batch = 7, .best_logits = best});
+    const auto rows = rows_of(session, ids);
+    if (!on.leads()) return;
+    ASSERT_EQ(rows.size(), expected.size());
+    const std::size_t runs = 4;  // the last rows
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(rows[i].size(), expected[i].size());
+      std::size_t known = 0;
+      for (std::size_t j = 0; j < rows[i].size(); ++j) {
+        if (best > 0 && i + runs >= rows.size() && std::isinf(rows[i][j])) continue;
+        ++known;
+        ASSERT_EQ(std::memcmp(&rows[i][j], &expected[i][j], sizeof(float)), 0) << "row " << i << ", logit " << j;
+      }
+      ASSERT_EQ(known, best > 0 && i + runs >= rows.size() ? best : rows[i].size());
+    }
+  });
+}
+
 using reference = backend::reference<float>;
+
+TEST(stages, give_the_bits_of_one_process) {
+  expect_stages_to_give_the_bits_of_one_process<test::tiny_3n, pipeline<cut_before<1>, cut_before<2>>, reference>();
+#ifdef RANKS_ON_CPU
+  expect_stages_to_give_the_bits_of_one_process<test::tiny_e2b, pipeline<cut_before<2>>, backend::cpu>();
+  expect_stages_to_give_the_bits_of_one_process<test::tiny_e2b, pipeline<cut_before<2>>, backend::cpu>(true);
+  expect_stages_to_give_the_bits_of_one_process<test::tiny_e2b, pipeline<cut_before<2>>, backend::cpu>(true, 5);
+#endif
+}
 
 TEST(ranks, add_up_divided_sums_alike) {
   expect_divided_sums_to_agree<test::tiny_a4b, 4, reference>();

@@ -54,6 +54,7 @@ class machine : public backend::reference<float> {
 using joined = backend::joined<machine, comm::thread_rank>;
 template <int Ranks>
 using shared = sharded<variant, tensor_parallel<Ranks>>;
+using three_stages = sharded<variant, pipeline<cut_before<1>, cut_before<5>>>;
 
 /// A checkpoint of random weights, and a vocabulary.
 struct on_disk {
@@ -120,10 +121,10 @@ TEST(ranks, leader_and_followers_give_the_bits_of_one_process) {
   ASSERT_TRUE(whole) << whole.error().message;
   const all_rows expected = a_morning(*whole, picture);
   ASSERT_EQ(expected.size(), 16u);
-  const auto on_so_many = [&]<int R>() {
-    on_ranks(R, [&](comm::thread_rank& rank) {
+  const auto shared_out_as = [&]<class Shared>() {
+    on_ranks(Shared::plan::ranks, [&](comm::thread_rank& rank) {
       joined on(rank);
-      const auto model = open<shared<R>>(disk.from, on);
+      const auto model = open<Shared>(disk.from, on);
       ASSERT_TRUE(model) << model.error().message;
       EXPECT_EQ(on.leads(), rank.rank() == 0);
       if (!on.leads()) {
@@ -141,8 +142,9 @@ TEST(ranks, leader_and_followers_give_the_bits_of_one_process) {
       }
     });
   };
-  on_so_many.operator()<2>();
-  on_so_many.operator()<4>();
+  shared_out_as.operator()<shared<2>>();
+  shared_out_as.operator()<shared<4>>();
+  shared_out_as.operator()<three_stages>();
 }
 
 /// Texts in a batch, of which one leaves early and two go on from a session, which goes on itself, as does its fork.
@@ -199,18 +201,22 @@ TEST(ranks, batches_and_forks_give_the_bits_of_one_process) {
   ASSERT_TRUE(whole) << whole.error().message;
   const all_rows expected = an_afternoon(*whole);
   ASSERT_GT(expected.size(), 15u);
-  on_ranks(4, [&](comm::thread_rank& rank) {
-    joined on(rank);
-    const auto model = open<shared<4>>(disk.from, on);
-    ASSERT_TRUE(model) << model.error().message;
-    if (!on.leads()) {
-      EXPECT_FALSE(make_batch(*model));
-      const auto followed = model->follow();
-      EXPECT_TRUE(followed) << followed.error().message;
-      return;
-    }
-    EXPECT_EQ(an_afternoon(*model), expected);
-  });
+  const auto shared_out_as = [&]<class Shared>() {
+    on_ranks(Shared::plan::ranks, [&](comm::thread_rank& rank) {
+      joined on(rank);
+      const auto model = open<Shared>(disk.from, on);
+      ASSERT_TRUE(model) << model.error().message;
+      if (!on.leads()) {
+        EXPECT_FALSE(make_batch(*model));
+        const auto followed = model->follow();
+        EXPECT_TRUE(followed) << followed.error().message;
+        return;
+      }
+      EXPECT_EQ(an_afternoon(*model), expected);
+    });
+  };
+  shared_out_as.operator()<shared<4>>();
+  shared_out_as.operator()<three_stages>();
 }
 
 /// Saves a text that has gone round its rings and back, and says what it and another that was restored make of what follows.
@@ -241,25 +247,29 @@ TEST(ranks, save_the_files_of_one_process_and_go_on_from_them) {
   const auto whole = open<variant>(disk.from, plain);
   ASSERT_TRUE(whole) << whole.error().message;
   const all_rows expected = saved_and_restored(*whole, one, one);
-  on_ranks(4, [&](comm::thread_rank& rank) {
-    joined on(rank);
-    const auto model = open<shared<4>>(disk.from, on);
-    ASSERT_TRUE(model) << model.error().message;
-    if (!on.leads()) {
-      const auto followed = model->follow();
-      EXPECT_TRUE(followed) << followed.error().message;
-      return;
-    }
-    EXPECT_EQ(saved_and_restored(*model, one, many), expected);
-  });
   const auto bytes_of = [](const fs::path& path) {
     std::ifstream in(path, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
   };
-  EXPECT_EQ(bytes_of(many), bytes_of(one));
-  auto text = *whole->session({.context = 64, .batch = 8});
-  EXPECT_TRUE(restore(many.string(), text));
-  EXPECT_EQ(last_of(text, {some_ids(5, variant::vocab)}), expected.front());
+  const auto shared_out_as = [&]<class Shared>() {
+    on_ranks(Shared::plan::ranks, [&](comm::thread_rank& rank) {
+      joined on(rank);
+      const auto model = open<Shared>(disk.from, on);
+      ASSERT_TRUE(model) << model.error().message;
+      if (!on.leads()) {
+        const auto followed = model->follow();
+        EXPECT_TRUE(followed) << followed.error().message;
+        return;
+      }
+      EXPECT_EQ(saved_and_restored(*model, one, many), expected);
+    });
+    EXPECT_EQ(bytes_of(many), bytes_of(one));
+    auto text = *whole->session({.context = 64, .batch = 8});
+    EXPECT_TRUE(restore(many.string(), text));
+    EXPECT_EQ(last_of(text, {some_ids(5, variant::vocab)}), expected.front());
+  };
+  shared_out_as.operator()<shared<4>>();
+  shared_out_as.operator()<three_stages>();
 }
 
 TEST(ranks, one_is_enough_for_the_same_program) {
@@ -333,6 +343,100 @@ TEST(ranks, that_differ_are_refused_by_all) {
     ASSERT_FALSE(model);
     EXPECT_EQ(model.error().message, "tiny_a4b: this model is shared out among 2 ranks; 3 were started");
   });
+}
+
+TEST(stages, are_counted_and_have_the_same_cuts_on_all_ranks) {
+  const on_disk disk;
+  on_ranks(2, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const auto model = open<three_stages>(disk.from, on);
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().message, "tiny_a4b: this model is shared out among 3 ranks; 2 were started");
+  });
+  on_ranks(3, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    std::string refused;
+    if (rank.rank() != 2) {
+      const auto model = open<three_stages>(disk.from, on);
+      if (!model) refused = model.error().message;
+    } else {
+      const auto model = open<sharded<variant, pipeline<cut_before<1>, cut_before<4>>>>(disk.from, on);
+      if (!model) refused = model.error().message;
+    }
+    EXPECT_EQ(refused, "rank 2 has another pipeline than rank 0: cut before 1 4, not cut before 1 5; start all ranks alike, "
+                       "on machines of one kind");
+  });
+}
+
+/// Every inner tensor that a text shows, with its name.
+template <class Model>
+std::vector<std::pair<std::string, std::vector<float>>> shown_by(const Model& model) {
+  std::vector<std::pair<std::string, std::vector<float>>> shown;
+  const tap<float> see{&shown, [](void* self, const tapped<float>& what) {
+                         auto& all = *static_cast<decltype(shown)*>(self);
+                         all.push_back({what.name + std::to_string(what.layer),
+                                        {what.data, what.data + what.streams * what.rows * what.width}});
+                         if (what.indices == nullptr) return;
+                         const std::size_t chosen = what.rows * static_cast<std::size_t>(variant::spec.experts->chosen);
+                         all.push_back({"chosen", {what.indices, what.indices + chosen}});
+                       }};
+  auto text = *model.session({.context = 32, .batch = 5});
+  text.watch(see);
+  last_of(text, {some_ids(12, variant::vocab)});
+  text.watch({});
+  last_of(text, {some_ids(2, variant::vocab)});
+  auto batch = *make_batch(model, {.texts = 2, .context = 40, .rows = 6});
+  batch.watch(see);
+  EXPECT_TRUE(batch.join(some_ids(9, variant::vocab), {.max_tokens = 2, .stop_at_end = false}, [](std::string_view) {}));
+  while (batch.running() > 0) EXPECT_TRUE(batch.step());
+  return shown;
+}
+
+TEST(stages, show_the_leader_what_one_process_shows) {
+  const on_disk disk;
+  machine plain;
+  const auto whole = open<variant>(disk.from, plain);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const auto expected = shown_by(*whole);
+  ASSERT_GT(expected.size(), 100u);
+  on_ranks(3, [&](comm::thread_rank& rank) {
+    joined on(rank);
+    const auto model = open<three_stages>(disk.from, on);
+    ASSERT_TRUE(model) << model.error().message;
+    if (!on.leads()) {
+      EXPECT_TRUE(model->follow());
+      return;
+    }
+    const auto found = shown_by(*model);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i].first, expected[i].first);
+      EXPECT_EQ(found[i].second, expected[i].second) << found[i].first;
+    }
+  });
+}
+
+TEST(stages, behind_and_in_front_of_one_that_does_not_answer_have_a_sentence_in_time) {
+  const test::random_checkpoint weights(variant::spec);
+  std::atomic<int> told = 0;
+  on_ranks(
+      3,
+      [&](comm::thread_rank& rank) {
+        joined on(rank);
+        const auto w = weights.load<three_stages>(on);
+        auto text = *session<three_stages, joined>::make(*w, on, {.context = 64, .batch = 4});
+        if (rank.rank() == 1) {
+          while (told < 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+          return;
+        }
+        const auto done = text.run(some_ids(40, variant::vocab));
+        ++told;
+        ASSERT_FALSE(done);
+        // The first can go on by two chunks, the last cannot begin.
+        EXPECT_EQ(done.error().message, "rank " + std::to_string(rank.rank()) +
+                                            ": no answer from rank 1 for 400 ms; this model cannot go on");
+      },
+      std::chrono::milliseconds(400));
 }
 
 TEST(ranks, one_that_does_not_answer_gives_the_others_a_sentence_in_time) {

@@ -213,6 +213,61 @@ TEST(plan_of_ranks, leaves_out_and_repeats_nothing) {
   });
 }
 
+// ---- Pipelines -----------------------------------------------------------------------------------------------------------
+
+/// The share of a model's weights in front of a cut.
+constexpr double in_front(const text_spec& m, int cut) {
+  const auto front = plan_weights_of_a_stage(spec_of_a_stage(m, 2, {0, cut}), storage::q4_0, storage::q6_k);
+  const auto back = plan_weights_of_a_stage(spec_of_a_stage(m, 2, {cut, m.layers}), storage::q4_0, storage::q6_k);
+  return static_cast<double>(front) / static_cast<double>(front + back);
+}
+
+TEST(pipelines, can_be_cut_wherever_no_layer_reads_the_keys_of_one_in_front) {
+  std::map<std::string_view, int> last;
+  each_decoder([&](std::string_view variant, const text_spec& m) {
+    last[variant] = last_cut(m);
+    for (int cut = 0; cut <= m.layers; ++cut) EXPECT_EQ(can_be_cut_before(m, cut), cut > 0 && cut <= last_cut(m)) << variant;
+    if (m.shared_layers == 0) {
+      EXPECT_EQ(last_cut(m), m.layers - 1) << variant;
+    }
+  });
+  EXPECT_EQ(last.at("gemma4_e2b"), 13);
+  EXPECT_EQ(last.at("gemma4_e4b"), 22);
+  EXPECT_EQ(last.at("gemma3n_e2b"), 18);
+  EXPECT_EQ(last.at("gemma3n_e4b"), 18);
+  EXPECT_EQ(last.at("gemma4_31b"), 59);
+}
+
+TEST(pipelines, have_every_layer_once) {
+  each_decoder([&](std::string_view variant, const text_spec& m) {
+    const kind_table kinds = distinct_kinds(m);
+    const auto cache = [&](const text_spec& of) {
+      return plan_session(of, kinds, {.context = 4096}, sizeof(float), storage::i16).cache;
+    };
+    for (const int cut : {1, last_cut(m) / 2, last_cut(m)}) {
+      const text_spec front = spec_of_a_stage(m, 2, {0, cut}), back = spec_of_a_stage(m, 2, {cut, m.layers});
+      std::size_t both = 0;
+      each_tensor(m, [&](const tensor_entry& t) {
+        const long long n = elements_of_a_stage(front, t) + elements_of_a_stage(back, t);
+        const bool copied = t.what.safetensors.starts_with("per_layer_") && t.layer < 0;
+        const bool looked_up = t.as == role::table || (t.as == role::token_table && !m.tied_head);
+        EXPECT_EQ(n, looked_up ? 0 : copied ? 2 * t.elements() : t.elements()) << variant << " " << t.what.safetensors;
+        both += copied ? 1 : 0;
+      });
+      EXPECT_EQ(both, m.per_layer ? 2u : 0u) << variant;
+      EXPECT_EQ(cache(front) + cache(back), cache(m)) << variant;
+      EXPECT_LT(cache(front), cache(m)) << variant;
+    }
+  });
+}
+
+using halves = sharded<gemma4_31b::text, pipeline<cut_before<30>>>;
+constexpr auto cache_of_a_stage(int stage) {
+  return plan_session(halves::of_stage[static_cast<std::size_t>(stage)], halves::kinds, {.context = 4096}, sizeof(float), storage::i16).cache;
+}
+static_assert(cache_of_a_stage(0) == cache_of_a_stage(1));
+static_assert(in_front(gemma4_31b::text::spec, 30) > 0.46 && in_front(gemma4_31b::text::spec, 30) < 0.5);
+
 // ---- Memory, before anything is read -------------------------------------------------------------------------------------
 
 constexpr double gigabytes(const text_spec& m, int ranks) {

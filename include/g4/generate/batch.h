@@ -384,11 +384,14 @@ class batch {
       return fail("batch: a session to go on from must have a first position of ", options_.first_position, "; it has ",
                   after.options().first_position);
     }
-    for (int l = 0; l < spec.layers; ++l) {
-      if (after.caches()[l].type != texts_.caches(0)[l].type) {
-        return fail("batch: a session to go on from must keep keys and values in ",
-                    facts_of(texts_.caches(0)[l].type).name,
-                    "; it keeps them in ", facts_of(after.caches()[l].type).name);
+    for (int l = 0; l < spec.layers; ++l) {  // of all ranks, whichever has the layer
+      const auto kept_as = [&](const cache_choice& choice) {
+        return cache_type(spec.layer[l], choice, runner().backend().cache_storage());
+      };
+      const storage ours = kept_as(options_.cache), theirs = kept_as(after.options().cache);
+      if (theirs != ours) {
+        return fail("batch: a session to go on from must keep keys and values in ", facts_of(ours).name,
+                    "; it keeps them in ", facts_of(theirs).name);
       }
     }
     return {};

@@ -18,6 +18,7 @@
 #include "g4/load/module_source.h"
 #include "g4/load/names.h"
 #include "g4/load/weight_places.h"
+#include "g4/model/pipeline.h"
 #include "g4/model/split.h"
 #include "g4/model/weights.h"
 
@@ -31,13 +32,18 @@ class filler {
  public:
   filler(const io::tensor_file& file, format f, matcher match, B& on, checks look, progress told)
       : from_(file, f, std::move(match), facts(), look, told), places_(on) {
-    if constexpr (shared_out) rank_ = on.rank();
+    if constexpr (shared_out || in_stages) rank_ = on.rank();
   }
 
   [[nodiscard]] result<std::shared_ptr<const weights<Module>>> run() {
     auto w = std::make_shared<weights<Module>>();
     each_weight(*w, [&](const tensor_entry& t, auto& member) {
-      if (!from_.failed()) fill(t, member);
+      if (from_.failed()) return;
+      if (is_here(t)) {
+        fill(t, member);
+      } else {
+        leave_out(t);
+      }
     });
     if constexpr (Variant<Module>) {
       if (!from_.failed()) from_.refuse_unknown();
@@ -57,6 +63,30 @@ class filler {
     return false;
   }();
 
+  /// Whether a stage of a pipeline is filled: with the layers of its range, and what is in front of them or behind them.
+  static constexpr bool in_stages = [] {
+    if constexpr (Variant<Module>) return Module::spec.stages > 1;
+    return false;
+  }();
+  [[nodiscard]] bool is_here([[maybe_unused]] const tensor_entry& t) const {
+    if constexpr (in_stages) return stage_has(Module::of_stage[static_cast<std::size_t>(rank_)], t);
+    return true;
+  }
+  /// Whether all numbers of a tensor are used here, and so looked over. A tied table is looked over where it is the head.
+  [[nodiscard]] bool is_used(const tensor_entry& t) const {
+    if constexpr (in_stages) {
+      return t.as != role::token_table || !Module::spec.tied_head || Module::of_stage[static_cast<std::size_t>(rank_)].ends();
+    }
+    return !shared_out;
+  }
+  /// A tensor of another stage must be there, and is not read.
+  void leave_out(const tensor_entry& t) {
+    const bool several = from_.in() != format::gguf && t.numbered();
+    for (int i = 0; i < (several ? t.extents[0] : 1) && !from_.failed(); ++i) {
+      if (const io::stored_tensor* found = from_.known(several ? t.one() : t, i)) from_.advance(*found);
+    }
+  }
+
   [[nodiscard]] static constexpr module_facts facts() {
     if constexpr (Variant<Module>) {
       return {Module::spec.one_plus_weight, generation_of(Module::spec)};
@@ -67,6 +97,9 @@ class filler {
 
   /// The head is the token table where the two are one.
   void tie_head(weights<Module>& w) {
+    if constexpr (in_stages) {
+      if (!Module::of_stage[static_cast<std::size_t>(rank_)].ends()) return;
+    }
     if constexpr (Module::spec.tied_head && shared_out) {
       const stretch mine = share_of(w.embed.rows, Module::spec.ranks, rank_);
       w.head = prepared(w.embed.slice(mine.first, mine.count), table_, weight_use::head);
@@ -95,7 +128,7 @@ class filler {
 
   template <int Out, int In>
   void fill(const tensor_entry& t, matrix<Out, In>& m) {
-    const io::stored_tensor* found = shared_out ? from_.known(t) : from_.checked(t);
+    const io::stored_tensor* found = is_used(t) ? from_.checked(t) : from_.known(t);
     if (found == nullptr) return;
     if (split_here(t) == split::columns) {
       const auto in = static_cast<std::size_t>(t.extents[1]);

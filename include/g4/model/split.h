@@ -130,17 +130,20 @@ struct tensor_parallel {
          static_cast<long long>(columns_of_a_rank(t, columns, ranks, rank, sums_are).count);
 }
 
-/// Bytes of the weights that a rank holds, before anything is read. Matrices are stored as `matrices`, a table that is the
-/// head or one as `tables`, everything small as float32.
+/// Bytes that so many numbers of a tensor take. Matrices are stored as `matrices`, a table that is the head or one as `tables`,
+/// everything small as float32; what need not be there takes nothing.
+[[nodiscard]] constexpr long long planned_bytes(const tensor_entry& t, long long elements, storage matrices, storage tables) {
+  if (t.needed != need::required || t.as == role::integers) return 0;
+  const storage_facts f = facts_of(is_small(t.as) ? storage::f32 : t.as == role::matrix ? matrices : tables);
+  return elements / static_cast<long long>(f.block_elements) * static_cast<long long>(f.block_bytes);
+}
+
+/// Bytes of the weights that a rank holds, before anything is read.
 [[nodiscard]] constexpr long long plan_weights(const text_spec& m, storage matrices, storage tables, int ranks = 1,
                                                int rank = 0, sums how = sums::whole) {
   long long bytes = 0;
   each_tensor(m, [&](const tensor_entry& t) {
-    if (t.needed != need::required || t.as == role::integers) return;
-    const storage_facts f = facts_of(is_small(t.as)                            ? storage::f32
-                                     : t.as == role::matrix                    ? matrices
-                                                                               : tables);
-    bytes += elements_of_a_rank(m, t, ranks, rank, how) / static_cast<long long>(f.block_elements) * static_cast<long long>(f.block_bytes);
+    bytes += planned_bytes(t, elements_of_a_rank(m, t, ranks, rank, how), matrices, tables);
   });
   return bytes;
 }

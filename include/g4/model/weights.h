@@ -135,9 +135,9 @@ struct weights<V> {
   weights() { size_layers(std::make_integer_sequence<int, V::kinds.count>{}); }
 
   /// Tokens that have a row of the head: a GGUF of Gemma 3 leaves out the last, unused ones. Of a rank's share the head has
-  /// some of them.
+  /// some of them, of a stage all or none.
   [[nodiscard]] std::size_t known_tokens() const {
-    if constexpr (spec.ranks == 1) return head.rows;
+    if constexpr (spec.in_one_piece()) return head.rows;
     return spec.tied_head ? embed.rows : static_cast<std::size_t>(spec.vocab);
   }
 

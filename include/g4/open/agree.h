@@ -52,6 +52,7 @@ struct rank_record {
   std::uint64_t bytes = 0;       ///< of its tensors
   std::int64_t mode = 0;
   std::uint64_t divides_sums = 0;  ///< 1: `sums::divided`
+  std::array<char, 64> cuts{};   ///< of a pipeline
   std::uint64_t arithmetic = 0;  ///< of a few numbers that the backend computed
 };
 
@@ -115,6 +116,7 @@ template <class B>
       const auto kind = [](const rank_record& of) { return of.divides_sums != 0 ? "divided" : "whole"; };
       return differs("kind of sums", kind(its), kind(leader));
     }
+    if (its.cuts != leader.cuts) return differs("pipeline", text(its.cuts), text(leader.cuts));
     if (its.arithmetic != leader.arithmetic) {
       return differs("arithmetic", hex(its.arithmetic), hex(leader.arithmetic));
     }

@@ -379,6 +379,11 @@ template <Shared V, Backend B>
   for (const io::stored_tensor& t : from->tensors.tensors()) mine.bytes += t.bytes.size();
   if constexpr (requires { on.mode(); }) mine.mode = static_cast<std::int64_t>(on.mode());
   mine.divides_sums = V::spec.divides_sums;
+  if constexpr (V::spec.stages > 1) {
+    std::string cuts = "cut before";
+    for (int s = 1; s < V::plan::ranks; ++s) cuts += " " + std::to_string(V::of_stage[static_cast<std::size_t>(s)].layers_before);
+    cuts.copy(mine.cuts.data(), mine.cuts.size());
+  }
   mine.arithmetic = arithmetic_of(on);
   if (auto all = agree_on(on, mine); !all) return unexpected(std::move(all.error()));
 

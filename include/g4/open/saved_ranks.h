@@ -1,6 +1,7 @@
 /// A text of several ranks on disk: the leader writes and reads the file that one process would, whose keys and values are as whole.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "g4/core/guarded.h"
 #include "g4/core/result.h"
 #include "g4/model/sharded.h"
+#include "g4/model/text/plan.h"
 #include "g4/model/text/session.h"
 #include "g4/model/whole.h"
 #include "g4/open/leading.h"
@@ -114,6 +116,92 @@ class kept_of_ranks {
   B& on_;
   std::vector<std::span<std::byte>> mine_;
   std::vector<layer> layers_;
+};
+
+/// The same of the stages of a pipeline: every layer's are with one of them, the last final norm with the leader.
+template <Shared V, Backend B>
+  requires(V::spec.stages > 1)
+class kept_of_ranks<V, B> {
+ public:
+  kept_of_ranks(const session<V, B>& text, std::size_t furthest) : on_(text.backend()) {
+    if (furthest == 0) return;
+    const session_options& how = text.options();
+    stretches_.push_back({0, V::spec.width * sizeof(typename B::scalar)});
+    for (int l = 0; l < V::spec.layers; ++l) {
+      const layer_kind& k = V::spec.layer[l];
+      if (k.role == cache_role::reuser) continue;
+      int stage = 0;
+      while (!V::of_stage[static_cast<std::size_t>(stage)].has(l)) ++stage;
+      const storage type = cache_type(k, how.cache, on_.cache_storage());
+      const std::size_t tokens = std::min(furthest, cache_slots(k, how.context, how.batch));
+      for (int head = 0; head < k.key_value_heads; ++head) {
+        const std::size_t rows = tokens * cached_row_bytes(type, static_cast<std::size_t>(k.head_size));
+        stretches_.insert(stretches_.end(), 2, {stage, rows});  // keys, values
+        if (type == storage::i16) stretches_.insert(stretches_.end(), 2, {stage, tokens * sizeof(float)});
+      }
+    }
+    // Those of this rank lie in the same order; of the final norm the leader's counts.
+    auto at = stretches_.begin();
+    text.each_kept_of(furthest, [&](std::byte* p, std::size_t) {
+      if (at == stretches_.begin() && !V::of_stage[static_cast<std::size_t>(on_.rank())].begins()) {
+        ++at;
+        return;
+      }
+      while (at->stage != on_.rank()) ++at;
+      at++->here = p;
+    });
+  }
+
+  [[nodiscard]] std::size_t bytes() const {
+    std::size_t all = 0;
+    for (const stretch_of_a_stage& one : stretches_) all += one.bytes;
+    return all;
+  }
+
+  template <class Out>
+  result<void> gather(Out&& out) const {
+    std::vector<std::byte> room;
+    for (const stretch_of_a_stage& one : stretches_) {
+      if (on_.rank() == 0) {
+        room.resize(one.bytes);
+        if (one.here == nullptr) {
+          if (auto told = on_.receive(room.data(), one.bytes, one.stage); !told) return told;
+        }
+        out(one.here != nullptr ? std::span<const std::byte>(one.here, one.bytes) : std::span<const std::byte>(room));
+      } else if (one.here != nullptr) {
+        if (auto told = on_.send(one.here, one.bytes, 0); !told) return told;
+      }
+    }
+    return {};
+  }
+
+  result<void> spread(const std::byte* file) const {
+    std::vector<std::byte> room;
+    for (const stretch_of_a_stage& one : stretches_) {
+      if (on_.rank() == 0) {
+        if (one.here != nullptr) {
+          on_.put(file, one.bytes, one.here);
+        } else if (auto told = on_.send(file, one.bytes, one.stage); !told) {
+          return told;
+        }
+        file += one.bytes;
+      } else if (one.here != nullptr) {
+        room.resize(one.bytes);
+        if (auto told = on_.receive(room.data(), one.bytes, 0); !told) return told;
+        on_.put(room.data(), one.bytes, one.here);
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct stretch_of_a_stage {
+    int stage;
+    std::size_t bytes;
+    std::byte* here = nullptr;  ///< on this rank
+  };
+  B& on_;
+  std::vector<stretch_of_a_stage> stretches_;  // in the order of the file
 };
 
 }  // namespace detail

@@ -19,6 +19,28 @@ struct a_share_needs_ranks_that_meet {
                 "backend/joined.h.");
 };
 
+/// Cuts of a pipeline stand between layers, one behind the other.
+template <int Cut, int Before, int Layers>
+struct cuts_follow_each_other {
+  static_assert(Cut > Before && Cut < Layers,
+                "g4: a pipeline is cut before a layer other than the first, and every cut stands behind the one before it: "
+                "pipeline<cut_before<10>, cut_before<20>>.");
+};
+
+/// Keys and values do not go from rank to rank.
+template <int Cut, int LastPossible>
+struct a_cut_parts_no_reader_from_its_producer {
+  static_assert(Cut <= LastPossible,
+                "g4: this cut parts a layer from the one whose keys and values it reads. A pipeline can be cut before the first "
+                "layer that is read by others, LastPossible here, or before any earlier one. g4 inspect --cuts shows them.");
+};
+
+/// What ends in no logits is small.
+template <bool Decoder>
+struct a_pipeline_is_a_decoder {
+  static_assert(Decoder, "g4: drafters and encoders are not cut into stages. See docs/ranks.md.");
+};
+
 /// A drafter's layers read keys that lie in its target's ranks.
 template <bool Whole>
 struct a_drafters_target_is_whole {

@@ -159,6 +159,9 @@ struct stack_spec {
   bool layer_scalar = false;
   int ranks = 1;  ///< of how many ranks this is one's share; of a model in one piece 1
   bool divides_sums = false;  ///< of a share: `sums::divided`
+  int stages = 1;             ///< of how many stages it is a pipeline, a rank each
+  int layers_before = 0;      ///< of a stage: how many layers those before it have
+  int layers_behind = 0;      ///< and how many those behind it
 
   maybe<experts_spec> experts;
   maybe<altup_spec> altup;
@@ -190,6 +193,9 @@ struct stack_spec {
     visit(field{"layer scalars", &stack_spec::layer_scalar});
     visit(field{"ranks", &stack_spec::ranks, compared::never});  // no file is a share
     visit(field{"divided sums", &stack_spec::divides_sums, compared::never});
+    visit(field{"stages", &stack_spec::stages, compared::never});
+    visit(field{"layers before a stage", &stack_spec::layers_before, compared::never});
+    visit(field{"layers behind a stage", &stack_spec::layers_behind, compared::never});
     visit(field{"experts", &stack_spec::experts});
     visit(field{"residual streams", &stack_spec::altup});
     visit(field{"LAuReL", &stack_spec::laurel});
@@ -197,6 +203,12 @@ struct stack_spec {
   }
 
   [[nodiscard]] constexpr int first_shared() const { return layers - shared_layers; }
+  /// Whether one process has all of it.
+  [[nodiscard]] constexpr bool in_one_piece() const { return ranks == 1 && stages == 1; }
+  /// Whether a layer is here: of a stage those of its range are.
+  [[nodiscard]] constexpr bool has(int l) const { return l >= layers_before && l < layers - layers_behind; }
+  [[nodiscard]] constexpr bool begins() const { return layers_before == 0; }
+  [[nodiscard]] constexpr bool ends() const { return layers_behind == 0; }
   /// Tokens of an image see one another, in some layers or in all.
   [[nodiscard]] constexpr bool sees_images() const {
     return sees == visibility::images_on_local || sees == visibility::images_everywhere;

@@ -44,15 +44,18 @@ void prepare_per_layer_inputs(pass<B>& p, const weights<V>& w, typename B::scala
 ///
 /// inlays   their `first` counted from the pass's first row; parts beyond the pass have been cut off
 /// room     [L·P], of models with per-layer embeddings
+/// begins   whether the streams begin here: later stages of a pipeline have them from the one before, and want per-layer inputs alone
 template <Variant V, Backend B>
 void embed_rows(pass<B>& p, const weights<V>& w, std::span<const inlay<typename B::scalar>> inlays,
-                typename B::scalar* room) {
+                typename B::scalar* room, bool begins = true) {
+  if (!begins && !V::spec.per_layer.has_value()) return;
   const auto x = p.template scratch<V::width>(p.at.stream);
   p.on.embed(w.embed, p.template in<token_id>(p.at.ids), p.rows, std::sqrt(static_cast<float>(V::width)), x.data);
   for (const auto& one : inlays) {
     if (one.rows != nullptr) p.on.copy(one.rows, one.count * V::width, x.row(one.first));
   }
   if constexpr (V::spec.per_layer.has_value()) prepare_per_layer_inputs(p, w, room);
+  if (!begins) return;
   if constexpr (V::spec.altup.has_value()) begin_streams<V>(p, w.altup_projections);
   p.show("embed", -1, x.data, V::width, V::spec.altup.has_value() ? V::spec.altup->streams : 1);
 }

@@ -10,6 +10,7 @@
 
 #include "g4/backend/concept.h"
 #include "g4/core/result.h"
+#include "g4/model/stack/stages.h"
 #include "g4/model/text/kept.h"
 #include "g4/model/text/plan.h"
 #include "g4/model/text/runner.h"
@@ -30,7 +31,7 @@ class text_places {
   ///
   /// each   of every text; its `batch` is the most rows of a pass, more than its `context` perhaps
   [[nodiscard]] static memory_plan plan(const B& on, std::size_t texts, const session_options& each) {
-    memory_plan plan = plan_session(spec, V::kinds, each, sizeof(scalar), on.cache_storage());
+    memory_plan plan = plan_session(spec_here<V>(on), V::kinds, each, sizeof(scalar), on.cache_storage());
     plan.cache = arena::product(texts, plan.cache);
     arena scratch;
     (void)layout_text(spec, V::kinds, each.batch, sizeof(scalar), scratch, logits_of(texts));
@@ -49,7 +50,7 @@ class text_places {
     text_places made(std::move(*runner));
     made.caches_.reserve(texts);
     for (std::size_t i = 0; i < texts; ++i) {
-      auto cache = text_cache<B>::make(on, spec, fitting(each));
+      auto cache = text_cache<B>::make(on, spec_here<V>(on), fitting(each));
       if (!cache) return unexpected(std::move(cache.error()));
       made.caches_.push_back(std::move(*cache));
       made.layers_.push_back(made.caches_.back().layers());

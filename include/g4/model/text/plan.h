@@ -73,7 +73,7 @@ namespace detail {
   cache_layout at;
   for (int l = 0; l < m.layers; ++l) {
     const layer_kind& k = m.layer[l];
-    if (k.role == cache_role::reuser) continue;
+    if (k.role == cache_role::reuser || !m.has(l)) continue;
     const std::size_t half = half_cache_bytes(k, cache_slots(k, options.context, options.batch),
                                               cache_type(k, options.cache, otherwise));
     at.keys[l] = memory.take(half, 1);

@@ -16,6 +16,7 @@
 #include "g4/core/result.h"
 #include "g4/model/stack/block.h"
 #include "g4/model/stack/pass.h"
+#include "g4/model/stack/stages.h"
 #include "g4/model/text/embed.h"
 #include "g4/model/text/head.h"
 #include "g4/model/text/inlay.h"
@@ -49,7 +50,7 @@ class text_cache {
     made.memory_ = std::move(*memory);
     for (int l = 0; l < m.layers; ++l) {
       const layer_kind& k = m.layer[l];
-      if (k.role == cache_role::reuser) continue;
+      if (k.role == cache_role::reuser || !m.has(l)) continue;
       made.layer_[l] = {made.memory_.data() + at.keys[l],
                         made.memory_.data() + at.values[l],
                         cache_slots(k, options.context, options.batch),
@@ -184,10 +185,10 @@ class text_runner {
     on_->put(rows_.get(), count, p.template in<pass_row>(p.at.rows));
     if constexpr (RecordsSteps<B>) {
       if (count <= on_->recorded_rows() && inlays.empty() && !see_.watching()) {
-        return steps_.run(*on_, count, caches, p.texts, wanted, [&] { run_step(p, inlays, wanted); });
+        return steps_.run(*on_, count, caches, p.texts, wanted, [&] { run_step(p, inlays); });
       }
     }
-    run_step(p, inlays, wanted);
+    run_step(p, inlays);
   }
 
   // ---- Rows that follow each other without the host ------------------------------------------------------------------
@@ -210,7 +211,7 @@ class text_runner {
     static constexpr std::int32_t first = 0;
     const pass<B> p = pass_of(1, 1, caches, {&first, 1});
     const auto body = [&] {
-      run_step(p, {}, p.wanted);
+      run_step(p, {});
       on_->copy(final_norm(), spec.width, hidden());
       compute_logits(*on_, *w_, hidden(), 1, logits());
       on_->next_row(next_row_call<scalar>{logits(), spec.vocab, static_cast<std::size_t>(w_->embed.rows),
@@ -300,29 +301,65 @@ class text_runner {
   }
 
   /// A pass over rows that are in the backend's memory. Of what it asks of the backend nothing depends on their numbers.
-  void run_step(pass<B> p, std::span<const inlay<scalar>> inlays, std::span<const std::int32_t> wanted) {
-    const std::size_t count = p.rows;
+  void run_step(pass<B> p, std::span<const inlay<scalar>> inlays) {
     begin_rows<V>(p, first_position_);
-    embed_rows<V>(p, *w_, inlays, in<scalar>(at_.per_layer_room));
+    if constexpr (spec.stages > 1) {
+      run_stage(p, inlays);
+    } else {
+      embed_rows<V>(p, *w_, inlays, in<scalar>(at_.per_layer_room));
+      run_layers(p, 0, spec.layers);
+      end_rows(p);
+    }
+  }
 
+  /// Layers [first, end) of all.
+  void run_layers(pass<B>& p, int first, int end) {
     // Behind the last keys that are written, only the rows that are wanted need to go on.
     constexpr int owners = spec.shared_layers > 0 ? spec.first_shared() : spec.layers;
-    if (wanted.size() < count) p.narrows_at = owners - 1;
-    int l = 0;
-    for (; l < owners && !cut_short(); ++l) run_layer_of(p, l);
+    if (p.wanted.size() < p.rows) p.narrows_at = owners - 1;
+    int l = first;
+    for (; l < std::min(owners, end) && !cut_short(); ++l) run_layer_of(p, l);
+    if (end < owners) return;
     keep_wanted<V>(p);  // where a layer does not narrow inside
     if (p.rows == 0) return;
-    for (; l < spec.layers && !cut_short(); ++l) run_layer_of(p, l);
+    for (; l < end && !cut_short(); ++l) run_layer_of(p, l);
+  }
 
+  /// The final norm of the rows that are left.
+  void end_rows(pass<B>& p) {
+    if (p.rows == 0) return;
     if constexpr (spec.altup.has_value()) end_streams<V>(p, w_->altup_unembed_projections);
     const auto normed = p.template scratch<spec.width>(p.at.normed);
     norm_rows(*on_, p.template scratch<spec.width>(p.at.stream), w_->final_norm, spec.norm_eps, normed);
     p.show("final_norm", -1, normed.data, spec.width);
   }
 
+  /// A pass over this rank's layers: rows come from the stage before and go on to the one behind. Of those that are wanted the leader
+  /// has the final norm in the end. Where none are, nobody waits for who comes later.
+  void run_stage(pass<B>& p, std::span<const inlay<scalar>> inlays) requires JoinsStages<B> {
+    const text_spec& here = spec_here<V>(*on_);
+    if (!here.begins()) see_ = {};
+    embed_rows<V>(p, *w_, inlays, in<scalar>(at_.per_layer_room), here.begins());
+    if (!here.begins() && take_over<V>(p)) see_ = watcher<B>(tap_of_the_leader<V>(*on_));
+    run_layers(p, here.layers_before, spec.layers - here.layers_behind);
+    if (here.ends()) {
+      end_rows(p);
+    } else {
+      hand_over<V>(p);
+    }
+    if (see_.watching()) {
+      if (here.begins()) {
+        show_what_others_tell<V>(*on_, see_);
+      } else {
+        tell_the_last(*on_);
+      }
+    }
+    if (!p.wanted.empty()) on_->hand_back(final_norm(), p.wanted.size() * spec.width);
+  }
+
   /// Whether a rank is lost: `failure_of` says so, and nothing more need be computed.
   [[nodiscard]] bool cut_short() const {
-    if constexpr (spec.ranks > 1 && JoinsRanks<B>) return on_->lost();
+    if constexpr (!spec.in_one_piece() && JoinsRanks<B>) return on_->lost();
     return false;
   }
 

@@ -14,6 +14,7 @@
 #include "g4/backend/concept.h"
 #include "g4/core/guarded.h"
 #include "g4/core/result.h"
+#include "g4/model/stack/stages.h"
 #include "g4/model/text/head.h"
 #include "g4/model/text/inlay.h"
 #include "g4/model/text/kept.h"
@@ -44,7 +45,7 @@ class session {
   /// What a session with such options takes, all of it when it is made. Of the backend's own memory it takes what the
   /// sessions before it have not.
   [[nodiscard]] static memory_plan plan(const B& on, const session_options& options) {
-    memory_plan plan = plan_session(spec, V::kinds, options, sizeof(scalar), on.cache_storage());
+    memory_plan plan = plan_session(spec_here<V>(on), V::kinds, options, sizeof(scalar), on.cache_storage());
     if (plan.counted()) plan.working = working_bytes(on, limits(fitting(options)));
     return plan;
   }
@@ -209,7 +210,7 @@ class session {
                   options.context, " or a smaller batch than ", options.batch);
     };
     if (!plan.counted() || !make_ready(on, limits(options))) return too_large();
-    auto cache = text_cache<B>::make(on, spec, options);
+    auto cache = text_cache<B>::make(on, spec_here<V>(on), options);
     if (!cache)
       return cache.error().message.starts_with("session") ? unexpected(std::move(cache.error())) : too_large();
     auto runner = text_runner<V, B>::make(w, on, options.batch, options.first_position);
