@@ -8,6 +8,7 @@
 #include "g4/core/printable.h"
 #include "g4/load/match.h"
 #include "inspect_ranks.h"
+#include "inspect_stages.h"
 #include "inspected.h"
 
 namespace program {
@@ -119,11 +120,13 @@ g4::result<int> inspect(const settings& s) {
   const inspected& it = *seen;
   const auto ranks = s.ranks == 0 ? g4::result<std::string>("") : ranks_text(s, it.spec);
   if (!ranks) return g4::unexpected(ranks.error());
+  const auto stages = stages_text(s, it.spec);
+  if (!stages) return g4::unexpected(stages.error());
   output out;
   if (s.json) {
     out.write(inspected_json(it, s));
   } else {
-    out.write(title(it) + field_lines(it) + layer_lines(it.spec) + tower_lines(it) + memory_lines(it, s) + *ranks);
+    out.write(title(it) + field_lines(it) + layer_lines(it.spec) + tower_lines(it) + memory_lines(it, s) + *ranks + *stages);
     out.write(tensor_lines(it, s.tensors));
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));

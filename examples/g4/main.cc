@@ -236,6 +236,9 @@ int guarded_main(int argc, char** argv) {
   inspect->value("--ranks", "N", "How it is shared out among N ranks, and what each of them has and takes",
                  into(s.ranks, 1, 1024));
   inspect->flag("--divided-sums", "With --ranks: the same where ranks divide sums, and meet half as often", s.divided_sums);
+  inspect->flag("--cuts", "Where it can be cut into the stages of a pipeline, and why not elsewhere", s.cuts);
+  inspect->value("--pipeline", "LAYER[,LAYER]...", "As a pipeline cut before these layers: what each stage has and takes",
+                 into(s.pipeline, 1, 1024));
   inspect->flag("--tensors", "List every tensor", s.tensors);
   inspect->flag("--json", "Write one JSON object, tensors included", s.json);
   inspect->footer(
@@ -243,6 +246,7 @@ int guarded_main(int argc, char** argv) {
       "  g4 inspect -m gemma-3-270m.gguf --tensors\n"
       "  g4 inspect --variant gemma4_e2b\n"
       "  g4 inspect --variant gemma4_31b --ranks 4\n"
+      "  g4 inspect --variant gemma4_e2b --cuts\n"
       "  g4 inspect -m gemma-3-270m.gguf --json | jq '.memory'");
 
   command_line* const perplexity =

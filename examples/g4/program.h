@@ -61,6 +61,8 @@ struct settings {
   std::string variant;
   std::size_t ranks = 0;  ///< to show a model shared out among; 0: it is not
   bool divided_sums = false;
+  bool cuts = false;                   ///< to say where a pipeline can cut it
+  std::vector<std::size_t> pipeline;  ///< the layers that a pipeline to be shown is cut before
   std::string ids;
   std::string out;
   std::string quantize_to;

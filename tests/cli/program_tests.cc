@@ -292,6 +292,19 @@ TEST(inspect, a_variant_by_its_name) {
   expect_refused(run({"inspect", "--variant", "gemma9"}), "there is no gemma9; this program knows tiny_gemma");
 }
 
+TEST(inspect, where_a_pipeline_can_cut_it) {
+  const ended cuts = run({"inspect", "--variant", "tiny_gemma", "--cuts"});
+  EXPECT_NE(cuts.out.find("as a pipeline it can be cut before layers 1 to 5\n"), std::string::npos) << cuts.out;
+  const ended stages = run({"inspect", "--variant", "tiny_gemma", "--pipeline", "2,5"});
+  for (const char* line : {"a pipeline of 3 stages", "    0  0 to 1 ", "    1  2 to 4 ", "    2  5 "}) {
+    EXPECT_NE(stages.out.find(line), std::string::npos) << line << " is not in\n" << stages.out;
+  }
+  expect_refused(run({"inspect", "--variant", "tiny_gemma", "--pipeline", "6"}),
+                 "--pipeline 6: it cannot be cut before layer 6, only before layers 1 to 5; --cuts says why");
+  expect_refused(run({"inspect", "--variant", "tiny_gemma", "--pipeline", "3,3"}),
+                 "--pipeline 3,3: every cut stands behind the one before it");
+}
+
 std::vector<float> floats_of(const std::string& path) {
   const auto file = must(g4::io::map_file(path));
   std::vector<float> numbers(file->bytes().size() / 4);
