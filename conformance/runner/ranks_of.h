@@ -3,6 +3,7 @@
 /// be, but the ranks must have the same bits.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -95,6 +96,28 @@ class meeting {
 
 #endif
 
+#ifdef G4_CASE_PIPELINE
+/// The i-th cut of so many stages: as even as what cannot be parted allows.
+constexpr int cut_of_case(const text_spec& m, int stages, int i) {
+  return std::min(m.layers * i / stages, last_cut(m) - (stages - 1 - i));
+}
+template <class V, int R, int... I>
+pipeline<cut_before<cut_of_case(V::spec, R, I + 1)>...> cut_evenly(std::integer_sequence<int, I...>);
+template <class V, int R, sums>
+using plan_of_case = decltype(cut_evenly<V, R>(std::make_integer_sequence<int, R - 1>{}));
+template <class V, int R>
+inline constexpr bool can_be_shared_out = last_cut(V::spec) >= R - 1;
+inline constexpr std::string_view cannot_be_shared_out = "it cannot be cut into so many stages";
+inline constexpr bool leader_sees_heads = true;
+#else
+template <class, int R, sums S>
+using plan_of_case = tensor_parallel<R, S>;
+template <class V, int R>
+inline constexpr bool can_be_shared_out = heads_divide(V::spec, R);
+inline constexpr std::string_view cannot_be_shared_out = "its heads do not divide among so many ranks";
+inline constexpr bool leader_sees_heads = false;
+#endif
+
 /// Ranks that hold what they have added up against each other's.
 template <class B, class Rank>
 class compared_ranks : public backend::joined<B, Rank> {
@@ -138,7 +161,7 @@ using ranks_joined = std::conditional_t<S == sums::divided, compared_ranks<B, Ra
 class shown_by_one final : public observer {
  public:
   void see(const sight& what) override {
-    if (what.name.starts_with("attn.")) return;
+    if (what.name.starts_with("attn.") && !leader_sees_heads) return;
     kept_.push_back({name_of(what.name, what.layer), {what.data.begin(), what.data.end()}});
   }
   /// The name of what is not the next of what was shown.
@@ -164,7 +187,7 @@ class shown_by_one final : public observer {
 template <class V, class B, int R, sums S>
 class text_on_ranks final : public running_text, private observer {
  public:
-  using shared = sharded<V, tensor_parallel<R, S>>;
+  using shared = sharded<V, plan_of_case<V, R, S>>;
   using joined = ranks_joined<B, typename meeting<R>::rank, S>;
   using scalar = typename B::scalar;
 
@@ -245,7 +268,7 @@ class text_on_ranks final : public running_text, private observer {
 template <class M, class B, int R, sums S>
 class model_on_ranks final : public loaded_model {
   using V = text_of<M>;
-  using shared = sharded<V, tensor_parallel<R, S>>;
+  using shared = sharded<V, plan_of_case<V, R, S>>;
   using rank = typename meeting<R>::rank;
   using joined = ranks_joined<B, rank, S>;
   using one_piece = loaded_model_of<M, no_drafter, B>;
@@ -327,8 +350,8 @@ template <class M, class B, int R, sums S = sums::whole>
   made.ranks = R;
   if constexpr (V::spec.sees == visibility::everything) {
     made.cannot = "encoders are not shared out among ranks";
-  } else if constexpr (!heads_divide(V::spec, R)) {
-    made.cannot = "its heads do not divide among so many ranks";
+  } else if constexpr (!can_be_shared_out<V, R>) {
+    made.cannot = cannot_be_shared_out;
   } else {
     made.load = &model_on_ranks<M, B, R, S>::load;
   }

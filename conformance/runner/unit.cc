@@ -5,6 +5,7 @@
 ///     G4_CASE_EMBEDDER     set where the model is an embedder
 ///     G4_CASE_RANKS        how many ranks the model is shared out among, or several such numbers; not set: it is in one piece
 ///     G4_CASE_SUMS         whole or divided: how the ranks take sums; not set: whole
+///     G4_CASE_PIPELINE     set where they are stages of a pipeline
 ///     G4_CASE_MPI          set where the ranks are processes
 ///     G4_CASE_REFERENCE, G4_CASE_REFERENCE64, G4_CASE_FARAWAY, G4_CASE_CPU, G4_CASE_INLINE,
 ///     G4_CASE_CUDA_ON_HOST
