@@ -133,6 +133,24 @@ void expect_divided_sums_to_agree() {
   EXPECT_EQ(exchanges.front(), static_cast<std::size_t>(V::spec.layers * (V::spec.experts ? 3 : 2) + sparse + 1));
 }
 
+/// A stage has read the weights of its layers, and of no others.
+template <class S>
+void expect_weights_of_a_stage(const weights<S>& w, int stage) {
+  weights<S> views = w;
+  std::size_t here = 0, elsewhere = 0;
+  each_weight(views, [&](const tensor_entry& t, const auto& member) {
+    if constexpr (requires { member.data; }) {
+      if (t.as == role::token_table) return;  // rows are read from the file
+      const bool has = stage_has(S::of_stage[static_cast<std::size_t>(stage)], t);
+      EXPECT_EQ(member.data != nullptr, has) << t.what.safetensors << " of layer " << t.layer;
+      ++(has ? here : elsewhere);
+    }
+  });
+  EXPECT_GT(here, 0u);
+  EXPECT_GT(elsewhere, 0u);
+  EXPECT_EQ(w.head.data != nullptr, stage == S::plan::ranks - 1);
+}
+
 /// Of stages the leader has the logits: all of them, or of runs the `best` greatest.
 template <class V, class Plan, class B>
 void expect_stages_to_give_the_bits_of_one_process(bool fast = false, std::size_t best = 0) {
@@ -149,6 +167,7 @@ void expect_stages_to_give_the_bits_of_one_process(bool fast = false, std::size_
   test::on_ranks(Plan::ranks, [&](comm::thread_rank& rank) {
     auto on = joined_backend<B>(rank, fast);
     const auto w = checkpoint.load<S>(on);
+    expect_weights_of_a_stage(*w, rank.rank());
     auto session = *g4::session<S, decltype(on)>::make(*w, on, {.context = 40, .batch = 7, .best_logits = best});
     const auto rows = rows_of(session, ids);
     if (!on.leads()) return;
