@@ -240,7 +240,7 @@ G4_KERNEL void __launch_bounds__(tile_threads) attend_tile(gc::attend_halves c) 
   G4_SHARED(tile_room, shared);
   tile_room& room = *shared;
   tile_state& s = room.state;
-  const size_t head = blockIdx.x, tile = blockIdx.y, d = c.of.cache.head_size;
+  const size_t head = blockIdx.y, tile = blockIdx.x, d = c.of.cache.head_size;
   begin_tile(room, c, head, tile);
   if (s.from >= s.to) return;  // all rows are of other texts
   const std::int64_t first = s.from / stretch, count = (s.to - 1) / stretch + 1 - first;
@@ -292,9 +292,7 @@ void device::run(const gc::attend_halves& c) {
   const size_t K = c.of.cache.heads, d = c.of.cache.head_size;
   const size_t tiles = (c.call.tokens * (c.call.heads / K) + tile_rows - 1) / tile_rows;
   const size_t bytes = sizeof(tile_room) + tile_rows * q_stride(d) * sizeof(std::uint16_t);
-  const dim3 grid(static_cast<unsigned>(K), static_cast<unsigned>(tiles),
-                  c.at_once ? static_cast<unsigned>(c.splits) : 1);
-  in_->launch("attend_halves", &attend_tile, grid, tile_threads, bytes, c);
+  in_->launch("attend_halves", &attend_tile, {tiles, K, c.at_once ? c.splits : 1}, tile_threads, bytes, c);
 }
 
 }  // namespace g4::G4_SPACE

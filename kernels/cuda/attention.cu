@@ -31,7 +31,7 @@ G4_DEVICE float cached_number(const gc::text_rows& of, const std::byte* base, si
 ///
 /// shared   q [d], mixed [4][d], weights [4][32], greatest [4], sums [4]
 G4_KERNEL void __launch_bounds__(attend_warps* warp_size) attend_head(gc::attend c) {
-  const size_t t = blockIdx.y, h = blockIdx.x, d = c.of.cache.head_size;
+  const size_t t = blockIdx.x, h = blockIdx.y, d = c.of.cache.head_size;
   if (c.of.rows[t].text != c.of.text) return;
   const unsigned warp = warp_index(), lane = lane_index();
   const size_t head = h / (c.call.heads / c.of.cache.heads);
@@ -101,8 +101,7 @@ G4_KERNEL void __launch_bounds__(attend_warps* warp_size) attend_head(gc::attend
 
 void device::run(const gc::attend& c) {
   const size_t floats = c.of.cache.head_size * (attend_warps + 1) + attend_warps * (warp_size + 2);
-  const dim3 grid(static_cast<unsigned>(c.call.heads), static_cast<unsigned>(c.call.tokens));
-  in_->launch("attend", &attend_head, grid, attend_warps * warp_size, floats * sizeof(float), c);
+  in_->launch("attend", &attend_head, {c.call.tokens, c.call.heads}, attend_warps * warp_size, floats * sizeof(float), c);
 }
 
 // ---- Among neighbours ------------------------------------------------------------------------------------------------
@@ -112,7 +111,7 @@ void device::run(const gc::attend& c) {
 /// shared   q [d], scores [past + ahead]
 G4_KERNEL void attend_neighbours(gc::attend_near c) {
   const ops::near_attention<float>& a = c.call;
-  const size_t t = blockIdx.y, h = blockIdx.x, d = a.head_size, width = a.heads * d;
+  const size_t t = blockIdx.x, h = blockIdx.y, d = a.head_size, width = a.heads * d;
   const unsigned lane = lane_index();
   G4_SHARED(float, room);
   float* const q = room;
@@ -150,8 +149,7 @@ G4_KERNEL void attend_neighbours(gc::attend_near c) {
 
 void device::run(const gc::attend_near& c) {
   const size_t floats = c.call.head_size + c.call.past + c.call.ahead;
-  const dim3 grid(static_cast<unsigned>(c.call.heads), static_cast<unsigned>(c.call.rows));
-  in_->launch("attend_near", &attend_neighbours, grid, warp_size, floats * sizeof(float), c);
+  in_->launch("attend_near", &attend_neighbours, {c.call.rows, c.call.heads}, warp_size, floats * sizeof(float), c);
 }
 
 // ---- The greatest ----------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ G4_KERNEL void __launch_bounds__(sort_threads) greatest_of_stretch(gc::greatest_
   for (unsigned i = threadIdx.x; i < c.k; i += sort_threads) c.found[blockIdx.x * c.k + i] = keys[i];
 }
 void device::run(const gc::greatest_of_each& c) {
-  const auto blocks = static_cast<unsigned>((c.n + sort_size - 1) / sort_size);
+  const size_t blocks = (c.n + sort_size - 1) / sort_size;
   in_->launch("greatest_of_each", &greatest_of_stretch, blocks, sort_threads, sort_size * sizeof(std::uint64_t), c);
 }
 
@@ -142,7 +142,7 @@ G4_KERNEL void __launch_bounds__(sort_threads) choose_next_row(gc::next_row c) {
   *call.row = ops::next_row(*call.row, told ? id : 0, call.looked_up);
 }
 void device::run(const gc::next_row& c) {
-  const auto blocks = static_cast<unsigned>((c.call.vocab + sort_size - 1) / sort_size);
+  const size_t blocks = (c.call.vocab + sort_size - 1) / sort_size;
   in_->launch("next_row", &choose_next_row, blocks, sort_threads, sizeof(choice_room), c);
 }
 

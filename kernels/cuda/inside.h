@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch_limits.h"
 
 #if defined(__CUDACC__)
 
@@ -27,14 +28,19 @@ struct g4::cuda::device::inside {
   }
 
   template <class Call>
-  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
+  void launch(const char* name, void (*kernel)(Call), const grid_size& grid, unsigned threads, std::size_t shared,
               const Call& call) {
     if (!failed.empty()) return;
+    if (const std::string why = why_not(grid); !why.empty()) {
+      failed = std::string("CUDA: ") + name + ": " + why;
+      return;
+    }
     constexpr std::size_t always_allowed = std::size_t{48} << 10;
     if (shared > always_allowed) {
       note(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), name);
     }
-    kernel<<<grid, threads, shared, stream>>>(call);
+    const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+    kernel<<<blocks, threads, shared, stream>>>(call);
     note(cudaGetLastError(), name);
     if (check_each && !recording) note(cudaStreamSynchronize(stream), name);
   }
@@ -57,7 +63,7 @@ struct g4::cuda_on_host::device::inside {
   std::string failed;  ///< what was asked for in the middle of a recording and cannot be
 
   template <class Call>
-  void launch(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
+  void launch(const char* name, void (*kernel)(Call), const grid_size& grid, unsigned threads, std::size_t shared,
               const Call& call) {
     if (recording != nullptr) {
       recording->emplace_back([=, this] { launch_now(name, kernel, grid, threads, shared, call); });
@@ -66,7 +72,7 @@ struct g4::cuda_on_host::device::inside {
     }
   }
   template <class Call>
-  void launch_now(const char* name, void (*kernel)(Call), dim3 grid, unsigned threads, std::size_t shared,
+  void launch_now(const char* name, void (*kernel)(Call), const grid_size& grid, unsigned threads, std::size_t shared,
                   const Call& call) {
     const cuda_machine::opened memory_open(*memory);
     machine.launch(name, kernel, grid, threads, shared, call);

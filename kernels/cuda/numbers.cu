@@ -198,8 +198,8 @@ G4_KERNEL void each_number(Call c) {
 
 #define G4_RUN(call)                                                              \
   void device::run(const gc::call& c) {                                           \
-    constexpr size_t threads = 256;                                               \
-    const auto blocks = static_cast<unsigned>((c.count + threads - 1) / threads); \
+    constexpr unsigned threads = 256;                                             \
+    const size_t blocks = (c.count + threads - 1) / threads;                      \
     in_->launch(#call, &each_number<gc::call>, blocks, threads, 0, c);            \
   }
 G4_GPU_CALLS_OF_NUMBERS(G4_RUN)

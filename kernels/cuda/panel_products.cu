@@ -5,7 +5,7 @@
 #include "g4/backend/gpu_calls.h"
 #include "g4/ops/gate.h"
 #include "kernels/cuda/inside.h"
-#include "kernels/cuda/most_shared.h"
+#include "kernels/cuda/launch_limits.h"
 #include "kernels/cuda/panels.cuh"
 
 namespace g4::G4_SPACE {
@@ -105,8 +105,8 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc:
   product_room<Type>& room = *shared;
   constexpr unsigned chunk = chunk_columns<Type>;
   const unsigned warp = warp_index(), lane = lane_index(), t = lane % 4;
-  const size_t first = size_t{blockIdx.y} * product_tokens;
-  size_t panel = size_t{blockIdx.x} * product_warps + warp;
+  const size_t tiles = (c.tokens + product_tokens - 1) / product_tokens, first = blockIdx.x % tiles * product_tokens;
+  size_t panel = blockIdx.x / tiles * product_warps + warp;
   // Parts are taken by numbers that the compiler knows: what is indexed otherwise is copied to each thread's memory.
   gc::panel_product::part to{nullptr, 0, nullptr};
   bool mine = false;
@@ -190,16 +190,14 @@ namespace {
 template <storage Type>
 void pack(device::inside& on, const gc::to_panels& c) {
   const size_t all = (c.w.rows + panel_rows - 1) / panel_rows * (c.w.columns / panels<Type>::columns);
-  on.launch("to_panels", &pack_steps<Type>, static_cast<unsigned>((all + pack_warps - 1) / pack_warps),
-            pack_warps * warp_size, 0, c);
+  on.launch("to_panels", &pack_steps<Type>, (all + pack_warps - 1) / pack_warps, pack_warps * warp_size, 0, c);
 }
 template <storage Type>
 void multiply(device::inside& on, const gc::panel_product& c) {
   size_t all = 0;
   for (size_t i = 0; i < (c.gated ? 1 : c.count); ++i) all += (c.parts[i].rows + panel_rows - 1) / panel_rows;
-  const dim3 grid(static_cast<unsigned>((all + product_warps - 1) / product_warps),
-                  static_cast<unsigned>((c.tokens + product_tokens - 1) / product_tokens));
-  on.launch("panel_product", &product_panels<Type>, grid, product_warps * warp_size, sizeof(product_room<Type>), c);
+  const size_t tiles = (c.tokens + product_tokens - 1) / product_tokens;
+  on.launch("panel_product", &product_panels<Type>, (all + product_warps - 1) / product_warps * tiles, product_warps * warp_size, sizeof(product_room<Type>), c);
 }
 
 }  // namespace

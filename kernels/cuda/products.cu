@@ -15,10 +15,12 @@ constexpr unsigned product_warps = 8;
 constexpr unsigned product_tokens = 8;
 
 /// One warp a row of the weight and up to 8 tokens: each number is unpacked once for all of them. A row of y has the same
-/// bits however many tokens there are: a token's sum is the lanes', 32 columns apart, added as a tree.
+/// bits however many tokens there are: a token's sum is the lanes', 32 columns apart, added as a tree. Blocks beside each other
+/// have the same rows of the weight and other tokens.
 template <storage Type>
 G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_rows(gc::product c) {
-  const size_t row = size_t{blockIdx.x} * product_warps + warp_index(), first = size_t{blockIdx.y} * product_tokens;
+  const size_t tiles = (c.tokens + product_tokens - 1) / product_tokens, first = blockIdx.x % tiles * product_tokens;
+  const size_t row = blockIdx.x / tiles * product_warps + warp_index();
   if (row >= c.w.rows) return;
   const byte* const w = row_of(c.w, row);
   const float* const x = c.x + first * c.w.columns;
@@ -71,9 +73,9 @@ using product_kernel = void (*)(gc::product);
 void device::run(const gc::product& c) {
   const product_kernel kernel = kernel_for(c.w.type);
   if (kernel == nullptr) return;
-  const dim3 grid(static_cast<unsigned>((c.w.rows + product_warps - 1) / product_warps),
-                  static_cast<unsigned>((c.tokens + product_tokens - 1) / product_tokens));
-  in_->launch("product", kernel, grid, product_warps * warp_size, 0, c);
+  const size_t rows = (c.w.rows + product_warps - 1) / product_warps;
+  const size_t tiles = (c.tokens + product_tokens - 1) / product_tokens;
+  in_->launch("product", kernel, rows * tiles, product_warps * warp_size, 0, c);
 }
 
 }  // namespace g4::G4_SPACE

@@ -196,7 +196,7 @@ G4_KERNEL void each_row(Call c) {
 
 #define G4_RUN(call)                                                                 \
   void device::run(const gc::call& c) {                                              \
-    const auto blocks = static_cast<unsigned>((c.rows + row_warps - 1) / row_warps); \
+    const size_t blocks = (c.rows + row_warps - 1) / row_warps;                      \
     in_->launch(#call, &each_row<gc::call>, blocks, row_warps* warp_size, 0, c);     \
   }
 G4_GPU_CALLS_OF_ROWS(G4_RUN)

@@ -215,6 +215,39 @@ TEST(kernels, of_products_of_sizes_that_are_drawn) {
   }
 }
 
+/// More rows than a GPU has blocks along y and z. Of attention over a cache the definitions have the first and the last alone:
+/// the others are of a text that is not asked for.
+TEST(kernels, of_more_rows_than_a_grid_is_high) {
+  constexpr std::size_t many = 65535 + 20, d = 4;
+  expect_the_same(
+      [](auto& b) {
+        const std::size_t rows = FindsGreatest<std::remove_cvref_t<decltype(b.on)>> ? many : 2;  // a GPU's, or the definitions'
+        std::vector<pass_row> asking(rows, pass_row{position{0}, position{1}, position{1}, 0, 0, 1});
+        asking.front().text = asking.back().text = 0;
+        const cache_view cache = test::room_for_cache(b, storage::f32, 1, 2, d);
+        const cache_view* const of_texts[] = {&cache};
+        const pass_row* const all = b.put(asking);
+        const float* const some = b.put(numbers(many * d, 1));
+        b.on.store(cached_rows<float>{of_texts, 0, all, 1, some, some, 1});
+        row_attention<float> call{of_texts, 0, all, {}, 1};
+        call.of.query = some;
+        call.of.keys = b.put(std::vector<key_range>(rows, {position{0}, position{1}}));
+        float* const out = b.template room<>(many * d);
+        call.of.out = out;
+        call.of.tokens = rows, call.of.heads = 1;
+        b.on.attend(call);
+        b.see("attend, first", out, d), b.see("attend, last", out + (rows - 1) * d, d);
+
+        ops::near_attention<float> near;
+        near.rows = many, near.heads = 1, near.head_size = d, near.past = 2, near.ahead = 1, near.distances = 1, near.cap = 1;
+        near.query = near.key = near.value = near.distance = some, near.per_number = b.put(numbers(d, 2));
+        near.out = out;
+        b.on.attend_near(near);
+        b.see("attend_near", out, many * d);
+      },
+      1e-5, backend::numeric::exact, 0);
+}
+
 TEST(kernels, of_heads_that_are_normed_turned_and_kept) {
   for (const storage type : {storage::f32, storage::q8_0}) {
     for (const bool key_is_value : {false, true}) {

@@ -180,6 +180,25 @@ TEST(machine, refuses_more_shared_memory_than_every_gpu_has) {
   EXPECT_EQ(on.failure(), "k: 101377 bytes of shared memory; some GPUs give a block 101376");
 }
 
+TEST(machine, refuses_a_grid_that_a_gpu_would) {
+  for (const g4::grid_size grid : {g4::grid_size{1, 65536}, {1, 1, 65536}, {std::size_t{1} << 31}, {0}, {5, 0}}) {
+    machine on;
+    bool ran = false;
+    on.launch(
+        "k", [&] { ran = true; }, grid, 32, 0);
+    const auto shown = std::to_string(grid.x) + " × " + std::to_string(grid.y) + " × " + std::to_string(grid.z);
+    EXPECT_EQ(on.failure(),
+              "k: a grid of " + shown + " blocks; a GPU takes 1 × 1 × 1 to 2147483647 × 65535 × 65535");
+    EXPECT_FALSE(ran);
+  }
+  machine on;
+  std::size_t blocks = 0;
+  on.launch(
+      "k", [&] { blocks += threadIdx.x == 0; }, {65536, 2}, 32, 0);
+  EXPECT_EQ(on.failure(), "");
+  EXPECT_EQ(blocks, 2u * 65536);
+}
+
 TEST(machine, gives_every_block_shared_memory_that_no_sum_survives) {
   machine on({1});
   int fresh = 0;

@@ -311,8 +311,8 @@ std::string block::run(void (*body)(void*), void* arguments) {
   return failure_;
 }
 
-void machine::run(const char* name, extents grid, extents threads, std::size_t shared, void (*body)(void*),
-                  void* arguments) {
+void machine::run(const char* name, const grid_size& blocks_of, extents threads, std::size_t shared,
+                  void (*body)(void*), void* arguments) {
   if (!failure_.empty()) return;
   const hidden here;
   if (shared > most_shared_memory) {
@@ -320,7 +320,13 @@ void machine::run(const char* name, extents grid, extents threads, std::size_t s
                std::to_string(most_shared_memory);
     return;
   }
+  if (std::string why = why_not(blocks_of); !why.empty()) {
+    failure_ = std::string(name) + ": " + std::move(why);
+    return;
+  }
   constexpr std::size_t line = 128;
+  const extents grid{static_cast<unsigned>(blocks_of.x), static_cast<unsigned>(blocks_of.y),
+                     static_cast<unsigned>(blocks_of.z)};
   const std::size_t blocks = grid.count();
   using shared_room = std::unique_ptr<std::byte, void (*)(std::byte*)>;
   std::vector<shared_room> kept;  // where threads are told apart, until all have ended

@@ -19,7 +19,7 @@
 
 #include "kernels/cuda/machine/stack.h"
 #include "kernels/cuda/machine/thread_sanitizer.h"
-#include "kernels/cuda/most_shared.h"
+#include "kernels/cuda/launch_limits.h"
 
 namespace g4::cuda_machine {
 
@@ -231,7 +231,7 @@ class machine {
 
   /// kernel<<<grid, threads, shared>>>(arguments…)
   template <class Kernel, class... A>
-  void launch(const char* name, Kernel kernel, extents grid, extents threads, std::size_t shared,
+  void launch(const char* name, Kernel kernel, const grid_size& grid, extents threads, std::size_t shared,
               const A&... arguments) {
     auto body = [&] { kernel(arguments...); };
     run(
@@ -239,7 +239,8 @@ class machine {
   }
 
  private:
-  void run(const char* name, extents grid, extents threads, std::size_t shared, void (*body)(void*), void* arguments);
+  void run(const char* name, const grid_size& grid, extents threads, std::size_t shared, void (*body)(void*),
+           void* arguments);
 
   settings how_;
   std::uint64_t random_;
