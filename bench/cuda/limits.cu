@@ -22,6 +22,7 @@ struct read_call {
 
 /// Every thread reads its share and nobody needs the sum: it is written where it cannot be.
 G4_KERNEL void __launch_bounds__(read_threads) read_all(read_call c) {
+  begin_in_turn();
   unsigned sum = 0;
   const size_t stride = size_t{gridDim.x} * read_threads;
   for (size_t i = size_t{blockIdx.x} * read_threads + threadIdx.x; i < c.count; i += stride) {

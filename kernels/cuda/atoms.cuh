@@ -116,6 +116,31 @@ G4_DEVICE unsigned exponent_for_halves(float most) {
 G4_DEVICE float power_of(unsigned exponent) { return std::bit_cast<float>(exponent << 23); }
 G4_DEVICE float undoing(unsigned exponent) { return std::bit_cast<float>((254 - exponent) << 23); }
 
+// ---- Kernels behind each other ---------------------------------------------------------------------------------------
+
+/// The kernel behind this one may begin as soon as every block has come here or ended, and there is room for it. Before
+/// compute capability 9.0, when all have ended. On the host kernels behind may begin at any time.
+G4_DEVICE void let_next_begin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+/// Waits until all kernels in front have ended and what they wrote can be read. Every thread of every kernel comes here before
+/// it ends, so that whoever waits for a kernel has waited for those in front of it as well; until then it reads nothing but its
+/// arguments and weights (`inside::close`), and writes nothing but shared memory.
+G4_DEVICE void dependency_wait() {
+#if !defined(__CUDACC__)
+  cuda_machine::now->wait_for_kernels_in_front();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// The first line of a kernel that has nothing to do before it waits.
+G4_DEVICE void begin_in_turn() {
+  let_next_begin();
+  dependency_wait();
+}
+
 // ---- Who comes last --------------------------------------------------------------------------------------------------
 
 /// Which of several blocks comes to `counter`, counted from 0. All that the block's other threads wrote before their barrier

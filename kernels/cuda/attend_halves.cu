@@ -237,6 +237,7 @@ G4_DEVICE void join_parts(tile_room& room, const gc::attend_halves& c, size_t he
 
 /// One block a tile and, where they run at once, a stretch of it; else the block has all stretches, one after the other.
 G4_KERNEL void __launch_bounds__(tile_threads) attend_tile(gc::attend_halves c) {
+  begin_in_turn();
   G4_SHARED(tile_room, shared);
   tile_room& room = *shared;
   tile_state& s = room.state;

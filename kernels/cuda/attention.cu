@@ -31,6 +31,7 @@ G4_DEVICE float cached_number(const gc::text_rows& of, const std::byte* base, si
 ///
 /// shared   q [d], mixed [4][d], weights [4][32], greatest [4], sums [4]
 G4_KERNEL void __launch_bounds__(attend_warps* warp_size) attend_head(gc::attend c) {
+  begin_in_turn();
   const size_t t = blockIdx.x, h = blockIdx.y, d = c.of.cache.head_size;
   if (c.of.rows[t].text != c.of.text) return;
   const unsigned warp = warp_index(), lane = lane_index();
@@ -110,6 +111,7 @@ void device::run(const gc::attend& c) {
 ///
 /// shared   q [d], scores [past + ahead]
 G4_KERNEL void attend_neighbours(gc::attend_near c) {
+  begin_in_turn();
   const ops::near_attention<float>& a = c.call;
   const size_t t = blockIdx.x, h = blockIdx.y, d = a.head_size, width = a.heads * d;
   const unsigned lane = lane_index();
@@ -163,6 +165,7 @@ G4_DEVICE bool is_better(float a, token_id id_a, float b, token_id id_b) { retur
 ///
 /// shared   number [256], least [256], id [256]
 G4_KERNEL void __launch_bounds__(best_threads) best_of_all(gc::best c) {
+  begin_in_turn();
   G4_SHARED(float, numbers);
   float* const smallest = numbers + best_threads;
   auto* const ids = reinterpret_cast<token_id*>(smallest + best_threads);

@@ -42,6 +42,7 @@ result<device> device::open(const gpu_options& options) {
   auto in = std::make_unique<inside>();
   in->number = options.device;
   in->check_each = options.check_each;
+  in->dependent_launch = facts.major >= 9;
   if (const auto status = cudaSetDevice(options.device); status != cudaSuccess) return refused("cudaSetDevice", status);
   if (const auto status = cudaStreamCreateWithFlags(&in->stream, cudaStreamNonBlocking); status != cudaSuccess) {
     return refused("cudaStreamCreate", status);

@@ -40,7 +40,6 @@
 
 inline void __syncthreads() { g4::cuda_machine::now->block_barrier(); }
 inline void __syncwarp() { g4::cuda_machine::now->warp_barrier(); }
-using dim3 = g4::cuda_machine::extents;
 // They are read where other types were written, as a GPU may.
 struct __attribute__((may_alias, aligned(8))) uint2 {
   unsigned x, y;

@@ -52,6 +52,7 @@ G4_DEVICE void sort_keys(std::uint64_t* keys) {
 }
 
 G4_KERNEL void __launch_bounds__(sort_threads) greatest_of_stretch(gc::greatest_of_each c) {
+  begin_in_turn();
   G4_SHARED(std::uint64_t, keys);
   const size_t first = size_t{blockIdx.x} * sort_size;
   for (unsigned i = threadIdx.x; i < sort_size; i += sort_threads) {
@@ -67,6 +68,7 @@ void device::run(const gc::greatest_of_each& c) {
 
 /// One block: the k best so far stay in front, and others come in behind them.
 G4_KERNEL void __launch_bounds__(sort_threads) greatest_of_found(gc::greatest c) {
+  begin_in_turn();
   G4_SHARED(std::uint64_t, keys);
   const auto k = static_cast<unsigned>(c.k);
   for (unsigned i = threadIdx.x; i < k; i += sort_threads) keys[i] = 0;
@@ -109,6 +111,7 @@ G4_DEVICE void find_greatest(choice_room& room, std::uint64_t mine) {
 }
 
 G4_KERNEL void __launch_bounds__(sort_threads) choose_next_row(gc::next_row c) {
+  begin_in_turn();
   G4_SHARED(choice_room, shared);
   choice_room& room = *shared;
   const next_row_call<float>& call = c.call;

@@ -192,6 +192,7 @@ G4_DEVICE void one(const gc::convolve_back& c, size_t i) {
 
 template <class Call>
 G4_KERNEL void each_number(Call c) {
+  begin_in_turn();
   const size_t i = size_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i < c.count) one(c, i);
 }

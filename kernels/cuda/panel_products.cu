@@ -20,6 +20,7 @@ constexpr unsigned pack_warps = 4;
 /// One warp a step of a panel.
 template <storage Type>
 G4_KERNEL void pack_steps(gc::to_panels c) {
+  begin_in_turn();
   using form = panels<Type>;
   const size_t steps = c.w.columns / form::columns, all = (c.w.rows + panel_rows - 1) / panel_rows * steps;
   const size_t i = size_t{blockIdx.x} * pack_warps + warp_index();
@@ -97,6 +98,8 @@ G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size
 ///
 /// Several weights are one list of panels. Gated, a warp has the same panel of two weights: of every chunk it multiplies the
 /// first's stages and then the second's, and ends with gelu_tanh(y_0) ∘ y_1.
+///
+/// The first stages are on their way before the kernels in front have ended: those write activations, never weights.
 template <storage Type>
 G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc::panel_product c) {
   using form = panels<Type>;
@@ -144,6 +147,8 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc:
     for (unsigned slot = 0; slot < ring_slots; ++slot) room.full[warp][slot].begin();
     for (unsigned n = 0; n < ring_slots && n < stages * weights; ++n) fetch(n);
   }
+  let_next_begin();
+  dependency_wait();
 
   float y[4] = {}, gated[4] = {};
   unsigned n = 0;
@@ -191,6 +196,7 @@ template <storage Type>
 void pack(device::inside& on, const gc::to_panels& c) {
   const size_t all = (c.w.rows + panel_rows - 1) / panel_rows * (c.w.columns / panels<Type>::columns);
   on.launch("to_panels", &pack_steps<Type>, (all + pack_warps - 1) / pack_warps, pack_warps * warp_size, 0, c);
+  on.close();  // products read what it has written before they wait
 }
 template <storage Type>
 void multiply(device::inside& on, const gc::panel_product& c) {

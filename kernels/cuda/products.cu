@@ -19,6 +19,7 @@ constexpr unsigned product_tokens = 8;
 /// have the same rows of the weight and other tokens.
 template <storage Type>
 G4_KERNEL void __launch_bounds__(product_warps* warp_size) product_rows(gc::product c) {
+  begin_in_turn();
   const size_t tiles = (c.tokens + product_tokens - 1) / product_tokens, first = blockIdx.x % tiles * product_tokens;
   const size_t row = blockIdx.x / tiles * product_warps + warp_index();
   if (row >= c.w.rows) return;

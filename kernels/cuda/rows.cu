@@ -190,6 +190,7 @@ constexpr unsigned row_warps = 4;
 
 template <class Call>
 G4_KERNEL void each_row(Call c) {
+  begin_in_turn();
   const size_t t = size_t{blockIdx.x} * row_warps + warp_index();
   if (t < c.rows) one_row(c, t);
 }

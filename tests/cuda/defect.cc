@@ -23,6 +23,7 @@ void run(const std::string& scenario, test::bench<B>& b) {
     return b.see("product", y, 5 * 11);
   }
   if (scenario == "panels") return test::panels(b);
+  if (scenario == "dependent") return test::dependent(b);
   if (scenario == "gated") return test::gated(b);
   if (scenario == "attend_halves") return test::attend_halves(b, 36, 0);
   if (scenario == "turn_heads") return test::turn_heads(b, storage::q8_0, true);

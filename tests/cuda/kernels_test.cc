@@ -265,6 +265,10 @@ TEST(kernels, of_several_products_and_gated_ones) {
   expect_the_same([](auto& b) { test::gated(b); });
 }
 
+TEST(kernels, that_begin_before_those_in_front_have_ended) {
+  expect_the_same([](auto& b) { test::dependent(b); }, 1e-5, backend::numeric::fast);
+}
+
 TEST(kernels, of_the_greatest) {
   expect_the_same([](auto& b) { test::greatest(b); }, 0);
 }

@@ -221,4 +221,118 @@ TEST(machine, needs_no_switch_where_no_thread_waits) {
   EXPECT_EQ(on.done().switches, 10u);  // each block's way home
 }
 
+// ---- Kernels behind each other ---------------------------------------------------------------------------------------
+
+// Three kernels of four blocks: each number becomes one more than its left neighbour's was, behind what it was at first.
+struct followed {
+  std::vector<float> early, late;
+};
+followed three_in_a_row(machine& on) {
+  constexpr unsigned blocks = 4, n = blocks * 32;
+  std::vector<float> x(n, 1), y(n, 1);
+  followed seen{std::vector<float>(3 * n), std::vector<float>(3 * n)};
+  for (unsigned k = 0; k < 3; ++k) {
+    const float* const from = k % 2 == 0 ? x.data() : y.data();
+    float *const to = k % 2 == 0 ? y.data() : x.data(), *const early = seen.early.data() + k * n,
+                 *const late = seen.late.data() + k * n;
+    on.launch_behind(
+        "k", [=] {
+          const unsigned i = blockIdx.x * 32 + threadIdx.x;
+          early[i] = from[(i + 1) % n];
+          g4::cuda_on_host::dependency_wait();
+          late[i] = from[(i + 1) % n];
+          to[i] = late[i] + 1;
+        },
+        blocks, 32, 0, true);
+  }
+  on.finish();
+  return seen;
+}
+
+TEST(machine, begins_kernels_before_those_in_front_have_ended_and_what_they_read_then_is_old) {
+  std::size_t old = 0, oldest = 0, wrong = 0;
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed}), forgetful({seed, ordering::kernels_in_front});
+    const followed seen = three_in_a_row(on);
+    EXPECT_EQ(on.failure(), "");
+    for (unsigned i = 0; i < 3 * 128; ++i) {
+      EXPECT_EQ(seen.late[i], static_cast<float>(1 + i / 128));
+      old += seen.early[i] != seen.late[i];
+      oldest += seen.early[i] + 1 < seen.late[i];  // two kernels in front had not begun
+    }
+    EXPECT_EQ(on.done().launches, 3u);
+    EXPECT_EQ(on.done().threads, 3u * 128);
+    if (seed == 0) {
+      EXPECT_EQ(old, 0u);
+      EXPECT_EQ(on.done().early_blocks, 0u);
+    }
+    const followed unseen = three_in_a_row(forgetful);
+    EXPECT_EQ(unseen.late, unseen.early);
+    wrong += unseen.late != seen.late;
+  }
+  EXPECT_GT(old, 10u * 32);
+  EXPECT_GT(oldest, 0u);
+  EXPECT_GT(wrong, 5u);
+}
+
+TEST(machine, a_kernel_that_does_not_begin_early_finds_all_that_those_in_front_wrote) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    machine on({seed});
+    float x = 0, found = 0;
+    for (int k = 0; k < 3; ++k) {
+      on.launch_behind(
+          "writes", [&x] { g4::cuda_on_host::dependency_wait(), x += threadIdx.x == 0; }, 2, 32, 0, true);
+    }
+    on.launch_behind(
+        "reads", [&x, &found] { found = x, g4::cuda_on_host::dependency_wait(); }, 1, 32, 0, false);
+    on.finish();
+    EXPECT_EQ(found, 6.0f);
+  }
+}
+
+TEST(machine, keeps_what_a_block_had_begun_while_it_waits) {
+  std::vector<float> weights(64), x(64), y(64);
+  for (std::uint64_t seed = 0; seed <= 3 * seeds; ++seed) {
+    machine on({seed});
+    for (unsigned i = 0; i < 64; ++i) weights[i] = static_cast<float>(i), x[i] = NAN;
+    on.launch_behind(
+        "writes", [&x] { g4::cuda_on_host::dependency_wait(), x[threadIdx.x] = 2; }, 1, 64, 0, true);
+    on.launch_behind(
+        "multiplies", [&] {
+          struct room {
+            alignas(16) float w[64];
+            g4::cuda_on_host::landing full[2];
+          };
+          G4_SHARED(room, shared);
+          const unsigned warp = warp_index(), i = threadIdx.x;
+          shared->full[warp].begin();
+          shared->full[warp].copy(shared->w + 32 * warp, weights.data() + 32 * warp, 128);
+          if (warp == 0) __syncthreads();  // some wait here for those that wait for the kernels in front
+          g4::cuda_on_host::dependency_wait();
+          if (warp == 1) __syncthreads();
+          shared->full[warp].wait(0);
+          y[i] = shared->w[i] * x[i] + g4::cuda_on_host::warp_sum(x[i]);
+        },
+        1, 64, 1024, true);
+    on.finish();
+    EXPECT_EQ(on.failure(), "");
+    for (unsigned i = 0; i < 64; ++i) EXPECT_EQ(y[i], 2.0f * static_cast<float>(i) + 64) << seed;
+  }
+}
+
+TEST(machine, says_that_a_thread_has_not_waited_for_the_kernels_in_front) {
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed});
+    for (int k = 0; k < 2; ++k) {
+      on.launch_behind(
+          "hasty", [k] {
+            if (k == 0 || threadIdx.x != 7) g4::cuda_on_host::dependency_wait();
+          },
+          3, 32, 0, true);
+    }
+    on.finish();
+    EXPECT_EQ(on.failure(), "hasty: a thread has ended without waiting for the kernels in front (dependency_wait)");
+  }
+}
+
 }  // namespace

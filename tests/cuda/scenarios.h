@@ -300,10 +300,29 @@ inline std::vector<float> exact_activations(std::size_t n, float least = 0x1p-3f
 template <class Bench>
 void panels(Bench& b) {
   constexpr std::size_t rows = 100, columns = 2304, T = 3;
-  const weight_view weight = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
+  const float* const x = b.put(exact_activations(T * columns));
   float* const y = b.template room<>(T * rows);
-  b.on.matmul(weight, b.put(exact_activations(T * columns)), T, y);
+  const weight_view weight = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
+  b.on.matmul(weight, x, T, y);  // at once, behind the kernel that packs the weight
   b.see("panels", y, T * rows);
+}
+
+/// Products of what the kernel in front leaves, twice: a kernel that begins before those in front have ended must not read it yet.
+template <class Bench>
+void dependent(Bench& b) {
+  constexpr std::size_t columns = 1056, rows = 96, T = 3;
+  const weight_view w = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
+  const weight_view v = b.prepared(exact_blocks(19, rows, 2), 19, rows, storage::q8_0);
+  const float* const x = b.put(exact_activations(T * columns));
+  const float* const half = b.put(std::vector<float>(columns, 0.5f));
+  float *const z = b.template room<>(T * columns), *const y = b.template room<>(T * rows),
+               *const all = b.template room<>(4 * T * 19);
+  for (std::size_t i = 0; i < 4; ++i) {
+    b.on.scale_columns(i == 0 ? x : z, half, T, columns, z);
+    b.on.matmul(w, z, T, y);
+    b.on.matmul(v, y, T, all + i * T * 19);
+  }
+  b.see("dependent", all, 4 * T * 19);
 }
 
 /// Three weights of one input at once, the last of another storage, and two with a gate between.

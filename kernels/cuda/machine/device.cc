@@ -27,6 +27,7 @@ result<gpu_memory> device::take(std::size_t bytes) {
 namespace {
 
 void copy_now(device::inside& in, const void* from, std::size_t bytes, void* to) {
+  in.finish();
   const cuda_machine::opened memory_open(*in.memory);
   std::memcpy(to, from, bytes);
 }
@@ -48,6 +49,7 @@ void device::begin_recording() { in_->recording = std::make_shared<inside::steps
 gpu_recording device::end_recording() { return gpu_recording(std::exchange(in_->recording, nullptr)); }
 void device::run(const gpu_recording& steps) {
   if (steps.get() == nullptr) return;
+  in_->finish();  // a graph begins when all in front of it has ended
   ++in_->replayed;
   for (const auto& step : *static_cast<inside::steps*>(steps.get())) step();
 }
@@ -80,6 +82,7 @@ result<token_id> device::receive(const gpu_mailbox& box, std::size_t slot) {
 }
 
 result<void> device::failure() {
+  in_->finish();
   if (!in_->failed.empty()) return fail("CUDA on the host: ", in_->failed);
   if (in_->machine.failure().empty()) return {};
   return fail("CUDA on the host: ", in_->machine.failure());

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -40,10 +41,14 @@ class far_memory : public std::enable_shared_from_this<far_memory> {
     if (--depth_ == 0) protect(PROT_NONE);
   }
 
+  /// Kernels that were asked for may still be going to read.
+  std::function<void()> before_any_is_given_back;
+
  private:
   static constexpr std::size_t page = 4096;
 
   void release(std::byte* first) {
+    if (before_any_is_given_back) before_any_is_given_back();
     const auto found =
         std::find_if(blocks_.begin(), blocks_.end(), [first](const auto& b) { return b.first == first; });
     munmap(found->first, found->second + page);

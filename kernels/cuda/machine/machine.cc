@@ -33,7 +33,7 @@ void block::make_ready(const std::vector<unsigned>& some) {
 std::ptrdiff_t block::next() {
   const hidden here;
   while (head_ == ready_.size()) {  // nobody can go on before something lands
-    if (left_ == 0 || !land_one()) return -1;
+    if (left_ == 0 || (early_ && polling_.empty()) || !land_one()) return -1;  // what is held needs nothing to land
     make_ready(polling_);
     polling_.clear();
   }
@@ -135,7 +135,7 @@ void block::run_threads() {
     one_less();
     const std::ptrdiff_t to = next();
     if (to < 0) {
-      if (left_ != 0) {
+      if (left_ != 0 && !is_held()) {
         const hidden here;
         failure_ = "every thread waits for another: a barrier or a collective that not all reach";
       }
@@ -152,6 +152,9 @@ void block::run_threads() {
 void block::one_less() {
   const hidden here;
   --left_;
+  if (waits_for_kernels_in_front && !all_[current_].waited && failure_.empty()) {
+    failure_ = "a thread has ended without waiting for the kernels in front (dependency_wait)";
+  }
   // Whoever has ended no longer counts for the barrier: the others may be waiting for it alone.
   if (!whole_.waiting.empty() && whole_.waiting.size() == left_) {
     make_ready(whole_.waiting);
@@ -169,7 +172,7 @@ void block::meet(meeting& m, std::size_t needed, const char* mark) {
     }
   }
   const std::ptrdiff_t to = next();
-  if (to < 0) stop("every thread waits for another: a barrier or a collective that not all reach");
+  if (to < 0 && !is_held()) stop("every thread waits for another: a barrier or a collective that not all reach");
   if (to != static_cast<std::ptrdiff_t>(current_)) leave_for(to, false);
   acquire(mark);
 }
@@ -240,10 +243,20 @@ void block::wait_for_landing(const mbarrier& at, unsigned parity) {
   while (!landed()) {
     if (const hidden here; true) polling_.push_back(current_);
     const std::ptrdiff_t to = next();
-    if (to < 0) stop("every thread waits: for a copy that nobody began, or a barrier that not all reach");
+    if (to < 0 && !is_held()) stop("every thread waits: for a copy that nobody began, or a barrier that not all reach");
     if (to != static_cast<std::ptrdiff_t>(current_)) leave_for(to, false);
   }
   acquire(&at);
+}
+
+void block::wait_for_kernels_in_front() {
+  if (const hidden here; true) {
+    all_[current_].waited = true;
+    if (!early_ || how_.forgotten == ordering::kernels_in_front) return;
+    held_.push_back(current_);
+  }
+  leave_for(next(), false);
+  acquire(kernels_in_front);
 }
 
 void block::stop(std::string why) {
@@ -251,7 +264,7 @@ void block::stop(std::string why) {
   for (;;) leave_for(-1, false);  // nobody comes back to a thread that was left
 }
 
-std::string block::run(void (*body)(void*), void* arguments) {
+std::string block::prepare(void (*body)(void*), void* arguments) {
   const std::size_t n = threads.count();
   if (n % warp_lanes != 0) return "a block of " + std::to_string(n) + " threads, which is no whole number of warps";
   all_.assign(n, fibre{});
@@ -274,6 +287,7 @@ std::string block::run(void (*body)(void*), void* arguments) {
   boxes_.resize(warps_.size() * 2 * warp_boxes);
   copies_.clear();
   polling_.clear();
+  held_.clear();
   ready_.clear();
   head_ = 0;
   depth_first_ = how_.seed != 0 && draw() % 2 == 0;
@@ -285,17 +299,28 @@ std::string block::run(void (*body)(void*), void* arguments) {
   arguments_ = arguments;
   failure_.clear();
   done.threads += n;
+#ifdef G4_MACHINE_ASAN
+  home_bottom_ = nullptr;
+#endif
+  return {};
+}
 
-  const auto first = static_cast<unsigned>(next());
-  fibre& one = all_[first];
-  one.stack = shelf_.take();
-  if (one.stack == nullptr) return "there is no memory for a stack";
-  one.at = begin_on(one.stack, stack_shelf::bytes, &begin_fibre);
-  become(first);
+void block::enter(std::ptrdiff_t thread_number) {
+  fibre& one = all_[static_cast<std::size_t>(thread_number)];
+  if (one.stack == nullptr) {
+    one.stack = shelf_.take();
+    if (one.stack == nullptr) {
+      failure_ = "there is no memory for a stack";
+      return;
+    }
+#ifdef G4_MACHINE_ASAN
+    __asan_unpoison_memory_region(one.stack, stack_shelf::bytes);
+#endif
+    one.at = begin_on(one.stack, stack_shelf::bytes, &begin_fibre);
+  }
+  become(static_cast<unsigned>(thread_number));
   now = this;
 #ifdef G4_MACHINE_ASAN
-  __asan_unpoison_memory_region(one.stack, stack_shelf::bytes);
-  home_bottom_ = nullptr;
   __sanitizer_start_switch_fiber(&home_fake_stack_, one.stack, stack_shelf::bytes);
 #endif
   go_on_as(one.as);
@@ -304,75 +329,153 @@ std::string block::run(void (*body)(void*), void* arguments) {
   __sanitizer_finish_switch_fiber(home_fake_stack_, nullptr, nullptr);
 #endif
   now = nullptr;
-  for (const fibre& f : all_) {
-    if (f.stack != nullptr) give_back(f.stack);  // of threads that were left where they were
+}
+
+std::string block::end_of_block() {
+  for (fibre& f : all_) {
+    if (f.stack != nullptr) give_back(std::exchange(f.stack, nullptr));  // of threads that were left where they were
   }
   if (failure_.empty() && !copies_.empty()) failure_ = "a copy that nobody waited for";
   return failure_;
 }
 
-void machine::run(const char* name, const grid_size& blocks_of, extents threads, std::size_t shared,
-                  void (*body)(void*), void* arguments) {
+std::string block::run(void (*body)(void*), void* arguments) {
+  early_ = false;
+  if (std::string why = prepare(body, arguments); !why.empty()) return why;
+  enter(next());
+  return end_of_block();
+}
+
+std::string block::begin_early(void (*body)(void*), void* arguments) {
+  early_ = true;
+  if (std::string why = prepare(body, arguments); !why.empty()) return why;
+  ++done.early_blocks;
+  enter(next());
+  return failure_.empty() ? std::string() : end_of_block();
+}
+
+std::string block::go_on() {
+  early_ = false;
+  make_ready(held_);
+  held_.clear();
+  if (left_ != 0) enter(next());
+  return end_of_block();
+}
+
+// ---- The device ------------------------------------------------------------------------------------------------------
+
+void machine::add(std::unique_ptr<asked> one, bool begins_early) {
+  if (!failure_.empty()) return;
+  if (one->shared > most_shared_memory) {
+    return fail(*one, std::to_string(one->shared) + " bytes of shared memory; some GPUs give a block " +
+                          std::to_string(most_shared_memory));
+  }
+  if (const std::string why = why_not(one->grid); !why.empty()) return fail(*one, why);
+  if (how_.seed == 0) return run(*one);
+  constexpr std::size_t most_in_front = 2;
+  if (!begins_early) finish();
+  if (!asked_for_.empty()) begin_early(*one);
+  asked_for_.push_back(std::move(one));
+  for (const std::size_t kept = draw() % (most_in_front + 1); asked_for_.size() > kept;) finish_one();
+}
+
+machine::shared_room machine::set_up(block& b, const asked& one, std::size_t number) {
+  constexpr std::size_t line = 128;
+  shared_room room(nullptr, [](std::byte* p) { ::operator delete (p, std::align_val_t{line}); });
+  if (one.shared != 0) {
+    room.reset(static_cast<std::byte*>(::operator new (one.shared, std::align_val_t{line}, std::nothrow)));
+    if (room == nullptr) {
+      fail(one, "there is no memory for " + std::to_string(one.shared) + " bytes of shared memory");
+    } else {
+      std::memset(room.get(), 0xff, one.shared);
+    }
+  }
+  b.grid = {static_cast<unsigned>(one.grid.x), static_cast<unsigned>(one.grid.y), static_cast<unsigned>(one.grid.z)};
+  b.threads = one.threads;
+  b.index = {static_cast<unsigned>(number % one.grid.x), static_cast<unsigned>(number / one.grid.x % one.grid.y),
+             static_cast<unsigned>(number / one.grid.x / one.grid.y)};
+  b.shared = room.get();
+  b.shared_bytes = one.shared;
+  b.waits_for_kernels_in_front = one.waits;
+  b.kernels_in_front = &ended_;
+  return room;
+}
+
+namespace {
+
+void call(void* kernel) { (*static_cast<std::function<void()>*>(kernel))(); }
+
+}  // namespace
+
+void machine::begin_early(asked& one) {
+  const hidden here;
+  const std::size_t blocks = one.grid.x * one.grid.y * one.grid.z;
+  for (std::size_t i = draw() % 3; i != 0 && failure_.empty(); --i) {  // none, one or two
+    const std::size_t number = draw() % blocks;
+    if (!one.early.empty() && one.early.front().number == number) continue;
+    if (idle_.empty()) idle_.push_back(std::make_unique<block>());
+    std::unique_ptr<block> of = std::move(idle_.back());
+    idle_.pop_back();
+    of->set(how_, draw());
+    shared_room room = set_up(*of, one, number);
+    if (!failure_.empty()) return;
+    const std::string why = of->begin_early(&call, &one.kernel);
+    if (!why.empty()) fail(one, why);
+    one.early.push_back({number, std::move(of), std::move(room)});
+  }
+}
+
+void machine::finish_one() {
+  const std::unique_ptr<asked> one = std::move(asked_for_.front());
+  asked_for_.pop_front();
+  run(*one);
+}
+
+void machine::run(asked& one) {
   if (!failure_.empty()) return;
   const hidden here;
-  if (shared > most_shared_memory) {
-    failure_ = std::string(name) + ": " + std::to_string(shared) + " bytes of shared memory; some GPUs give a block " +
-               std::to_string(most_shared_memory);
-    return;
-  }
-  if (std::string why = why_not(blocks_of); !why.empty()) {
-    failure_ = std::string(name) + ": " + std::move(why);
-    return;
-  }
-  constexpr std::size_t line = 128;
-  const extents grid{static_cast<unsigned>(blocks_of.x), static_cast<unsigned>(blocks_of.y),
-                     static_cast<unsigned>(blocks_of.z)};
-  const std::size_t blocks = grid.count();
-  using shared_room = std::unique_ptr<std::byte, void (*)(std::byte*)>;
+  const std::size_t blocks = one.grid.x * one.grid.y * one.grid.z;
   std::vector<shared_room> kept;  // where threads are told apart, until all have ended
   struct ending {
-    block& of;
-    ~ending() { of.end_launch(); }
-  } const at_the_end{block_};
+    machine& on;
+    asked& of;
+    ~ending() {
+      on.block_.end_launch();
+      for (early_block& b : of.early) {
+        b.of->end_launch();
+        on.block_.done.threads += b.of->done.threads;
+        on.block_.done.switches += b.of->done.switches;
+        on.block_.done.early_blocks += b.of->done.early_blocks;
+        b.of->done = {};
+        on.idle_.push_back(std::move(b.of));
+      }
+      release(&on.ended_);
+    }
+  } const at_the_end{*this, one};
   ++block_.done.launches;
-  block_.grid = grid;
-  block_.threads = threads;
   std::vector<std::size_t> order;
   if (how_.seed != 0) {
-    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
-    block_.set(how_, random_ >> 11);
+    block_.set(how_, draw());
     order.resize(blocks);
     for (std::size_t i = 0; i < blocks; ++i) order[i] = i;
-    std::uint64_t random = random_;
-    for (std::size_t i = blocks; i > 1; --i) {
-      random = random * 6364136223846793005u + 1442695040888963407u;
-      std::swap(order[i - 1], order[(random >> 33) % i]);
-    }
+    for (std::size_t i = blocks; i > 1; --i) std::swap(order[i - 1], order[draw() % i]);
   } else {
     block_.set(how_, 1);
   }
   for (std::size_t i = 0; i < blocks; ++i) {
-    const std::size_t at = order.empty() ? i : order[i];
-    block_.index = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
-                    static_cast<unsigned>(at / grid.x / grid.y)};
-    void* const room = shared == 0 ? nullptr : ::operator new (shared, std::align_val_t{line}, std::nothrow);
-    if (shared != 0) {
-      if (room == nullptr) {
-        failure_ = std::string(name) + ": there is no memory for " + std::to_string(shared) + " bytes of shared memory";
-        return;
-      }
-      std::memset(room, 0xff, shared);
+    const std::size_t number = order.empty() ? i : order[i];
+    std::string why;
+    early_block* begun = nullptr;
+    for (early_block& b : one.early) begun = b.number == number ? &b : begun;
+    if (begun != nullptr) {
+      why = begun->of->go_on();
+    } else {
+      kept.push_back(set_up(block_, one, number));
+      if (!failure_.empty()) return;
+      why = block_.run(&call, &one.kernel);
+      if (!tells_threads_apart) kept.clear();
     }
-    block_.shared = static_cast<std::byte*>(room);
-    block_.shared_bytes = shared;
-    const std::string why = block_.run(body, arguments);
-    kept.emplace_back(static_cast<std::byte*>(room),
-                      [](std::byte* p) { ::operator delete (p, std::align_val_t{line}); });
-    if (!tells_threads_apart) kept.clear();
-    if (!why.empty()) {
-      failure_ = std::string(name) + ": " + why;
-      return;
-    }
+    if (!why.empty()) return fail(one, why);
   }
 }
 

@@ -5,6 +5,10 @@
 /// some seed. Shared memory is a block of the heap for each CUDA block (a sanitizer's guards lie round it), full of what
 /// no sum survives.
 ///
+/// A kernel may begin before those in front of it have ended (dependent launch): with a seed, some of its blocks run up to
+/// where their threads wait for that (`wait_for_kernels_in_front`) while one or two kernels in front have not begun. Whoever
+/// reads too early finds old numbers, and a thread that ends without having waited ends the launch.
+///
 /// It finds wrong indices, layouts and barriers. It says nothing of speed, and does not look for what the memory model
 /// of a GPU allows beyond an order of threads.
 #pragma once
@@ -12,6 +16,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,7 +39,7 @@ struct extents {
 };
 
 /// What orders threads. A machine can be told to leave one out, as if the kernel's author had forgotten it.
-enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, landing };
+enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, landing, kernels_in_front };
 
 struct settings {
   std::uint64_t seed = 0;               ///< 0: threads and blocks in order; else drawn
@@ -45,6 +51,7 @@ struct counts {
   std::size_t launches = 0;
   std::size_t threads = 0;
   std::size_t switches = 0;
+  std::size_t early_blocks = 0;  ///< begun before the kernels in front had ended
 };
 
 class block;
@@ -70,6 +77,8 @@ class block {
   extents grid, threads, index, thread;  ///< as the running thread sees them
   std::byte* shared = nullptr;
   std::size_t shared_bytes = 0;
+  bool waits_for_kernels_in_front = false;  ///< every thread must, before it ends
+  const void* kernels_in_front = nullptr;   ///< what they leave a mark at, for ThreadSanitizer
 
   void set(const settings& how, std::uint64_t random) {
     how_ = how;
@@ -80,6 +89,10 @@ class block {
   void end_launch();
   /// Runs all threads of a block; the sentence that says what went wrong, or nothing.
   [[nodiscard]] std::string run(void (*body)(void*), void* arguments);
+  /// The same in two pieces: up to where threads wait for the kernels in front, and, when those have ended, the rest.
+  [[nodiscard]] std::string begin_early(void (*body)(void*), void* arguments);
+  [[nodiscard]] std::string go_on();
+  void wait_for_kernels_in_front();
 
   void block_barrier();
   void warp_barrier();
@@ -149,6 +162,7 @@ class block {
     unsigned met_warp = 0, met_block = 0;  // how often
     void* as = nullptr;                    // to ThreadSanitizer
     unsigned round = 0;  // two sets of boxes, so that one meeting suffices: nobody is two rounds ahead
+    bool waited = false;  // for the kernels in front
     void* fake_stack = nullptr;
   };
 
@@ -186,6 +200,12 @@ class block {
   void prepare_to_leave(fibre& from, std::ptrdiff_t to, bool ended, const resume_point*& target, void*& as);
   static void begin_fibre();
   void run_threads();
+  [[nodiscard]] std::string prepare(void (*body)(void*), void* arguments);
+  /// From home to a thread, until none can go on.
+  void enter(std::ptrdiff_t thread);
+  [[nodiscard]] std::string end_of_block();
+  /// Whether the block stops where it is until the kernels in front have ended: nobody can go on, and that is why.
+  [[nodiscard]] bool is_held() const { return early_ && !held_.empty(); }
 
   settings how_;
   std::uint64_t random_ = 1;
@@ -205,6 +225,8 @@ class block {
   void* engine_as_ = nullptr;      // who copies
   std::vector<copy> copies_;       // on their way
   std::vector<unsigned> polling_;  // who waits for one
+  std::vector<unsigned> held_;     // who waits for the kernels in front
+  bool early_ = false;             // those have not ended
   std::vector<unsigned> ready_;
   std::size_t head_ = 0;
   bool depth_first_ = false;
@@ -226,26 +248,66 @@ class machine {
 
   [[nodiscard]] const settings& how() const { return how_; }
   [[nodiscard]] const counts& done() const { return block_.done; }
-  /// The first failure's sentence; empty where all went well. Nothing runs after one.
+  /// The first failure's sentence; empty where all that has run went well. Nothing runs after one.
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
-  /// kernel<<<grid, threads, shared>>>(arguments…)
+  /// kernel<<<grid, threads, shared>>>(arguments…), and waits for it.
   template <class Kernel, class... A>
   void launch(const char* name, Kernel kernel, const grid_size& grid, extents threads, std::size_t shared,
               const A&... arguments) {
-    auto body = [&] { kernel(arguments...); };
-    run(
-        name, grid, threads, shared, [](void* p) { (*static_cast<decltype(body)*>(p))(); }, &body);
+    finish();
+    add(std::make_unique<asked>(asked{name, grid, threads, shared, [=] { kernel(arguments...); }, false, {}}), false);
+    finish();
+  }
+  /// The same as one of a stream: the kernel waits for those in front itself. With a seed it is run later, `finish` at the
+  /// latest; where it `begins_early`, some of its blocks may be begun before those in front.
+  template <class Kernel, class... A>
+  void launch_behind(const char* name, Kernel kernel, const grid_size& grid, extents threads, std::size_t shared,
+                     bool begins_early, const A&... arguments) {
+    add(std::make_unique<asked>(asked{name, grid, threads, shared, [=] { kernel(arguments...); }, true, {}}),
+        begins_early);
+  }
+  /// Runs what has not been run yet.
+  void finish() {
+    while (!asked_for_.empty()) finish_one();
   }
 
  private:
-  void run(const char* name, const grid_size& grid, extents threads, std::size_t shared, void (*body)(void*),
-           void* arguments);
+  using shared_room = std::unique_ptr<std::byte, void (*)(std::byte*)>;
+  struct early_block {
+    std::size_t number;
+    std::unique_ptr<block> of;
+    shared_room room;
+  };
+  struct asked {
+    const char* name;
+    grid_size grid;
+    extents threads;
+    std::size_t shared;
+    std::function<void()> kernel;
+    bool waits;
+    std::vector<early_block> early;
+  };
+
+  [[nodiscard]] std::uint64_t draw() {
+    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+    return random_ >> 33;
+  }
+  void add(std::unique_ptr<asked> one, bool begins_early);
+  void begin_early(asked& one);
+  void finish_one();
+  void run(asked& one);
+  /// A block of a launch before it runs; its shared memory. Null where there is none for it, and `failure_` says so.
+  [[nodiscard]] shared_room set_up(block& b, const asked& one, std::size_t number);
+  void fail(const asked& one, const std::string& why) { failure_ = std::string(one.name) + ": " + why; }
 
   settings how_;
   std::uint64_t random_;
   std::string failure_;
   block block_;
+  std::deque<std::unique_ptr<asked>> asked_for_;  // in their order; blocks that have begun know where theirs is
+  std::vector<std::unique_ptr<block>> idle_;
+  char ended_ = 0;  // the mark of kernels that have
 };
 
 }  // namespace g4::cuda_machine
