@@ -96,7 +96,7 @@ step_cuda() {
   # Kernels of the CPU have no part in it.
   configure cuda -DG4_KERNELS=OFF -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build cuda g4_compiled g4-variant-header g4_cuda test_cuda_on_gpu g4_bench_cuda_gemma3_270m g4_bench_limits ||
     { fail_step "build cuda"; return; }
-  run_ctest cuda -R '^(gpu|cuda\.a_stranger)'
+  run_ctest cuda -R '^(gpu|cuda\.a_stranger|cuda\.instructions)'
 }
 
 lock_checkout

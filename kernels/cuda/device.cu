@@ -43,12 +43,15 @@ result<device> device::open(const gpu_options& options) {
   in->number = options.device;
   in->check_each = options.check_each;
   in->dependent_launch = facts.major >= 9;
+  in->has_wgmma = facts.major == 9 && facts.minor == 0;
   if (const auto status = cudaSetDevice(options.device); status != cudaSuccess) return refused("cudaSetDevice", status);
   if (const auto status = cudaStreamCreateWithFlags(&in->stream, cudaStreamNonBlocking); status != cudaSuccess) {
     return refused("cudaStreamCreate", status);
   }
   return device(std::move(in));
 }
+
+bool device::has_wgmma() const { return in_->has_wgmma; }
 
 result<gpu_memory> device::take(std::size_t bytes) {
   in_->note(cudaSetDevice(in_->number), "cudaSetDevice");

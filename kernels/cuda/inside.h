@@ -22,6 +22,7 @@ struct g4::cuda::device::inside {
   bool recording = false;
   bool dependent_launch = false;  ///< whether a kernel can begin before those in front have ended
   bool closed = false;            ///< the next one does not
+  bool has_wgmma = false;
   std::string failed;  ///< the first failure's sentence
 
   /// Remembers what went wrong first.
@@ -52,7 +53,7 @@ struct g4::cuda::device::inside {
     how.dynamicSmemBytes = shared;
     how.stream = stream;
     how.attrs = &early;
-    how.numAttrs = dependent_launch && !std::exchange(closed, false) ? 1 : 0;
+    how.numAttrs = !std::exchange(closed, false) && dependent_launch ? 1 : 0;
     note(cudaLaunchKernelEx(&how, kernel, call), name);
     if (check_each && !recording) note(cudaStreamSynchronize(stream), name);
   }
@@ -82,7 +83,7 @@ struct g4::cuda_on_host::device::inside {
   using steps = std::vector<std::function<void()>>;
   std::shared_ptr<steps> recording;  ///< null unless calls are being noted
   std::size_t replayed = 0;
-  bool closed = false;  ///< the next kernel does not begin before those in front have ended
+  bool closed = false;    ///< the next one does not
   std::string failed;  ///< what was asked for in the middle of a recording and cannot be
 
   template <class Call>

@@ -8,6 +8,10 @@ namespace g4 {
 
 /// Bytes of shared memory that a block may have from compute capability 8.0 on: 8.6, 8.9 and 12.0 give 99 KiB, others more.
 inline constexpr std::size_t most_shared_memory = std::size_t{99} << 10;
+/// The same of GPUs of one compute capability, 90 being 9.0.
+[[nodiscard]] constexpr std::size_t most_shared_memory_of(int capability) {
+  return capability == 90 ? std::size_t{227} << 10 : most_shared_memory;
+}
 
 /// Blocks of a launch, counted so that none is lost on the way to the device. What grows with a pass or with a weight's rows
 /// goes along x: the others end at 65535.

@@ -7,6 +7,7 @@
 #include "kernels/cuda/inside.h"
 #include "kernels/cuda/launch_limits.h"
 #include "kernels/cuda/panels.cuh"
+#include "kernels/cuda/products.cuh"
 
 namespace g4::G4_SPACE {
 
@@ -33,25 +34,7 @@ G4_KERNEL void pack_steps(gc::to_panels c) {
 
 // ---- Products --------------------------------------------------------------------------------------------------------
 
-constexpr unsigned product_warps = 8;
-constexpr unsigned product_tokens = 8;             // the columns of a tile: one cost for 1 to 8
-constexpr unsigned ring_slots = 2;
-
-/// Columns that a warp fetches at a time.
-template <storage Type>
-constexpr unsigned stage_columns = [] {
-  unsigned columns = 256;
-  while (panels<Type>::bytes * (columns / panels<Type>::columns) > 5000) columns /= 2;
-  return columns;
-}();
-template <storage Type>
-constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* panels<Type>::bytes;
-
-/// Columns of activations in shared memory at a time: as many as leave room for the rings.
-template <storage Type>
-constexpr unsigned chunk_columns = product_warps* ring_slots* stage_bytes<Type> > 66'000 ? 768 : 1024;
-
-G4_DEVICE size_t panels_of(size_t rows) { return (rows + panel_rows - 1) / panel_rows; }
+constexpr unsigned product_tokens = 8;  // the columns of a tile: one cost for 1 to 8
 
 template <storage Type>
 struct product_room {
@@ -68,19 +51,12 @@ struct product_room {
 /// 2¹³ … 2¹⁴: no half float ends below what activations need, and none is above 65504. The whole warp; beyond the tokens, noughts.
 template <class Room>
 G4_DEVICE void take_activations(Room& room, unsigned token, const float* x, size_t from, unsigned count, bool there) {
-  const unsigned lane = lane_index();
-  float most = 0;
-  if (there) {
-    for (unsigned i = lane; i < count; i += warp_size) most = fmaxf(most, fabsf(x[from + i]));
-  }
-  most = warp_max::run(most);
-  const unsigned exponent = exponent_for_halves(most);
+  const unsigned lane = lane_index(), exponent = exponent_of_chunk(x + from, count, there);
   const float factor = power_of(exponent);
   for (unsigned i = lane; i < count; i += warp_size) {
-    const float number = there ? x[from + i] * factor : 0.0f;
-    const unsigned bits = half_bits(number);
-    room.z[token][i] = static_cast<std::uint16_t>(bits);
-    room.rest[token][i] = static_cast<std::uint16_t>(half_bits(number - float_of_half(bits)));
+    const two_halves both = as_two_halves(there ? x[from + i] * factor : 0.0f);
+    room.z[token][i] = both.first;
+    room.rest[token][i] = both.rest;
   }
   __syncwarp();
   for (unsigned b = lane; b < count / 32; b += warp_size) {
@@ -166,8 +142,8 @@ G4_KERNEL void __launch_bounds__(product_warps* warp_size, 1) product_panels(gc:
         for (const byte* step = room.ring[warp][n % ring_slots]; column < end;
              column += form::columns, step += form::bytes) {
           form::run(step,
-                    {room.z[lane / 4] + column, room.rest[lane / 4] + column, room.sums[2 * t] + column / 32,
-                     room.sums[2 * t + 1] + column / 32},
+                    few_activations{room.z[lane / 4] + column, room.rest[lane / 4] + column,
+                                    room.sums[2 * t] + column / 32, room.sums[2 * t + 1] + column / 32},
                     sum);
         }
         __syncwarp();  // every lane has read the slot

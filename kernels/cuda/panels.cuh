@@ -19,22 +19,38 @@ namespace g4::G4_SPACE {
 
 constexpr unsigned panel_rows = 16;
 
-/// What a lane multiplies with: its token's activations at the step's first column, and sums of them by 32 columns.
-struct step_activations {
+/// What a step is multiplied with: `numbers` of y are a lane's, those of rows g and g + 8 two and two, and
+///
+///     multiply(d, upper, lower, column)   begins d += the product of 16 columns, those at `column` of the step, with a lane's
+///                                         four numbers of both rows as two pairs each
+///     finish(d)                           d is there
+///     sum_of(i, block)                    Σ of the 32 columns at 32·block of the step, of the token of number i
+///
+/// Eight tokens, a warp's: numbers 0 and 2 are token 2t's, the others token 2t + 1's.
+struct few_activations {
+  static constexpr unsigned numbers = 4;
   const std::uint16_t* z;  ///< of token g, and what is left of each: together they have 22 bits
   const std::uint16_t* rest;
   const float *sum0, *sum1;  ///< of tokens 2t and 2t + 1
+
+  G4_DEVICE void multiply(float (&d)[numbers], const unsigned (&upper)[2], const unsigned (&lower)[2],
+                          unsigned column) const {
+    const unsigned a[4] = {upper[0], lower[0], upper[1], lower[1]};
+    const std::size_t at = column + 4 * (lane_index() % 4);
+    const auto two = *reinterpret_cast<const uint2*>(z + at), left = *reinterpret_cast<const uint2*>(rest + at);
+    const unsigned b[2] = {two.x, two.y}, c[2] = {left.x, left.y};
+    mma_16x8x16::run(d, a, b);
+    mma_16x8x16::run(d, a, c);
+  }
+  G4_DEVICE void finish(float (&)[numbers]) const {}
+  G4_DEVICE float sum_of(unsigned i, unsigned block) const { return i % 2 == 0 ? sum0[block] : sum1[block]; }
 };
 
-/// One product of 16 columns: those at `column` of the step, with a lane's four numbers of both rows as two pairs each.
-G4_DEVICE void multiply(float (&d)[4], const unsigned (&upper)[2], const unsigned (&lower)[2],
-                        const step_activations& x, unsigned column) {
-  const unsigned a[4] = {upper[0], lower[0], upper[1], lower[1]};
-  const std::size_t at = column + 4 * (lane_index() % 4);
-  const auto two = *reinterpret_cast<const uint2*>(x.z + at), rest = *reinterpret_cast<const uint2*>(x.rest + at);
-  const unsigned b[2] = {two.x, two.y}, c[2] = {rest.x, rest.y};
-  mma_16x8x16::run(d, a, b);
-  mma_16x8x16::run(d, a, c);
+/// y += d · sum, d0 being row g's and d1 row g + 8's.
+template <unsigned N>
+G4_DEVICE void add_scaled(float (&y)[N], const float (&sum)[N], float d0, float d1) {
+  G4_UNROLL
+  for (unsigned i = 0; i < N; ++i) y[i] += (i / 2 % 2 == 0 ? d0 : d1) * sum[i];
 }
 
 /// Pair p of eight 4-bit levels, as half floats: 1024 + level, less `nought` (1024 + what stands for 0).
@@ -70,8 +86,8 @@ G4_DEVICE void put_half(byte* at, unsigned bits) {
 G4_DEVICE float get_half(const byte* at) { return float_of_half(*reinterpret_cast<const std::uint16_t*>(at)); }
 
 /// A form: the columns and bytes of a step, how a warp packs one (`row` gives the stored row of panel row r at the step's
-/// first column, or null beyond the last), and how it multiplies one: y[0], y[1] are row g of tokens 2t, 2t+1, the others
-/// row g + 8.
+/// first column, or null beyond the last), and how it multiplies one: y[0], y[1] are row g's, y[2], y[3] row g + 8's, and so
+/// on.
 template <storage Type>
 struct panels;
 
@@ -89,12 +105,15 @@ struct plain_panels {
       put_half(to + 32 * lane_index() + 2 * i, from == nullptr ? 0 : half_bits(number_at<Type>(from, column)));
     }
   }
-  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+  template <class X>
+  G4_DEVICE static void run(const byte* step, const X& x, float (&y)[X::numbers]) {
+    G4_UNROLL
     for (unsigned h = 0; h < 2; ++h) {
       const auto four = *reinterpret_cast<const uint4*>(step + 32 * lane_index() + 16 * h);
       const unsigned upper[2] = {four.x, four.y}, lower[2] = {four.z, four.w};
-      multiply(y, upper, lower, x, 16 * h);
+      x.multiply(y, upper, lower, 16 * h);
     }
+    x.finish(y);
   }
 };
 template <>
@@ -127,17 +146,19 @@ struct panels<storage::f32> {
       if (t == 0) *reinterpret_cast<float*>(to + scales + 4 * (g + 8 * r)) = undoing(exponent);
     }
   }
-  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+  template <class X>
+  G4_DEVICE static void run(const byte* step, const X& x, float (&y)[X::numbers]) {
     const unsigned g = lane_index() / 4;
-    float sum[4] = {};
+    float sum[X::numbers] = {};
     for (unsigned h = 0; h < 4; ++h) {
       const auto four = *reinterpret_cast<const uint4*>(step + rest * (h / 2) + 32 * lane_index() + 16 * (h % 2));
       const unsigned upper[2] = {four.x, four.y}, lower[2] = {four.z, four.w};
-      multiply(sum, upper, lower, x, 16 * (h % 2));
+      x.multiply(sum, upper, lower, 16 * (h % 2));
     }
+    x.finish(sum);
     const float d0 = *reinterpret_cast<const float*>(step + scales + 4 * g);
     const float d1 = *reinterpret_cast<const float*>(step + scales + 4 * (g + 8));
-    y[0] += d0 * sum[0], y[1] += d0 * sum[1], y[2] += d1 * sum[2], y[3] += d1 * sum[3];
+    add_scaled(y, sum, d0, d1);
   }
 };
 
@@ -158,19 +179,21 @@ struct panels<storage::q4_0> {
     const byte* const from = row(lane);
     put_half(to + 256 + 2 * lane, from == nullptr ? 0 : bits16(from));
   }
-  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+  template <class X>
+  G4_DEVICE static void run(const byte* step, const X& x, float (&y)[X::numbers]) {
     const unsigned g = lane_index() / 4;
     const auto levels = *reinterpret_cast<const uint2*>(step + 8 * lane_index());
-    float sum[4] = {};
+    float sum[X::numbers] = {};
     for (unsigned h = 0; h < 2; ++h) {
       const unsigned upper[2] = {four_bit_pair(levels.x, 2 * h, 0x64086408u),
                                  four_bit_pair(levels.x, 2 * h + 1, 0x64086408u)};
       const unsigned lower[2] = {four_bit_pair(levels.y, 2 * h, 0x64086408u),
                                  four_bit_pair(levels.y, 2 * h + 1, 0x64086408u)};
-      multiply(sum, upper, lower, x, 16 * h);
+      x.multiply(sum, upper, lower, 16 * h);
     }
+    x.finish(sum);
     const float d0 = get_half(step + 256 + 2 * g), d1 = get_half(step + 272 + 2 * g);
-    y[0] += d0 * sum[0], y[1] += d0 * sum[1], y[2] += d1 * sum[2], y[3] += d1 * sum[3];
+    add_scaled(y, sum, d0, d1);
   }
 };
 
@@ -191,19 +214,21 @@ struct panels<storage::q8_0> {
     const byte* const from = row(lane);
     put_half(to + 512 + 2 * lane, from == nullptr ? 0 : bits16(from));
   }
-  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+  template <class X>
+  G4_DEVICE static void run(const byte* step, const X& x, float (&y)[X::numbers]) {
     constexpr unsigned nought = 0x64806480u;  // 1024 + 128
     const unsigned g = lane_index() / 4;
     const auto levels = *reinterpret_cast<const uint4*>(step + 16 * lane_index());
-    float sum[4] = {};
+    float sum[X::numbers] = {};
     for (unsigned h = 0; h < 2; ++h) {
       const unsigned up = h == 0 ? levels.x : levels.z, low = h == 0 ? levels.y : levels.w;
       const unsigned upper[2] = {eight_bit_pair(up, 0, nought), eight_bit_pair(up, 1, nought)};
       const unsigned lower[2] = {eight_bit_pair(low, 0, nought), eight_bit_pair(low, 1, nought)};
-      multiply(sum, upper, lower, x, 16 * h);
+      x.multiply(sum, upper, lower, 16 * h);
     }
+    x.finish(sum);
     const float d0 = get_half(step + 512 + 2 * g), d1 = get_half(step + 528 + 2 * g);
-    y[0] += d0 * sum[0], y[1] += d0 * sum[1], y[2] += d1 * sum[2], y[3] += d1 * sum[3];
+    add_scaled(y, sum, d0, d1);
   }
 };
 
@@ -232,24 +257,28 @@ struct panels<storage::q4_k> {
     put_half(to + ds + 4 * lane, from == nullptr ? 0 : bits16(from));
     put_half(to + ds + 4 * lane + 2, from == nullptr ? 0 : bits16(from + 2));
   }
-  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+  template <class X>
+  G4_DEVICE static void run(const byte* step, const X& x, float (&y)[X::numbers]) {
     constexpr unsigned nought = 0x64006400u;
     const unsigned g = lane_index() / 4;
     const float d0 = get_half(step + ds + 4 * g), m0 = get_half(step + ds + 4 * g + 2);
     const float d1 = get_half(step + ds + 4 * (g + 8)), m1 = get_half(step + ds + 4 * (g + 8) + 2);
     for (unsigned s = 0; s < 8; ++s) {
       const auto levels = *reinterpret_cast<const uint2*>(step + 256 * s + 8 * lane_index());
-      float sum[4] = {};
+      float sum[X::numbers] = {};
       for (unsigned h = 0; h < 2; ++h) {
         const unsigned upper[2] = {four_bit_pair(levels.x, 2 * h, nought), four_bit_pair(levels.x, 2 * h + 1, nought)};
         const unsigned lower[2] = {four_bit_pair(levels.y, 2 * h, nought), four_bit_pair(levels.y, 2 * h + 1, nought)};
-        multiply(sum, upper, lower, x, 32 * s + 16 * h);
+        x.multiply(sum, upper, lower, 32 * s + 16 * h);
       }
       const byte* const of = step + scales + 32 * s;
       const float s0 = d0 * level(of[2 * g], 0), s1 = d1 * level(of[2 * g + 16], 0);
       const float o0 = m0 * level(of[2 * g + 1], 0), o1 = m1 * level(of[2 * g + 17], 0);
-      y[0] += s0 * sum[0] - o0 * x.sum0[s], y[1] += s0 * sum[1] - o0 * x.sum1[s];
-      y[2] += s1 * sum[2] - o1 * x.sum0[s], y[3] += s1 * sum[3] - o1 * x.sum1[s];
+      x.finish(sum);
+      G4_UNROLL
+      for (unsigned i = 0; i < X::numbers; ++i) {
+        y[i] += (i / 2 % 2 == 0 ? s0 : s1) * sum[i] - (i / 2 % 2 == 0 ? o0 : o1) * x.sum_of(i, s);
+      }
     }
   }
 };
@@ -272,7 +301,8 @@ struct panels<storage::q6_k> {
     for (unsigned s = 0; s < 16; ++s) to[scales + 16 * s + lane] = from == nullptr ? byte{0} : from[192 + s];
     put_half(to + ds + 2 * lane, from == nullptr ? 0 : bits16(from + 208));
   }
-  G4_DEVICE static void run(const byte* step, const step_activations& x, float (&y)[4]) {
+  template <class X>
+  G4_DEVICE static void run(const byte* step, const X& x, float (&y)[X::numbers]) {
     constexpr unsigned nought = 0x64206420u;  // 1024 + 32
     const unsigned g = lane_index() / 4;
     const float d0 = get_half(step + ds + 2 * g), d1 = get_half(step + ds + 2 * (g + 8));
@@ -280,10 +310,11 @@ struct panels<storage::q6_k> {
       const auto levels = *reinterpret_cast<const uint2*>(step + 512 * (s / 2) + 16 * lane_index() + 8 * (s % 2));
       const unsigned upper[2] = {eight_bit_pair(levels.x, 0, nought), eight_bit_pair(levels.x, 1, nought)};
       const unsigned lower[2] = {eight_bit_pair(levels.y, 0, nought), eight_bit_pair(levels.y, 1, nought)};
-      float sum[4] = {};
-      multiply(sum, upper, lower, x, 16 * s);
+      float sum[X::numbers] = {};
+      x.multiply(sum, upper, lower, 16 * s);
+      x.finish(sum);
       const float s0 = d0 * signed_at(step + scales + 16 * s + g), s1 = d1 * signed_at(step + scales + 16 * s + g + 8);
-      y[0] += s0 * sum[0], y[1] += s0 * sum[1], y[2] += s1 * sum[2], y[3] += s1 * sum[3];
+      add_scaled(y, sum, s0, s1);
     }
   }
 };

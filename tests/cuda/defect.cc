@@ -24,6 +24,7 @@ void run(const std::string& scenario, test::bench<B>& b) {
   }
   if (scenario == "panels") return test::panels(b);
   if (scenario == "dependent") return test::dependent(b);
+  if (scenario == "prompt") return test::prompt(b);
   if (scenario == "gated") return test::gated(b);
   if (scenario == "attend_halves") return test::attend_halves(b, 36, 0);
   if (scenario == "turn_heads") return test::turn_heads(b, storage::q8_0, true);
@@ -46,7 +47,7 @@ int main(int argc, char** argv) {
   std::size_t told = 0;
   const std::uint64_t seeds = argc > 2 ? std::stoul(argv[2]) : test::seeds;
   for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
-    backend::cuda_on_host kernels({.mode = backend::numeric::fast, .seed = seed});
+    backend::cuda_on_host kernels({.mode = backend::numeric::fast, .seed = seed, .capability = 90});
     test::bench<backend::cuda_on_host> got(kernels);
     run(scenario, got);
     if (seed == 0) in_order = got.shown;

@@ -19,6 +19,10 @@
 #include "tests/cuda/on_both.h"
 #include "tests/cuda/scenarios.h"
 
+#ifndef G4_TEST_ON_GPU
+#include "kernels/cuda/inside.h"
+#endif
+
 namespace {
 
 using namespace g4;
@@ -355,6 +359,20 @@ INSTANTIATE_TEST_SUITE_P(storages, stored,
                                          storage::mxfp4),
                          [](const auto& made) { return std::string(facts_of(made.param).name); });
 
+/// Numbers of plain storage that a half float holds, or two of them where the storage is float32.
+std::vector<std::byte> few_bits(std::size_t n, storage type) {
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float x = static_cast<float>(static_cast<int>(i * 37 % 65) - 32) / 8 * (type == storage::f32 ? 1.2345678f : 1.0f);
+    std::byte at[4];
+    const std::uint16_t half = type == storage::f16 ? f16_from_float(x) : bf16_from_float(x);
+    if (type == storage::f32) std::memcpy(at, &x, 4);
+    if (type != storage::f32) std::memcpy(at, &half, 2);
+    bytes.insert(bytes.end(), at, at + row_bytes(type, 1));
+  }
+  return bytes;
+}
+
 /// In `fast` products are of half floats. Activations that are half floats already, and weights that are exact in panels, give
 /// what the definition gives but for the rounding of sums.
 class in_panels : public testing::TestWithParam<storage> {};
@@ -418,6 +436,26 @@ TEST_P(in_panels, products_are_as_defined_where_nothing_is_rounded) {
   }
 }
 
+/// The same of prompts, where a GPU has the products of warpgroups.
+TEST_P(in_panels, products_of_prompts_are_as_defined) {
+  const random_blocks some(GetParam());
+  const std::size_t wide = 1056 / some.columns + 1, tall = 19, columns = wide * some.columns;
+  std::vector<std::byte> bytes = some.matrix(tall, wide);
+  if (facts_of(GetParam()).block_elements == 1) bytes = few_bits(tall * columns, GetParam());
+  for (const std::size_t tokens : {64u, 67u}) {
+    expect_the_same(
+        [&](auto& b) {
+          const weight_view w = b.prepared(bytes, tall, columns, GetParam());
+          std::vector<float> x = test::exact_activations(tokens * columns);
+          for (std::size_t i = 0; i < columns; ++i) x[i] *= 0x1p40f;  // each row has powers of two of its own
+          float* const y = b.template room<>(tokens * tall);
+          b.on.matmul(w, b.put(x), tokens, y);
+          b.see("the large row", y, tall), b.see("the others", y + tall, (tokens - 1) * tall);
+        },
+        1e-5, backend::numeric::fast, 2, 90);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(storages, in_panels,
                          testing::Values(storage::f32, storage::f16, storage::bf16, storage::q4_0, storage::q8_0,
                                          storage::q4_k, storage::q6_k),
@@ -446,6 +484,40 @@ TEST(products, give_a_row_the_same_bits_however_many_there_are) {
     EXPECT_EQ(single, std::vector<float>(many.begin() + static_cast<std::ptrdiff_t>(t * 70),
                                          many.begin() + static_cast<std::ptrdiff_t>((t + 1) * 70)));
   }
+}
+
+/// On the host, whose warps and warpgroups round alike; on a GPU the last bits may differ, so a session that wants rows alike
+/// says so.
+TEST(products_of_prompts, have_the_bits_of_few_rows_and_are_left_alone_where_rows_are_kept_alike) {
+  const std::size_t columns = 1056, tokens = 130, rows[] = {150, 40};
+  const auto products = [&](gpu_options choice, bool alike, std::size_t& launches) {
+    choice.mode = backend::numeric::fast;
+    backend::cuda_on_host on(choice);
+    bench<backend::cuda_on_host> b(on);
+    const weight_view w = b.prepared(test::exact_blocks(rows[0], columns, 0), rows[0], columns, storage::q8_0);
+    const weight_view v = b.prepared(test::exact_blocks(rows[1], columns, 1), rows[1], columns, storage::q8_0);
+    const weight_view u = b.prepared(test::exact_blocks(rows[1], columns, 2), rows[1], columns, storage::q8_0);
+    const float* const x = b.put(numbers(tokens * columns, 3, 5));
+    float *const y = b.room<>(tokens * rows[0]), *const z = b.room<>(tokens * rows[1]), *const up = b.room<>(tokens * rows[1]);
+    EXPECT_FALSE(on.keep_rows_alike(alike));
+    const backend::cuda_on_host::projection both[] = {{w, y}, {v, z}};
+    const std::size_t before = on.device().in().machine.done().launches;
+    on.matmuls(both, x, tokens);
+    static_cast<void>(on.failure());
+    launches = on.device().in().machine.done().launches - before;
+    b.see("one", y, tokens * rows[0]), b.see("the other", z, tokens * rows[1]);
+    on.gated_product(v, u, x, tokens, z, up);
+    b.see("gated", z, tokens * rows[1]);
+    EXPECT_TRUE(on.failure());
+    return b.shown;
+  };
+  std::size_t few = 0, prompts = 0, alike = 0;
+  const auto want = products({}, false, few);
+  EXPECT_TRUE(test::near(products({.seed = 3, .capability = 90}, false, prompts), want, 0, true));
+  EXPECT_TRUE(test::near(products({.capability = 90}, true, alike), want, 0, true));
+  EXPECT_EQ(few, 1u);      // both weights at once
+  EXPECT_EQ(prompts, 3u);  // activations, then each weight
+  EXPECT_EQ(alike, 1u);
 }
 
 TEST(attention_in_half_floats, gives_a_row_the_same_bits_however_many_there_are) {

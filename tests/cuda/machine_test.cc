@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cuda/atoms.cuh"
+#include "kernels/cuda/wgmma.cuh"
 
 namespace {
 
@@ -333,6 +334,78 @@ TEST(machine, says_that_a_thread_has_not_waited_for_the_kernels_in_front) {
     on.finish();
     EXPECT_EQ(on.failure(), "hasty: a thread has ended without waiting for the kernels in front (dependency_wait)");
   }
+}
+
+// ---- Products of warpgroups ------------------------------------------------------------------------------------------
+
+/// y [64, 64] = w [64, 32] · x [32, 64] of small whole numbers, whose sums are exact; `next_k` and `next_column` as the
+/// descriptor has them. `away`: a warp that does not come.
+std::vector<float> warpgroup_product(machine& on, unsigned next_k = 1024, unsigned next_column = 128, unsigned away = 4) {
+  std::vector<float> y(64 * 64);
+  on.launch(
+      "product", [&] {
+        namespace gpu = g4::cuda_on_host;
+        G4_SHARED(std::uint16_t, cores);  // [k / 8][column / 8][column % 8][k % 8]
+        const unsigned warp = warp_index(), g = lane_index() / 4, t = lane_index() % 4;
+        const auto half = [](unsigned i) { return static_cast<std::uint16_t>(gpu::half_bits(static_cast<float>(i % 13) - 6)); };
+        for (unsigned i = threadIdx.x; i < 32 * 64; i += 128) {
+          const unsigned k = i / 64, column = i % 64;
+          cores[k / 8 * 512 + column / 8 * 64 + column % 8 * 8 + k % 8] = half(3 * k + 5 * column);
+        }
+        __syncthreads();
+        if (warp == away) return;
+        float d[32] = {};
+        for (unsigned k = 0; k < 32; k += 16) {
+          unsigned a[4];
+          for (unsigned i = 0; i < 4; ++i) {
+            const unsigned row = 16 * warp + g + 8 * (i % 2), at = k + 2 * t + 8 * (i / 2);
+            a[i] = half(7 * row + at) | static_cast<unsigned>(half(7 * row + at + 1)) << 16;
+          }
+          gpu::wgmma_fence();
+          gpu::wgmma_64xNx16<64>::run(d, a, gpu::further(gpu::cores_at(cores, next_k, next_column), k / 8 * 1024));
+        }
+        gpu::wgmma_wait(d);
+        for (unsigned i = 0; i < 32; ++i) {
+          y[(16 * warp + g + 8 * (i / 2 % 2)) * 64 + 8 * (i / 4) + 2 * t + i % 2] = d[i];
+        }
+      },
+      1, 128, 4096);
+  return y;
+}
+
+TEST(machine, multiplies_as_a_warpgroup_does) {
+  std::vector<float> want(64 * 64);
+  const auto number = [](unsigned i) { return static_cast<float>(i % 13) - 6; };
+  for (unsigned row = 0; row < 64; ++row) {
+    for (unsigned column = 0; column < 64; ++column) {
+      for (unsigned k = 0; k < 32; ++k) want[row * 64 + column] += number(7 * row + k) * number(3 * k + 5 * column);
+    }
+  }
+  for (std::uint64_t seed = 0; seed <= seeds; ++seed) {
+    machine on({seed}), forgetful({seed, ordering::products});
+    EXPECT_EQ(warpgroup_product(on), want);
+    EXPECT_EQ(on.failure(), "");
+    for (const float x : warpgroup_product(forgetful)) EXPECT_TRUE(std::isnan(x));
+    EXPECT_EQ(forgetful.failure(), "product: a thread has ended without waiting for its products");
+  }
+}
+
+TEST(machine, reads_the_descriptor_of_a_warpgroups_product) {
+  machine exchanged, far, swizzled, lonely;
+  static_cast<void>(warpgroup_product(exchanged, 128, 1024));
+  EXPECT_EQ(exchanged.failure(), "product: a descriptor that leads out of shared memory: to byte 7424 of 4096");
+  static_cast<void>(warpgroup_product(far, 1024, 512));
+  EXPECT_EQ(far.failure(), "product: a descriptor that leads out of shared memory: to byte 4736 of 4096");
+  swizzled.launch(
+      "product", [] {
+        float d[32] = {};
+        const unsigned a[4] = {};
+        g4::cuda_on_host::wgmma_64xNx16<64>::run(d, a, std::uint64_t{1} << 62);
+      },
+      1, 128, 4096);
+  EXPECT_EQ(swizzled.failure(), "product: a descriptor that asks for more than cores in a row");
+  static_cast<void>(warpgroup_product(lonely, 1024, 128, 2));
+  EXPECT_EQ(lonely.failure(), "product: every thread waits for another: a barrier or a collective that not all reach");
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ bool near(const Got& got, const Want& want, double relative, bool complain) {
 /// Runs `scenario(bench)` on the definitions, and twice on the GPU; skips where there is none.
 template <class Scenario>
 void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact,
-                     std::uint64_t /*orders*/ = seeds) {
+                     std::uint64_t /*orders*/ = seeds, int /*capability*/ = 0) {
   auto kernels = backend::cuda::open({.mode = mode, .check_each = true});
   if (!kernels) GTEST_SKIP() << kernels.error().message;
   backend::reference<float> defined;
@@ -136,16 +136,17 @@ void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numer
 
 #else
 
-/// Runs `scenario(bench)` on the definitions, and on the kernels in order and in so many others.
+/// Runs `scenario(bench)` on the definitions, and on the kernels in order and in so many others, as those of a GPU of this
+/// compute capability (a GPU has its own).
 template <class Scenario>
 void expect_the_same(Scenario&& scenario, double relative = 1e-5, backend::numeric mode = backend::numeric::exact,
-                     std::uint64_t orders = seeds) {
+                     std::uint64_t orders = seeds, int capability = 80) {
   backend::reference<float> defined;
   bench want(defined);
   scenario(want);
   std::vector<std::pair<std::string, std::vector<double>>> in_order;
   for (std::uint64_t seed = 0; seed <= orders; ++seed) {
-    backend::cuda_on_host kernels({.mode = mode, .seed = seed});
+    backend::cuda_on_host kernels({.mode = mode, .seed = seed, .capability = capability});
     bench got(kernels);
     scenario(got);
     const auto sound = kernels.failure();

@@ -325,6 +325,19 @@ void dependent(Bench& b) {
   b.see("dependent", all, 4 * T * 19);
 }
 
+/// A prompt's product, where a GPU has warpgroups: two chunks of activations, more stages than ring, a warp without a panel.
+template <class Bench>
+void prompt(Bench& b) {
+  constexpr std::size_t rows = 100, columns = 1056, T = 64;
+  const weight_view w = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
+  float *const x = b.put(exact_activations(T * columns)), *const y = b.template room<>(T * rows);
+  for (int i = 0; i < 2; ++i) {
+    b.on.scale(x, T * columns, 0.5f);
+    b.on.matmul(w, x, T, y);
+  }
+  b.see("prompt", y, T * rows);
+}
+
 /// Three weights of one input at once, the last of another storage, and two with a gate between.
 template <class Bench>
 void gated(Bench& b) {

@@ -22,6 +22,8 @@ class device {
   device& operator=(device&&) noexcept;
   ~device();
 
+  /// Whether it has the products of warpgroups: compute capability 9.0.
+  [[nodiscard]] bool has_wgmma() const;
   [[nodiscard]] result<gpu_memory> take(std::size_t bytes);
   void put(const void* from, std::size_t bytes, void* to);
   void get(const void* from, std::size_t bytes, void* to);

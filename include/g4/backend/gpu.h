@@ -42,7 +42,8 @@ struct gpu_weights {
 /// all is computed in float32, weights as they are stored. In `fast` products multiply half floats and add in float32,
 /// where the weight's storage has a form in panels; the file's order is kept beside it. A cache that is asked for in
 /// half floats has attention of half floats then. One object serves one thread at a time; results are the same bits in every run, and
-/// for a row however many rows there are.
+/// for a row however many rows there are, but for the last ones where a GPU multiplies a prompt's 64 rows or more in `fast`
+/// (compute capability 9.0) and was not told to `keep_rows_alike`.
 template <class Device>
 class gpu {
  public:
@@ -101,6 +102,9 @@ class gpu {
     }
     return made;
   }
+
+  /// From now on a row's bits do not depend on how many share its pass, also where a prompt's products would round otherwise.
+  bool keep_rows_alike(bool alike) { return std::exchange(kept_alike_, alike); }
 
   // ---- Steps that are recorded -----------------------------------------------------------------------------------------
 
@@ -200,6 +204,7 @@ class gpu {
   void matmul(const weight_view& w, const float* x, std::size_t tokens, float* y) {
     const gpu_panels* const of = prepared_as<gpu_panels>(w);
     if (of == nullptr) return exact_matmul(w, x, tokens, y);
+    if (is_prompt(tokens)) return prompt_product(w, of->panels, in_cores(w, x, tokens), tokens, y);
     if (tokens != 0)
       on_.run(gpu_calls::panel_product{w.type, w.columns, x, tokens, false, 1, {{of->panels, w.rows, y}}});
   }
@@ -210,6 +215,7 @@ class gpu {
   };
   /// y_i = x · w_iᵀ: neighbours of one storage in one call.
   void matmuls(std::span<const projection> several, const float* x, std::size_t tokens) {
+    if (is_prompt(tokens)) return prompt_products(several, x, tokens);
     for (std::size_t i = 0; i < several.size() && tokens != 0;) {
       gpu_calls::panel_product call{several[i].w.type, several[i].w.columns, x, tokens, false, 0, {}};
       const std::size_t first = i;
@@ -233,6 +239,11 @@ class gpu {
     const gpu_panels *const a = prepared_as<gpu_panels>(w_gate), *const b = prepared_as<gpu_panels>(w_up);
     if (a == nullptr || b == nullptr || w_gate.type != w_up.type) {
       return composed::gated_product(*this, w_gate, w_up, x, tokens, gate, up);
+    }
+    if (is_prompt(tokens)) {
+      const projection both[] = {{w_gate, gate}, {w_up, up}};
+      prompt_products(both, x, tokens);
+      return gelu_gate(gate, up, tokens * w_gate.rows);
     }
     if (tokens == 0) return;
     on_.run(gpu_calls::panel_product{
@@ -460,6 +471,43 @@ class gpu {
     return table;
   }
 
+  [[nodiscard]] bool is_prompt(std::size_t tokens) const {
+    return tokens >= gpu_calls::to_cores::tokens_of_tile && !kept_alike_ && on_.has_wgmma();
+  }
+  struct activations {
+    const std::byte* cores = nullptr;
+    const float* unscale = nullptr;
+    std::size_t chunk = 0;
+  };
+  /// x in tiles, as the products of a weight of this storage take it; null where there is no memory.
+  [[nodiscard]] activations in_cores(const matrix_view& w, const float* x, std::size_t tokens) {
+    gpu_calls::to_cores call{x, w.columns, tokens, gpu_calls::panel_chunk(w.type), nullptr, nullptr};
+    const std::size_t unscales = call.tiles() * call.chunks() * call.tokens_of_tile;
+    auto* const room_of_both = room<std::byte>(core_room_, call.core_bytes() + unscales * sizeof(float));
+    if (room_of_both == nullptr) return {};
+    call.cores = room_of_both;
+    call.unscale = reinterpret_cast<float*>(room_of_both + call.core_bytes());
+    on_.run(call);
+    return {call.cores, call.unscale, call.chunk};
+  }
+  void prompt_product(const matrix_view& w, const std::byte* panels, const activations& x, std::size_t tokens, float* y) {
+    if (x.cores == nullptr) return;
+    on_.run(gpu_calls::prompt_product{w.type, w.columns, x.cores, x.unscale, tokens, panels, w.rows, y});
+  }
+  /// Weights whose activations have powers of two for the same columns share them.
+  void prompt_products(std::span<const projection> several, const float* x, std::size_t tokens) {
+    activations shared;
+    for (const projection& one : several) {
+      const gpu_panels* const of = prepared_as<gpu_panels>(one.w);
+      if (of == nullptr) {
+        exact_matmul(one.w, x, tokens, one.y);
+        continue;
+      }
+      if (shared.chunk != gpu_calls::panel_chunk(one.w.type)) shared = in_cores(one.w, x, tokens);
+      prompt_product(one.w, of->panels, shared, tokens, one.y);
+    }
+  }
+
   /// A tile is 16 rows of queries that share a key head; `kernels/cuda/attend_halves.cu`.
   void attend_halves(const gpu_calls::text_rows& of, const attention_call<float>& call) {
     constexpr std::size_t tile = 16, stretch = 256, few = 8;
@@ -500,7 +548,8 @@ class gpu {
   Device on_;
   numeric mode_;
   bool records_;
-  gpu_memory cluster_room_, norm_room_, part_room_, arrived_room_, greatest_room_, next_room_;
+  bool kept_alike_ = false;
+  gpu_memory cluster_room_, norm_room_, part_room_, arrived_room_, core_room_, greatest_room_, next_room_;
   std::vector<gpu_memory> outgrown_;
   struct expert_table {
     std::vector<gpu_calls::stored_matrix> of;

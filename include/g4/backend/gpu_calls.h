@@ -174,6 +174,28 @@ struct panel_product {
   std::size_t count;
   part parts[most_parts];
 };
+/// The same of many tokens, for the products of warpgroups, in two calls. Activations go into tiles of 64 tokens
+/// (`kernels/cuda/prompt_products.cu`), each chunk of a token's columns with a power of two of its own.
+struct to_cores {
+  static constexpr std::size_t tokens_of_tile = 64, block_bytes = 8448;  ///< of 32 columns of a tile
+  const float* x;
+  std::size_t columns, tokens, chunk;
+  std::byte* cores;  ///< [tiles, columns / 32, block_bytes]
+  float* unscale;    ///< [tiles, chunks, 64]
+  [[nodiscard]] constexpr std::size_t tiles() const { return (tokens + tokens_of_tile - 1) / tokens_of_tile; }
+  [[nodiscard]] constexpr std::size_t chunks() const { return (columns + chunk - 1) / chunk; }
+  [[nodiscard]] constexpr std::size_t core_bytes() const { return tiles() * (columns / 32) * block_bytes; }
+};
+struct prompt_product {
+  storage type;
+  std::size_t columns;
+  const std::byte* cores;
+  const float* unscale;
+  std::size_t tokens;
+  const std::byte* panels;
+  std::size_t rows;
+  float* y;
+};
 struct to_panels { stored_matrix w; std::byte* panels; };
 struct attend { text_rows of; attention_call<float> call; };
 /// The same over a cache of half floats, in half floats with sums in float32. Stretches of 256 positions are apart; where
@@ -220,8 +242,14 @@ struct best { const float* x; std::size_t n; const token_id* ids; token_id* inde
 #define G4_GPU_CALLS(X)                                                                                          \
   G4_GPU_CALLS_OF_NUMBERS(X)                                                                                     \
   G4_GPU_CALLS_OF_ROWS(X)                                                                                        \
-  X(product) X(panel_product) X(to_panels) X(attend) X(attend_halves) X(attend_near) X(best) X(greatest_of_each) \
+  X(product) X(panel_product) X(to_cores) X(prompt_product) X(to_panels) X(attend) X(attend_halves) X(attend_near) X(best) X(greatest_of_each) \
       X(greatest) X(next_row)
+
+/// Columns of activations that share a power of two where a weight of this storage is multiplied in panels
+/// (`kernels/cuda/products.cuh`).
+[[nodiscard]] constexpr std::size_t panel_chunk(storage type) {
+  return type == storage::q8_0 || type == storage::q6_k || type == storage::f32 ? 768 : 1024;
+}
 
 /// Bytes of a weight in panels of 16 rows (`kernels/cuda/panels.cuh`); 0 where it has no form there.
 [[nodiscard]] constexpr std::size_t panel_bytes(const matrix_view& w) {

@@ -15,8 +15,11 @@ device& device::operator=(device&&) noexcept = default;
 device::~device() = default;
 
 result<device> device::open(const gpu_options& options) {
-  return device(std::make_unique<inside>(cuda_machine::settings{options.seed, cuda_machine::ordering::none}));
+  const cuda_machine::settings how{options.seed, cuda_machine::ordering::none, options.capability};
+  return device(std::make_unique<inside>(how));
 }
+
+bool device::has_wgmma() const { return in_->machine.how().capability == 90; }
 
 result<gpu_memory> device::take(std::size_t bytes) {
   auto block = in_->memory->take(bytes);

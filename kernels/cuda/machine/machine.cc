@@ -1,6 +1,7 @@
 #include "kernels/cuda/machine/machine.h"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 
 #ifdef G4_MACHINE_ASAN
@@ -152,6 +153,7 @@ void block::run_threads() {
 void block::one_less() {
   const hidden here;
   --left_;
+  if (!all_[current_].later.empty() && failure_.empty()) failure_ = "a thread has ended without waiting for its products";
   if (waits_for_kernels_in_front && !all_[current_].waited && failure_.empty()) {
     failure_ = "a thread has ended without waiting for the kernels in front (dependency_wait)";
   }
@@ -184,6 +186,38 @@ const char* block::mark_of(unsigned meeting, unsigned& met) {
 void block::meet_warp() {
   const unsigned warp = current_ / warp_lanes;
   meet(warps_[warp], warp_lanes, mark_of(1 + warp, all_[current_].met_warp));
+}
+
+void block::meet_group() {
+  const unsigned group = current_ / group_lanes;
+  meet(groups_[group], group_lanes, mark_of(static_cast<unsigned>(1 + warps_.size()) + group, all_[current_].met_group));
+}
+
+void block::postpone(float* to, std::size_t n, std::function<void(float*)> what) {
+  std::vector<postponed>& mine = all_[current_].later;
+  postponed* of = nullptr;
+  if (const hidden here; true) {
+    for (postponed& one : mine) of = one.to == to ? &one : of;
+    if (of == nullptr) {
+      of = &mine.emplace_back(postponed{to, {to, to + n}, {}});
+      std::fill(to, to + n, std::numeric_limits<float>::quiet_NaN());
+    }
+    if (!of->what.empty() || how_.seed == 0 || draw() % 2 == 0) {
+      of->what.push_back(std::move(what));
+      return;
+    }
+  }
+  what(of->numbers.data());
+}
+
+void block::finish_postponed() {
+  if (how_.forgotten == ordering::products) return;
+  for (postponed& one : all_[current_].later) {
+    for (const auto& what : one.what) what(one.numbers.data());
+    std::copy(one.numbers.begin(), one.numbers.end(), one.to);
+  }
+  const hidden here;
+  all_[current_].later.clear();
 }
 
 void block::block_barrier() {
@@ -279,10 +313,12 @@ std::string block::prepare(void (*body)(void*), void* arguments) {
     }
     if (engine_as_ == nullptr) engine_as_ = a_fibre();
     home_as_ = this_fibre();
-    marks_ = launch_.marks.emplace_back(2 * (n / warp_lanes + 1)).data();
+    marks_ = launch_.marks.emplace_back(2 * (n / warp_lanes + n / group_lanes + 1)).data();
   }
   warps_.resize(n / warp_lanes);
+  groups_.resize(n / group_lanes);
   for (meeting& m : warps_) m.waiting.clear();
+  for (meeting& m : groups_) m.waiting.clear();
   whole_.waiting.clear();
   boxes_.resize(warps_.size() * 2 * warp_boxes);
   copies_.clear();
@@ -366,9 +402,9 @@ std::string block::go_on() {
 
 void machine::add(std::unique_ptr<asked> one, bool begins_early) {
   if (!failure_.empty()) return;
-  if (one->shared > most_shared_memory) {
+  if (const std::size_t most = most_shared_memory_of(how_.capability); one->shared > most) {
     return fail(*one, std::to_string(one->shared) + " bytes of shared memory; some GPUs give a block " +
-                          std::to_string(most_shared_memory));
+                          std::to_string(most));
   }
   if (const std::string why = why_not(one->grid); !why.empty()) return fail(*one, why);
   if (how_.seed == 0) return run(*one);

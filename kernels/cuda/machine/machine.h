@@ -30,6 +30,7 @@
 namespace g4::cuda_machine {
 
 constexpr unsigned warp_lanes = 32;
+constexpr unsigned group_lanes = 4 * warp_lanes;  // a warpgroup
 
 /// As CUDA's: places in a grid or a block.
 struct extents {
@@ -39,11 +40,12 @@ struct extents {
 };
 
 /// What orders threads. A machine can be told to leave one out, as if the kernel's author had forgotten it.
-enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, landing, kernels_in_front };
+enum class ordering : std::uint8_t { none, block_barrier, warp_barrier, landing, kernels_in_front, products };
 
 struct settings {
   std::uint64_t seed = 0;               ///< 0: threads and blocks in order; else drawn
   ordering forgotten = ordering::none;  ///< for tests of the machine and of what tests catch
+  int capability = 80;                  ///< compute capability that it stands for: 80 or 90
 };
 
 /// What was done, for tests and for whoever wants it faster.
@@ -104,13 +106,28 @@ class block {
   /// Every lane shows a value of at most `box_bytes`; `read(of)` then sees them all, of(lane) being a lane's.
   template <class T, class Read>
   auto exchange(const T& mine, Read&& read) {
+    return exchange(mine, std::forward<Read>(read), [this] { meet_warp(); });
+  }
+  /// The same where all four warps of a warpgroup come.
+  template <class T, class Read>
+  auto exchange_in_group(const T& mine, Read&& read) {
+    return exchange(mine, std::forward<Read>(read), [this] { meet_group(); });
+  }
+
+  /// What becomes of the n numbers at `to` when the thread waits for it (`finish_postponed`), in order; until then they are none.
+  /// It may happen earlier, where nobody sees it.
+  void postpone(float* to, std::size_t n, std::function<void(float*)> what);
+  void finish_postponed();
+
+  template <class T, class Read, class Meet>
+  auto exchange(const T& mine, Read&& read, Meet&& meet_others) {
     static_assert(sizeof(T) <= box_bytes);
     std::byte* const shown = my_boxes();
     {
       const hidden here;
       std::memcpy(shown + lane() * box_bytes, &mine, sizeof(T));
     }
-    meet_warp();
+    meet_others();
     return read([shown](unsigned of) {
       T v;
       std::memcpy(&v, shown + of * box_bytes, sizeof(T));
@@ -156,6 +173,11 @@ class block {
 
  private:
   static constexpr std::size_t warp_boxes = warp_lanes * box_bytes;
+  struct postponed {
+    float* to;
+    std::vector<float> numbers;
+    std::vector<std::function<void(float*)>> what;
+  };
   struct fibre {
     resume_point at;
     std::byte* stack = nullptr;
@@ -163,6 +185,8 @@ class block {
     void* as = nullptr;                    // to ThreadSanitizer
     unsigned round = 0;  // two sets of boxes, so that one meeting suffices: nobody is two rounds ahead
     bool waited = false;  // for the kernels in front
+    unsigned met_group = 0;
+    std::vector<postponed> later;
     void* fake_stack = nullptr;
   };
 
@@ -185,6 +209,7 @@ class block {
     return boxes_.data() + (current_ / warp_lanes * 2 + (all_[current_].round++ & 1)) * warp_boxes;
   }
   void meet_warp();
+  void meet_group();
   /// `mark`: of this round of the meeting, for nobody is two rounds ahead.
   void meet(meeting& m, std::size_t needed, const char* mark);
   /// The thread that goes on, or −1 where none can.
@@ -211,7 +236,7 @@ class block {
   std::uint64_t random_ = 1;
   stack_shelf shelf_;
   std::vector<fibre> all_;
-  std::vector<meeting> warps_;
+  std::vector<meeting> warps_, groups_;
   meeting whole_;
   std::vector<std::byte> boxes_;
   struct of_launch {  // kept until its end where threads are told apart
