@@ -42,17 +42,25 @@ result<void> limits(bench_backend& on) {
   if (!copied) return g4::unexpected(copied.error());
   tell("copy", "copy", {{"bytes", 2.0 * static_cast<double>(bytes)}, {"seconds", *copied}});
 
-  // A hundred kernels that do next to nothing, each asked for and all of them recorded.
+  return {};
+}
+
+/// A hundred kernels that do next to nothing, each asked for and all of them recorded.
+result<void> launches(bench_backend& on, const std::string& how) {
+  auto room = on.take(sizeof(float));
+  if (!room) return g4::unexpected(room.error());
+  auto* const number = reinterpret_cast<float*>(room->data());
+  on.fill(number, 1, 1.0f);
   const auto hundred = [&] {
-    for (int i = 0; i < 100; ++i) on.scale(numbers, 1, 1.0f);
+    for (int i = 0; i < 100; ++i) on.scale(number, 1, 1.0f);
   };
   const auto asked = seconds_of(on, hundred);
   if (!asked) return g4::unexpected(asked.error());
-  tell("launch", "100 kernels asked for", {{"kernels", 100}, {"seconds", *asked}});
+  tell("launch", "100 kernels asked for" + how, {{"kernels", 100}, {"seconds", *asked}});
   const auto steps = on.record(hundred);
   const auto replayed = seconds_of(on, [&] { on.replay(steps); });
   if (!replayed) return g4::unexpected(replayed.error());
-  tell("launch", "100 kernels replayed", {{"kernels", 100}, {"seconds", *replayed}});
+  tell("launch", "100 kernels replayed" + how, {{"kernels", 100}, {"seconds", *replayed}});
   return {};
 }
 
@@ -63,15 +71,25 @@ const measured_variant* variant_named(std::string_view name) {
   return nullptr;
 }
 
-result<void> run(const std::vector<std::string>& words) {
+result<bench_backend> open(const g4::gpu_options& choice) {
 #ifdef G4_BENCH_ON_HOST
-  result<bench_backend> opened(g4::gpu_options{.mode = g4::backend::numeric::fast});
+  return result<bench_backend>(choice);
 #else
-  auto opened = bench_backend::open({.mode = g4::backend::numeric::fast});
+  return bench_backend::open(choice);
 #endif
+}
+
+result<void> run(const std::vector<std::string>& words) {
+  auto opened = open({.mode = g4::backend::numeric::fast});
   if (!opened) return g4::unexpected(opened.error());
   bench_backend& on = *opened;
-  if (words.size() == 1 && words[0] == "limits") return limits(on);
+  if (words.size() == 1 && words[0] == "limits") {
+    if (auto done = limits(on); !done) return done;
+    if (auto done = launches(on, ""); !done) return done;
+    auto in_turn = open({.mode = g4::backend::numeric::fast, .dependent_launch = false});
+    if (!in_turn) return g4::unexpected(in_turn.error());
+    return launches(*in_turn, ", each when the one in front has ended");
+  }
   const measured_variant* const of = words.size() >= 3 ? variant_named(words[1]) : nullptr;
   if (words.size() >= 3 && of == nullptr) return g4::fail("there is no variant ", words[1]);
   if (words.size() == 3 && words[0] == "kernels") return of->kernels(on, words[2]);

@@ -31,7 +31,7 @@ with tempfile.TemporaryDirectory() as place:
     os.chmod(llama, 0o755)
     status, out, err = ask("--raw", raw, "--llama-bench", llama)
     expect("it failed", status == 0, out + err)
-    for wanted in ("== part 1", "passed: 3 tests", "| read, 2 blocks |", "100 kernels replayed", "bench_tiny F32 head",
+    for wanted in ("== part 1", "passed: 3 tests", "| read, 2 blocks |", "100 kernels replayed |", "100 kernels replayed, each when the one in front has ended |", "bench_tiny F32 head",
                    "bench_tiny F32, 1 tokens at 0", "bench_tiny F32, 8 tokens at 20", "a tiny model: no verdict",
                    "a prompt of 20", "llama.cpp 2 tokens/s", "llama.cpp 9 tokens/s"):
         expect(f"there is no {wanted}", wanted in out, out)

@@ -42,7 +42,7 @@ result<device> device::open(const gpu_options& options) {
   auto in = std::make_unique<inside>();
   in->number = options.device;
   in->check_each = options.check_each;
-  in->dependent_launch = facts.major >= 9;
+  in->dependent_launch = options.dependent_launch && facts.major >= 9;
   in->has_wgmma = facts.major == 9 && facts.minor == 0;
   if (const auto status = cudaSetDevice(options.device); status != cudaSuccess) return refused("cudaSetDevice", status);
   if (const auto status = cudaStreamCreateWithFlags(&in->stream, cudaStreamNonBlocking); status != cudaSuccess) {

@@ -68,7 +68,7 @@ struct g4::cuda::device::inside {
 #include "kernels/cuda/machine/machine.h"
 
 struct g4::cuda_on_host::device::inside {
-  explicit inside(const cuda_machine::settings& how) : machine(how) {
+  inside(const cuda_machine::settings& how, bool dependent) : machine(how), dependent_launch(dependent) {
     memory->before_any_is_given_back = [this] { finish(); };
   }
   inside(const inside&) = delete;
@@ -83,13 +83,14 @@ struct g4::cuda_on_host::device::inside {
   using steps = std::vector<std::function<void()>>;
   std::shared_ptr<steps> recording;  ///< null unless calls are being noted
   std::size_t replayed = 0;
+  bool dependent_launch;  ///< whether a kernel can begin before those in front have ended
   bool closed = false;    ///< the next one does not
   std::string failed;  ///< what was asked for in the middle of a recording and cannot be
 
   template <class Call>
   void launch(const char* name, void (*kernel)(Call), const grid_size& grid, unsigned threads, std::size_t shared,
               const Call& call) {
-    const bool early = !std::exchange(closed, false);
+    const bool early = !std::exchange(closed, false) && dependent_launch;
     if (recording != nullptr) {
       recording->emplace_back([=, this] { launch_now(name, kernel, grid, threads, shared, early, call); });
     } else {

@@ -18,6 +18,7 @@ struct gpu_options {
   int device = 0;                                   ///< which of the machine's GPUs
   bool check_each = false;  ///< wait after every kernel, so that a failure names the kernel it happened in
   bool record = true;       ///< a step of a few rows is recorded the second time it comes, and replayed from then on
+  bool dependent_launch = true;  ///< kernels begin before those in front have ended, from compute capability 9.0 on
   std::uint64_t seed = 0;        ///< of `cuda_on_host` alone: in which order blocks and threads run; 0 is theirs
   int capability = 80;           ///< of `cuda_on_host` alone: the compute capability it stands for, 80 or 90 (8.0, 9.0)
 };

@@ -16,7 +16,7 @@ device::~device() = default;
 
 result<device> device::open(const gpu_options& options) {
   const cuda_machine::settings how{options.seed, cuda_machine::ordering::none, options.capability};
-  return device(std::make_unique<inside>(how));
+  return device(std::make_unique<inside>(how, options.dependent_launch));
 }
 
 bool device::has_wgmma() const { return in_->machine.how().capability == 90; }
