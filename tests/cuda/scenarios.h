@@ -310,7 +310,7 @@ void panels(Bench& b) {
 /// Products of what the kernel in front leaves, twice: a kernel that begins before those in front have ended must not read it yet.
 template <class Bench>
 void dependent(Bench& b) {
-  constexpr std::size_t columns = 1056, rows = 96, T = 3;
+  constexpr std::size_t columns = 544, rows = 64, T = 3;
   const weight_view w = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
   const weight_view v = b.prepared(exact_blocks(19, rows, 2), 19, rows, storage::q8_0);
   const float* const x = b.put(exact_activations(T * columns));
@@ -328,7 +328,7 @@ void dependent(Bench& b) {
 /// A prompt's product, where a GPU has warpgroups: two chunks of activations, more stages than ring, a warp without a panel.
 template <class Bench>
 void prompt(Bench& b) {
-  constexpr std::size_t rows = 100, columns = 1056, T = 64;
+  constexpr std::size_t rows = 20, columns = 1056, T = 64;
   const weight_view w = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
   float *const x = b.put(exact_activations(T * columns)), *const y = b.template room<>(T * rows);
   for (int i = 0; i < 2; ++i) {
@@ -341,7 +341,7 @@ void prompt(Bench& b) {
 /// Three weights of one input at once, the last of another storage, and two with a gate between.
 template <class Bench>
 void gated(Bench& b) {
-  constexpr std::size_t columns = 2304, T = 3, rows[] = {37, 19, 50};
+  constexpr std::size_t columns = 1056, T = 3, rows[] = {37, 19, 50};
   const float* const x = b.put(exact_activations(T * columns, 0x1p-12f));
   const weight_view w[] = {b.prepared(exact_blocks(rows[0], columns, 0), rows[0], columns, storage::q8_0),
                            b.prepared(exact_blocks(rows[1], columns, 3), rows[1], columns, storage::q8_0),
