@@ -332,7 +332,7 @@ void prompt(Bench& b) {
   const weight_view w = b.prepared(exact_blocks(rows, columns, 0), rows, columns, storage::q8_0);
   float *const x = b.put(exact_activations(T * columns)), *const y = b.template room<>(T * rows);
   for (int i = 0; i < 2; ++i) {
-    b.on.scale(x, T * columns, 0.5f);
+    b.on.scale(x + (T - 1) * columns, columns, 0.5f);
     b.on.matmul(w, x, T, y);
   }
   b.see("prompt", y, T * rows);
