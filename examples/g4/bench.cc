@@ -15,6 +15,7 @@
 #include "g4/generate/any_batch.h"
 #include "json_text.h"
 #include "media.h"
+#include "ranks.h"
 
 namespace program {
 
@@ -28,13 +29,17 @@ struct measured {
   std::size_t texts = 1;  ///< at once; per second is of all of them together
   std::vector<double> per_second;
   std::vector<std::pair<std::string, double>> stages{};  ///< of a tower: seconds of each in the fastest run
+  std::size_t exchanges = 0;                             ///< of several ranks, in a run
+  std::size_t exchanged_bytes = 0;                       ///< that this one sent to each other, in a run
+  std::vector<double> exchange_seconds{};                ///< of each run
 
-  [[nodiscard]] double median() const {
-    std::vector<double> sorted = per_second;
-    std::sort(sorted.begin(), sorted.end());
-    const std::size_t half = sorted.size() / 2;
-    return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  [[nodiscard]] static double median_of(std::vector<double> numbers) {
+    if (numbers.empty()) return 0;
+    std::sort(numbers.begin(), numbers.end());
+    const std::size_t half = numbers.size() / 2;
+    return numbers.size() % 2 == 1 ? numbers[half] : (numbers[half - 1] + numbers[half]) / 2;
   }
+  [[nodiscard]] double median() const { return median_of(per_second); }
   [[nodiscard]] double least() const { return *std::min_element(per_second.begin(), per_second.end()); }
   [[nodiscard]] double most() const { return *std::max_element(per_second.begin(), per_second.end()); }
 };
@@ -59,8 +64,15 @@ g4::result<void> fill(g4::any_session& session, std::span<const g4::token_id> id
   return {};
 }
 
-g4::result<double> time_once(g4::any_session& session, std::span<const g4::token_id> ids, const measured& m) {
+/// A run of a test: tokens per second, and what ranks exchanged meanwhile.
+struct timed {
+  double per_second = 0;
+  exchanged with_others;
+};
+
+g4::result<timed> time_once(const engine& e, g4::any_session& session, std::span<const g4::token_id> ids, const measured& m) {
   if (auto filled = fill(session, ids, m.depth); !filled) return g4::unexpected(std::move(filled.error()));
+  const exchanged before = exchanged_for(e);
   const auto begun = std::chrono::steady_clock::now();
   if (m.prompt > 0) {
     if (auto ran = session.run(ids.subspan(m.depth, m.prompt)); !ran) return g4::unexpected(std::move(ran.error()));
@@ -83,8 +95,10 @@ g4::result<double> time_once(g4::any_session& session, std::span<const g4::token
       if (i + 1 < m.generated) next = ids[m.depth + i + 1];
     }
   }
-  return static_cast<double>(m.prompt + m.generated) /
-         std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  const exchanged after = exchanged_for(e);
+  return timed{static_cast<double>(m.prompt + m.generated) / seconds,
+               {after.times - before.times, after.bytes - before.bytes, after.seconds - before.seconds}};
 }
 
 /// Tokens per second of so many texts that advance together, once all of their prompts have been read.
@@ -223,6 +237,7 @@ g4::result<int> bench(const settings& s) {
   if (!s.texts_at_once.empty() && (s.backend != "cpu" || s.generate_tokens == 0)) {
     return g4::fail("--texts: ", s.backend != "cpu" ? "texts run together on the cpu backend" : "--generate is 0; nothing to measure");
   }
+  if (!s.texts_at_once.empty() && on_ranks()) return g4::fail("--texts: on several ranks one text is measured");
   auto e = open_engine(s, true);
   if (!e) return g4::unexpected(std::move(e.error()));
   std::vector<measured> tests;
@@ -246,16 +261,20 @@ g4::result<int> bench(const settings& s) {
     for (std::size_t r = 0; r <= s.repetitions; ++r) {
       if (interrupt_guard::pressed()) return interrupt_guard::status();
       status.show(fmt::format("{}: {} of {}", m.test, r, s.repetitions));
-      const auto rate = time_once(**session, ids, m);
-      if (!rate) return g4::unexpected(rate.error());
-      if (r > 0) m.per_second.push_back(*rate);  // the first run warms caches up
+      const auto run = time_once(*e, **session, ids, m);
+      if (!run) return g4::unexpected(run.error());
+      if (r == 0) continue;  // it warms caches up
+      m.per_second.push_back(run->per_second);
+      m.exchanges = run->with_others.times;
+      m.exchanged_bytes = run->with_others.bytes;
+      m.exchange_seconds.push_back(run->with_others.seconds);
     }
   }
   if (!s.texts_at_once.empty()) {
     if (auto done = time_batches(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
     if (interrupt_guard::pressed()) return interrupt_guard::status();
   }
-  if (s.backend != "cuda" && has_towers(*e, s)) {  // towers run beside the text, on the cpu backend or the definitions
+  if (s.backend != "cuda" && !on_ranks() && has_towers(*e, s)) {  // towers run beside the text, on the cpu backend or the definitions
     if (auto done = time_towers(*e, s, status, tests); !done) return g4::unexpected(std::move(done.error()));
     if (interrupt_guard::pressed()) return interrupt_guard::status();
   }
@@ -275,6 +294,7 @@ g4::result<int> bench(const settings& s) {
       j["backend"] = s.backend;
       j["mode"] = mode;
       j["n_threads"] = threads;
+      j["n_ranks"] = ranks_started();
       j["n_batch"] = s.batch;
       j["n_best_logits"] = best_logits;
       j["test"] = m.test;
@@ -286,6 +306,11 @@ g4::result<int> bench(const settings& s) {
       j["min_ts"] = m.least();
       j["max_ts"] = m.most();
       j["samples_ts"] = m.per_second;
+      if (on_ranks()) {
+        j["n_exchanges"] = m.exchanges;
+        j["exchanged_bytes"] = m.exchanged_bytes;
+        j["exchange_s"] = measured::median_of(m.exchange_seconds);
+      }
       if (!m.stages.empty()) {
         json& stages = j["stages"] = json::array();
         for (const auto& [name, seconds] : m.stages) {
@@ -296,13 +321,18 @@ g4::result<int> bench(const settings& s) {
     }
     out.write(list.text());
   } else {
-    out.write(fmt::format("{} ({}, {}), {} {}, {} threads, batch {}, {} logits\n\n", e->model->variant(),
-                          bytes_text(e->weight_bytes), g4::printable(e->path), s.backend, mode, threads, s.batch,
+    out.write(fmt::format("{} ({}, {}), {} {}, {}{} threads, batch {}, {} logits\n\n", e->model->variant(),
+                          bytes_text(e->weight_bytes), g4::printable(e->path), s.backend, mode,
+                          on_ranks() ? fmt::format("{} ranks of ", ranks_started()) : "", threads, s.batch,
                           best_logits > 0 ? fmt::format("{} best", best_logits) : "all"));
-    out.write(fmt::format("{:<16} {:>12} {:>12} {:>12} {:>12}\n", "test", "median t/s", "least", "most", "median ms"));
-    for (const measured& m : tests)
-      out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", m.test, m.median(), m.least(), m.most(),
-                            1e3 * static_cast<double>((m.prompt + m.generated) * m.texts) / m.median()));
+    out.write(fmt::format("{:<16} {:>12} {:>12} {:>12} {:>12}{}\n", "test", "median t/s", "least", "most", "median ms",
+                          on_ranks() ? "  of it in exchanges" : ""));
+    for (const measured& m : tests) {
+      out.write(fmt::format("{:<16} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}{}\n", m.test, m.median(), m.least(), m.most(),
+                            1e3 * static_cast<double>((m.prompt + m.generated) * m.texts) / m.median(),
+                            on_ranks() ? fmt::format("{:>13.2f} ({})", 1e3 * measured::median_of(m.exchange_seconds), m.exchanges)
+                                       : ""));
+    }
     for (const measured& m : tests) {
       if (m.stages.empty()) continue;
       double all = 0;

@@ -38,7 +38,7 @@ const char* format_of(const inspected& it) {
 
 }  // namespace
 
-std::string inspected_json(const inspected& it, const settings& s) {
+std::string inspected_json(const inspected& it, const settings& s, json ranks) {
   const g4::text_spec& m = it.spec;
   json j;
   j[it.is_file() ? "model" : "name"] = it.what;
@@ -65,6 +65,7 @@ std::string inspected_json(const inspected& it, const settings& s) {
     j["memory"]["sessions"].push_back(
         json::object({{"context", p.context}, {"cache", p.cache}, {"scratch", p.scratch}}));
   }
+  if (s.ranks != 0) j["ranks"] = std::move(ranks);
   for (const inspected::tensor& t : it.tensors) {
     json tensor = json::object({{"name", g4::printable(t.name)}, {"shape", t.shape}});
     if (it.is_file()) {

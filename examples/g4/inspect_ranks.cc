@@ -59,24 +59,47 @@ std::size_t columns_of_a_rank(const g4::tensor_entry& t, int ranks, g4::sums how
   return most;
 }
 
-/// Exchanges of one token: two for each product that closes a branch, or one that adds up; and what the model has besides.
-int exchanges_of(const g4::text_spec& m, g4::sums how) {
-  const int closing = how == g4::sums::divided ? 1 : 2;
-  int n = 2;  // the leader's word, and the logits
-  for (int l = 0; l < m.layers; ++l) n += closing * (m.experts ? 3 : 2) + (m.layer[l].sparsity > 0 ? 1 : 0);
-  return n;
+/// Exchanges of one token, and the bytes of them: two for each product that closes a branch, or one that adds up; what the model has
+/// besides; the logits, and the leader's word.
+void count_exchanges(const g4::text_spec& m, int ranks, g4::sums how, ranks_figures& to) {
+  const auto meet = [&](std::size_t numbers) {
+    ++to.exchanges;
+    to.sent += numbers * sizeof(float);
+  };
+  const auto part = [&](int n) { return static_cast<std::size_t>(g4::largest_share(n, ranks)); };
+  const auto close = [&](std::size_t read) {
+    if (how == g4::sums::whole) meet(read);
+    meet(how == g4::sums::whole ? part(m.width) : static_cast<std::size_t>(m.width));
+  };
+  for (int l = 0; l < m.layers; ++l) {
+    const g4::layer_kind& k = m.layer[l];
+    close(part(k.query_heads * k.head_size));
+    if (k.sparsity > 0) meet(static_cast<std::size_t>(g4::largest_hidden(k.hidden, ranks, how)));
+    close(part(k.hidden));
+    if (m.experts) close(static_cast<std::size_t>(m.experts->chosen) * part(m.experts->hidden));
+  }
+  meet(part(m.vocab));
+  ++to.exchanges;
 }
 
-}  // namespace
+/// What a rank has of every part.
+struct shared_parts {
+  std::vector<part_line> lines;
+  ranks_figures figures;
+  bool in_a_file = false;
+};
 
-g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
+g4::sums sums_of(const settings& s) { return s.divided_sums ? g4::sums::divided : g4::sums::whole; }
+
+g4::result<shared_parts> parts_of_a_rank(const settings& s, const g4::text_spec& m) {
   const int ranks = static_cast<int>(s.ranks);
-  const g4::sums how_summed = s.divided_sums ? g4::sums::divided : g4::sums::whole;
+  const g4::sums how_summed = sums_of(s);
   if (!g4::heads_divide(m, ranks)) {
     return g4::fail("--ranks ", ranks, ": ", m.query_heads, " query heads and ", m.key_value_heads,
                     " key/value heads do not divide among so many ranks, so that each has whole ones");
   }
-  std::vector<part_line> lines;
+  shared_parts made;
+  std::vector<part_line>& lines = made.lines;
   std::optional<g4::checkpoint> from;
   std::optional<g4::load::detail::matcher> match;
   if (!s.model.empty()) {
@@ -110,14 +133,45 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
     line->mine += static_cast<std::size_t>(static_cast<double>(bytes) * static_cast<double>(most) /
                                            static_cast<double>(t.elements()));
   });
+  for (const part_line& line : lines) {
+    const bool some_read = line.entry.rank == 3 && m.experts;
+    made.figures.of_all += line.bytes;
+    made.figures.of_a_rank += line.mine;
+    made.figures.read += some_read ? line.mine * static_cast<std::size_t>(m.experts->chosen) / static_cast<std::size_t>(m.experts->count)
+                                   : line.mine;
+  }
+  count_exchanges(m, ranks, how_summed, made.figures);
+  made.in_a_file = from.has_value();
+  return made;
+}
 
+}  // namespace
+
+g4::result<json> ranks_json(const settings& s, const g4::text_spec& m) {
+  const auto shared = parts_of_a_rank(s, m);
+  if (!shared) return g4::unexpected(shared.error());
+  const ranks_figures& f = shared->figures;
+  return json::object({{"ranks", s.ranks},
+                       {"sums", s.divided_sums ? "divided" : "whole"},
+                       {"weights", f.of_a_rank},
+                       {"weights_of_all", f.of_all},
+                       {"read_a_token", f.read},
+                       {"exchanges_a_token", f.exchanges},
+                       {"sent_a_token", f.sent}});
+}
+
+g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
+  const auto shared = parts_of_a_rank(s, m);
+  if (!shared) return g4::unexpected(shared.error());
+  const int ranks = static_cast<int>(s.ranks);
+  const g4::sums how_summed = sums_of(s);
+  const std::vector<part_line>& lines = shared->lines;
   std::string text = fmt::format("\nshared out among {} ranks: {}\n"
                                  "{:<34}  {:>6}  {:<26}  {:<8}  {:<18}  {:<18}  {:>9}\n",
                                  ranks,
                                  s.divided_sums ? "sums are divided, so that their last bits are other than those of one process"
                                                 : "every sum is whole, so that the bits are those of one process",
                                  "part", "layers", "a rank has", "stored", "in the file", "at most", "a rank");
-  std::size_t all = 0, mine = 0;
   for (const part_line& line : lines) {
     const g4::split how = g4::split_of(line.entry.what, how_summed);
     const bool head = how == g4::split::looked_up && line.entry.as == g4::role::token_table && m.tied_head;
@@ -130,11 +184,10 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
                         head ? "rows, as the head" : g4::name_of(how), line.storage,
                         extents_text(line.entry, rows_of(line.entry), columns_of(line.entry)),
                         how == g4::split::looked_up && !head ? "-" : extents_text(line.entry, rows, columns), bytes_text(line.mine));
-    all += line.bytes;
-    mine += line.mine;
   }
   const g4::text_spec share = g4::spec_of_a_rank(m, ranks, how_summed);
-  text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(mine), bytes_text(all), from ? "" : " in bfloat16");
+  text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(shared->figures.of_a_rank),
+                      bytes_text(shared->figures.of_all), shared->in_a_file ? "" : " in bfloat16");
   for (const std::size_t context : {std::size_t{4096}, std::size_t{32'768}}) {
     const auto cache = [&](const g4::text_spec& of) {
       return g4::plan_session(of, g4::distinct_kinds(of), options_of(s, context), sizeof(float), usual_cache()).cache;
@@ -143,7 +196,8 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
   }
   const g4::work_limits most = g4::limits_of(share, s.batch, 4096);
   text += fmt::format("         room for exchanges {} with a batch of {}\n", bytes_text(most.joined * sizeof(float) * 2), s.batch);
-  text += fmt::format("         {} exchanges a token\n", exchanges_of(m, how_summed));
+  text += fmt::format("         {} exchanges a token, in which it sends {} to each other\n", shared->figures.exchanges,
+                      bytes_text(shared->figures.sent));
   return text;
 }
 

@@ -8,6 +8,7 @@
 
 #include "g4/core/result.h"
 #include "g4/spec/text.h"
+#include "json_text.h"
 #include "program.h"
 
 namespace program {
@@ -60,6 +61,6 @@ struct inspected {
 [[nodiscard]] g4::result<inspected::towers> look_at_towers(const inspected& it, const std::string& mmproj);
 
 /// The facts as JSON. Defined in inspect_json.cc.
-[[nodiscard]] std::string inspected_json(const inspected& it, const settings& s);
+[[nodiscard]] std::string inspected_json(const inspected& it, const settings& s, json ranks);
 
 }  // namespace program

@@ -14,6 +14,8 @@ bool on_ranks() { return false; }
 bool leads() { return true; }
 g4::result<void> open_on_ranks(engine&, const settings&, bool, const g4::open_options&) { return {}; }
 g4::result<int> follow(const settings&) { return 0; }
+exchanged exchanged_for(const engine&) { return {}; }
+int ranks_started() { return 1; }
 bool end_ranks() { return true; }
 
 }  // namespace program

@@ -103,6 +103,14 @@ g4::result<int> follow(const settings& s) {
   return 0;
 }
 
+exchanged exchanged_for(const engine& e) {
+  const auto* const on = static_cast<const joined*>(e.on->ranks.get());
+  if (on == nullptr) return {};
+  const g4::backend::exchange_count& so_far = on->exchanged();
+  return {so_far.exchanges, so_far.bytes, so_far.seconds};
+}
+int ranks_started() { return on_ranks() ? processes()->size() : 1; }
+
 bool end_ranks() {
   if (!on_ranks()) return true;
   if (leads() && !leader_has_spoken) (void)tell(word::end);

@@ -2,6 +2,8 @@
 // no_ranks.cc.
 #pragma once
 
+#include <cstddef>
+
 #include "g4/core/result.h"
 #include "g4/open/open.h"
 #include "program.h"
@@ -19,6 +21,16 @@ struct engine;
 
 /// Opens the model of the settings on all ranks, where this one leads.
 [[nodiscard]] g4::result<void> open_on_ranks(engine& e, const settings& s, bool settled, const g4::open_options& options);
+/// What this one has exchanged with the others for a model.
+struct exchanged {
+  std::size_t times = 0;
+  std::size_t bytes = 0;  ///< that it has sent to each of them
+  double seconds = 0;     ///< waiting for slower ones included
+};
+[[nodiscard]] exchanged exchanged_for(const engine& e);
+/// How many there are.
+[[nodiscard]] int ranks_started();
+
 /// What any other does instead of a command: its share of whatever the leader runs, until that is done.
 [[nodiscard]] g4::result<int> follow(const settings& s);
 

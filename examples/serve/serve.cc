@@ -19,6 +19,7 @@
 #include "media.h"
 #include "metrics.h"
 #include "program.h"
+#include "ranks.h"
 #include "scheduler.h"
 #include "service.h"
 
@@ -59,6 +60,7 @@ g4::result<std::unique_ptr<g4::any_embedder>> open_embedder(engine& e, const set
 g4::result<int> serve(const settings& s) {
   if (s.backend != "cpu") return g4::fail("--backend: texts are answered together on the cpu backend; found ", s.backend);
   if (auto fine = g4::sample::make_sampler(s.sampling); !fine) return g4::unexpected(std::move(fine.error()));
+  if (on_ranks()) return g4::fail("serve: was started ", ranks_started(), " times; it answers from one process");
   std::string token;
   if (!s.token_file.empty()) {
     auto read = token_in(s.token_file);

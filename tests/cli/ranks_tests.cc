@@ -1,6 +1,7 @@
 // The program as several processes of MPI: G4_PROGRAM and G4_REAL_PROGRAM, built for 2 and 4 ranks, started by G4_MPIRUN.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -126,6 +127,72 @@ TEST(ranks_by_mpi, that_do_not_fit_together_are_refused_with_one_sentence) {
   refused(mpirun(2, answer_by(G4_PROGRAM, "/nowhere", {"the cat"})), "/nowhere");
   refused(mpirun(2, answer_by(G4_SENSES_PROGRAM, one.path(), {"the cat"})),
           "this program was started 2 times, and runs as one process");
+}
+
+TEST(ranks_by_mpi, are_measured_beside_one_process) {
+  const tiny_model model(1);
+  const std::string chart = model.path() + "/chart.svg", raw = model.path() + "/raw.json";
+  const words command{G4_SOURCE_DIR "/bench/ranks/run", "--model", model.path(), "--program", G4_PROGRAM, "--exchange", G4_EXCHANGE,
+                      "--mpirun", G4_MPIRUN, "--prompt", "8", "--generate", "4", "--depth", "3", "-r", "1", "--rounds", "1",
+                      "--exchange-rounds", "20", "--chart", chart, "--raw", raw};
+  const ended e = cli_test::run_program(command);
+  ASSERT_EQ(e.status, 0) << e.err;
+  for (const char* row : {"\n| none | 1 | ", "\n| shared memory | 2 | ", "\n| shared memory | 4 | ", "10 GbE (reckoned) | "}) {
+    EXPECT_NE(e.out.find(row), std::string::npos) << e.out;
+  }
+  std::ifstream drawn(chart);
+  const std::string picture{std::istreambuf_iterator<char>(drawn), {}};
+  EXPECT_EQ(picture.find("<svg "), 0u);
+  EXPECT_NE(picture.find("stroke-dasharray"), std::string::npos) << "the model is not drawn";
+  // As often as the plan says, and as much.
+  const json all = json::parse(std::ifstream(raw));
+  std::size_t seen = 0;
+  for (const json& run : all["runs"]) {
+    const int ranks = run[1];
+    ASSERT_EQ(run[3][0].size(), static_cast<std::size_t>(ranks)) << "memory of every rank";
+    for (const json& rank : run[3][0]) EXPECT_GT(rank["peak"], 0.5) << "MiB";
+    if (ranks == 1) continue;
+    const json plan = json::parse(cli_test::run_program({G4_PROGRAM, "inspect", "-m", model.path(), "--ranks", std::to_string(ranks),
+                                                         "--json"}).out)["ranks"];
+    const json& decoding = run[2][0][1];
+    EXPECT_EQ(decoding["n_ranks"], ranks);
+    EXPECT_EQ(decoding["n_exchanges"], 4 * plan["exchanges_a_token"].get<std::size_t>());
+    const std::size_t sent = decoding["exchanged_bytes"], planned = 4 * plan["sent_a_token"].get<std::size_t>();
+    EXPECT_GE(sent, planned);
+    EXPECT_LT(sent, planned + 4 * 512) << "besides, the leader's word";
+    EXPECT_GT(decoding["exchange_s"], 0.0);
+    ++seen;
+  }
+  EXPECT_EQ(seen, 2u);
+}
+
+TEST(ranks_by_mpi, are_measured_over_links_that_can_be_had) {
+  const tiny_model model(1);
+  words command{G4_SOURCE_DIR "/bench/ranks/run", "--model", model.path(), "--program", G4_PROGRAM, "--exchange", G4_EXCHANGE,
+                "--mpirun", G4_MPIRUN, "--ranks", "1,2", "--prompt", "4", "--generate", "2", "--depth", "0", "-r", "1", "--rounds", "1",
+                "--exchange-rounds", "5", "--links", "1gbit"};
+  const ended e = cli_test::run_program(command);
+  if (e.status == 0) {
+    EXPECT_NE(e.out.find("\n| 1gbit | 2 | "), std::string::npos) << e.out;
+  } else {  // no root, or a kernel without
+    EXPECT_EQ(e.err.find("bench/ranks/run: "), 0u) << e.err;
+    EXPECT_NE(e.err.find("--links shm needs none"), std::string::npos) << e.err;
+  }
+  command.back() = "3lightyears";
+  const ended none = cli_test::run_program(command);
+  EXPECT_EQ(none.status, 1);
+  EXPECT_EQ(none.err.find("bench/ranks/run: "), 0u) << none.err;
+  EXPECT_EQ(std::count(none.err.begin(), none.err.end(), '\n'), 1) << none.err;
+}
+
+TEST(ranks_by_mpi, that_serve_or_bench_many_texts_are_refused) {
+  const tiny_model model(1);
+  const ended texts = cli_test::run_program(mpirun(2, {G4_PROGRAM, "bench", "-m", model.path(), "-n", "2", "--texts", "2"}));
+  EXPECT_NE(texts.status, 0);
+  EXPECT_NE(texts.err.find("--texts: on several ranks one text is measured"), std::string::npos) << texts.err;
+  const ended serve = cli_test::run_program(mpirun(2, {G4_PROGRAM, "serve", "-m", model.path(), "--port", "0"}));
+  EXPECT_NE(serve.status, 0);
+  EXPECT_NE(serve.err.find("serve: "), std::string::npos) << serve.err;
 }
 
 /// The process of a rank among the children of `parent`, or 0.
