@@ -6,6 +6,7 @@
 #include "g4/generate/lookup.h"
 #include "g4/generate/speculate.h"
 #include "g4/open/any_drafter.h"
+#include "ranks.h"
 
 namespace program {
 
@@ -60,6 +61,7 @@ g4::result<drafted> speculate(const settings& s, engine& e, g4::any_session& ses
     if (done) done->drafter = "lookup";
     return done;
   }
+  if (on_ranks()) return g4::fail("--draft: on several ranks this program guesses from the text alone: --draft lookup");
   if (e.on->cpu == nullptr) return g4::fail("--draft: a drafter's file runs on the cpu backend only");
   const auto from = g4::open_checkpoint(s.draft);
   if (!from) return g4::unexpected(from.error());

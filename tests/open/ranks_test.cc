@@ -21,13 +21,17 @@
 #include "g4/generate/batch.h"
 #include "g4/generate/generate.h"
 #include "tests/model/session_checks.h"
+#include "tests/support/model_on_disk.h"
 #include "tests/support/on_ranks.h"
-#include "tests/support/own_path.h"
 
 namespace {
 
 using namespace g4;
 namespace fs = std::filesystem;
+using test::all_rows;
+using test::floats;
+using test::last_of;
+using test::on_disk;
 using test::on_ranks;
 using test::some_ids;
 using variant = test::tiny_a4b;
@@ -56,36 +60,6 @@ template <int Ranks>
 using shared = sharded<variant, tensor_parallel<Ranks>>;
 using three_stages = sharded<variant, pipeline<cut_before<1>, cut_before<5>>>;
 
-/// A checkpoint of random weights, and a vocabulary.
-struct on_disk {
-  explicit on_disk(unsigned seed = 1) : weights(variant::spec, seed), folder(test::own_path("g4_ranks")) {
-    fs::create_directories(folder);
-    fs::copy_file(fs::path(G4_SOURCE_DIR) / "tests/text/data/small.json", folder / "tokenizer.json",
-                  fs::copy_options::overwrite_existing);
-    from.path = folder.string();
-    from.format = load::format::safetensors;
-    from.spec = variant::spec;
-    from.tensors = weights.file();
-  }
-  ~on_disk() { fs::remove_all(folder); }
-  test::random_checkpoint weights;
-  fs::path folder;
-  checkpoint from;
-};
-
-using all_rows = std::vector<std::vector<float>>;
-
-template <class Row>
-std::vector<float> floats(const Row& row) {
-  return {row.begin(), row.end()};
-}
-template <class S>
-std::vector<float> last_of(S& text, const prompt_view<float>& prompt) {
-  const auto row = text.run(prompt);
-  EXPECT_TRUE(row) << (row ? "" : row.error().message);
-  return row ? floats(*row) : std::vector<float>();
-}
-
 /// Two texts side by side, one of them with a picture, one after a third has gone; long prompts and single tokens.
 template <class Model>
 all_rows a_morning(const Model& model, const std::vector<float>& picture) {
@@ -113,7 +87,7 @@ all_rows a_morning(const Model& model, const std::vector<float>& picture) {
 }
 
 TEST(ranks, leader_and_followers_give_the_bits_of_one_process) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   std::vector<float> picture(3 * width);
   for (std::size_t i = 0; i < picture.size(); ++i) picture[i] = static_cast<float>(i % 13) / 7 - 1;
   machine plain;
@@ -195,7 +169,7 @@ all_rows an_afternoon(const Model& model) {
 }
 
 TEST(ranks, batches_and_forks_give_the_bits_of_one_process) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   machine plain;
   const auto whole = open<variant>(disk.from, plain);
   ASSERT_TRUE(whole) << whole.error().message;
@@ -241,7 +215,7 @@ all_rows saved_and_restored(const Model& model, const fs::path& from, const fs::
 }
 
 TEST(ranks, save_the_files_of_one_process_and_go_on_from_them) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   const fs::path one = disk.folder / "one.g4", many = disk.folder / "many.g4";
   machine plain;
   const auto whole = open<variant>(disk.from, plain);
@@ -273,7 +247,7 @@ TEST(ranks, save_the_files_of_one_process_and_go_on_from_them) {
 }
 
 TEST(ranks, one_is_enough_for_the_same_program) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   machine plain;
   const auto whole = open<variant>(disk.from, plain);
   auto expected = *whole->session({.context = 16});
@@ -286,7 +260,7 @@ TEST(ranks, one_is_enough_for_the_same_program) {
 }
 
 TEST(ranks, a_program_built_for_some_counts_takes_those) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   on_ranks(2, [&](comm::thread_rank& rank) {
     joined on(rank);
     const result<checkpoint> from = disk.from;
@@ -316,7 +290,7 @@ TEST(ranks, a_program_built_for_some_counts_takes_those) {
 /// Opens on two ranks, of which one differs, and expects a refusal of both with these words in it.
 template <class Differ>
 void expect_both_refuse(const std::string& words, Differ&& differ) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   on_ranks(2, [&](comm::thread_rank& rank) {
     checkpoint from = disk.from;
     machine::options how;
@@ -440,7 +414,7 @@ TEST(stages, behind_and_in_front_of_one_that_does_not_answer_have_a_sentence_in_
 }
 
 TEST(ranks, one_that_does_not_answer_gives_the_others_a_sentence_in_time) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   constexpr auto patience = std::chrono::milliseconds(400);
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   constexpr auto in_time = std::chrono::seconds(30);  // threads that are slowed down reach the exchange late

@@ -123,21 +123,18 @@ void experts(B& on, const GateUp& gate_up, const Down& down, Gate&& apply_gate,
   }
 }
 
-/// Scores the tokens of the best clusters, row by row of `table` [V, D].
-template <class B, class Table>
-void best_of_clusters(B& on, const Table& table, const clusters_call<typename B::scalar>& call) {
-  using scalar = typename B::scalar;
-  constexpr scalar infinity = std::numeric_limits<scalar>::infinity();
+/// The best of the tokens of the best clusters. `score(i, id)` is the score of the ith of them, cluster after cluster.
+template <class Scalar, class Score>
+void best_of_scored_clusters(const clusters_call<Scalar>& call, Score&& score_of) {
+  constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
   const std::size_t per_cluster = call.vocab / call.clusters;
-  ops::top_k(call.scores, call.clusters, call.chosen, call.choice);
-  scalar most = -infinity, least = infinity;
+  Scalar most = -infinity, least = infinity;
   token_id guess = 0;
   if (call.logits != nullptr) std::fill_n(call.logits, call.vocab, -infinity);
   for (std::size_t c = 0; c < call.chosen; ++c) {
     for (std::size_t j = 0; j < per_cluster; ++j) {
       const token_id id = call.ordering[static_cast<std::size_t>(call.choice[c]) * per_cluster + j];
-      on.matmul(table.slice(static_cast<std::size_t>(id), 1), call.h, 1, call.score);
-      const scalar score = *call.score;
+      const Scalar score = score_of(c * per_cluster + j, id);
       if (score > most || (score == most && id < guess)) {
         most = score;
         guess = id;
@@ -151,6 +148,16 @@ void best_of_clusters(B& on, const Table& table, const clusters_call<typename B:
     if (call.logits[i] == -infinity) call.logits[i] = least - 1;
   }
   *call.best = guess;
+}
+
+/// Scores the tokens of the best clusters, row by row of `table` [V, D].
+template <class B, class Table>
+void best_of_clusters(B& on, const Table& table, const clusters_call<typename B::scalar>& call) {
+  ops::top_k(call.scores, call.clusters, call.chosen, call.choice);
+  best_of_scored_clusters(call, [&](std::size_t, token_id id) {
+    on.matmul(table.slice(static_cast<std::size_t>(id), 1), call.h, 1, call.score);
+    return *call.score;
+  });
 }
 
 /// A soft cap over what is known of x [n]: −∞ stands for numbers that nobody needed, and stays.

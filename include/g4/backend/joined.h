@@ -15,6 +15,7 @@
 #include "g4/backend/concept.h"
 #include "g4/comm/communicator.h"
 #include "g4/core/result.h"
+#include "g4/ops/top_k.h"
 #include "g4/tensor/share.h"
 
 namespace g4::backend {
@@ -199,6 +200,24 @@ class joined : public B {
     for (const ranked& one : best_) {
       if (one.row >= 0) y[one.row] = one.value;
     }
+  }
+
+  /// `composed::best_of_clusters`, of whose scores each rank computes some.
+  template <class Table>
+  void join_best_of_clusters(const Table& table, const clusters_call<scalar>& call) {
+    ops::top_k(call.scores, call.clusters, call.chosen, call.choice);
+    const std::size_t per_cluster = call.vocab / call.clusters, n = call.chosen * per_cluster;
+    const stretch mine = share_of(n, ranks(), rank());
+    scalar* const part = room(part_, largest_share(n, static_cast<std::size_t>(ranks())));
+    scalar* const all = room(wide_, n);
+    if (part == nullptr || all == nullptr || lost_) return;
+    for (std::size_t i = 0; i < mine.count; ++i) {
+      const auto cluster = static_cast<std::size_t>(call.choice[(mine.first + i) / per_cluster]);
+      const token_id id = call.ordering[cluster * per_cluster + (mine.first + i) % per_cluster];
+      B::matmul(table.slice(static_cast<std::size_t>(id), 1), call.h, 1, part + i);
+    }
+    join_columns(part, 1, n, all);
+    if (!lost_) composed::best_of_scored_clusters(call, [&](std::size_t i, token_id) { return all[i]; });
   }
 
   /// `composed::experts` with every expert on every rank, some rows of it each: the chosen experts' hidden rows are brought

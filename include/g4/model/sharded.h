@@ -23,6 +23,10 @@ constexpr bool heads_of_every_kind_divide(std::integer_sequence<int, Kind...>) {
   return true;
 }
 
+/// What a rank's share has besides where the model is a drafter: its layers read the keys of the same rank's share of the target.
+template <class V, class Plan>
+struct share_of_a_drafter {};
+
 }  // namespace detail
 
 /// What one of several ranks has of V. It is a variant with fewer heads and narrower feed-forwards: its checkpoint, its
@@ -33,11 +37,10 @@ constexpr bool heads_of_every_kind_divide(std::integer_sequence<int, Kind...>) {
 ///
 /// Plan   `tensor_parallel<R>`, or `tensor_parallel<R, sums::divided>`; or `pipeline<cut_before<N>…>`, which is below
 template <Variant V, class Plan>
-struct sharded {
+struct sharded : detail::share_of_a_drafter<V, Plan> {
   using whole = V;
   using plan = Plan;
   static_assert(detail::heads_of_every_kind_divide<V, Plan::ranks>(std::make_integer_sequence<int, V::kinds.count>{}));
-  static_assert((void(rule::a_drafters_target_is_whole<!V::spec.is_drafter()>{}), true));
 
   static constexpr text_spec spec = spec_of_a_rank(V::spec, Plan::ranks, Plan::sums_are);
   /// The kinds of V, narrower: two that become alike stay apart.
@@ -90,6 +93,13 @@ struct sharded<V, pipeline<Cuts...>> {
   static constexpr int layers = spec.layers;
   static constexpr int width = spec.width;
   static constexpr int vocab = spec.vocab;
+};
+
+template <class V, class Plan>
+  requires requires { typename V::target; }
+struct detail::share_of_a_drafter<V, Plan> {
+  using target = sharded<typename V::target, Plan>;
+  [[nodiscard]] static constexpr int producer(int layer) { return V::producer(layer); }
 };
 
 /// A type `sharded<V, Plan>`.

@@ -21,13 +21,15 @@ namespace g4::detail {
 
 /// What the leader tells the others to do. A few ids ride inside; more, and what is laid into them, follow behind.
 struct command {
-  enum class to : std::uint32_t { make, fork, drop, run, run_all, rewind, apart, make_batch, join, step, save, restore, end };
+  enum class to : std::uint32_t { make, fork, drop, run, run_all, rewind, apart, make_batch, join, step, save, restore, draft_beside,
+                                draft, end };
   static constexpr std::size_t few = 8;
 
   to what = to::end;
   std::uint32_t text = 0;    ///< which of the leader's texts, or of its batches
   std::uint64_t count = 0;   ///< of ids, of rows, of texts, or of the tokens that are left; to join, a place
   std::uint64_t inlays = 0;  ///< how many; of ids apart, the first; of rows, those that are wanted; else another text
+                             ///< (to draft beside, `count` is which of the drafters)
   session_options options{};
   std::array<token_id, few> ids{};
 };
@@ -99,7 +101,7 @@ class leading {
   std::vector<scalar> shown_;
 };
 
-/// A text or a batch of the leader's, which the others have by the same number: they let go of it with this.
+/// A text, a batch or a drafter of the leader's, which the others have by the same number: they let go of it with this.
 template <class B>
 class led {
  public:

@@ -37,13 +37,31 @@ namespace g4 {
 
 namespace detail {
 
+/// A follower's share of a drafter, bound to a text: it guesses what the leader's does, as `draft_session::draft`.
+template <class Scalar>
+class drafts_here {
+ public:
+  virtual ~drafts_here() = default;
+  virtual void draft(token_id id, std::size_t count, const Scalar* carried) = 0;
+};
+/// The same, for any text of the model.
+template <Shared V, Backend B>
+class drafter_here {
+ public:
+  virtual ~drafter_here() = default;
+  [[nodiscard]] virtual result<std::unique_ptr<drafts_here<typename B::scalar>>> beside(const session<V, B>& text) const = 0;
+};
+/// Those that were opened for a model, in order.
+template <Shared V, Backend B>
+using drafters_here = std::vector<std::unique_ptr<drafter_here<V, B>>>;
+
 /// A follower's side: the texts and batches that the leader has, as far as they are this rank's.
 template <Shared V, Backend B>
 class following {
  public:
   using scalar = typename B::scalar;
 
-  following(const weights<V>& w, B& on) : w_(w), on_(on) {}
+  following(const weights<V>& w, B& on, const drafters_here<V, B>& drafters) : w_(w), on_(on), drafters_(drafters) {}
 
   /// Does what the leader says until it says no more.
   result<void> run() {
@@ -62,6 +80,10 @@ class following {
     std::unique_ptr<session<V, B>> here;
     std::vector<std::shared_ptr<typename B::owned_memory>> apart;  ///< forks share them
   };
+  struct numbered_drafter {
+    std::uint32_t number;
+    std::unique_ptr<drafts_here<scalar>> here;
+  };
   struct numbered_batch {
     std::uint32_t number;
     std::unique_ptr<text_places<V, B>> here;
@@ -78,8 +100,14 @@ class following {
         default: return step(said, *places->here);
       }
     }
-    const auto found = by_number(texts_, said.text);
+    if (const auto drafter = by_number(drafting_, said.text); drafter != drafting_.end()) {
+      if (said.what == to::draft) return draft(said, *drafter->here);
+      drafting_.erase(drafter);
+      return {};
+    }
+    const auto found = by_number(texts_, said.what == to::draft_beside ? said.inlays : said.text);
     if (found == texts_.end()) return not_here();
+    if (said.what == to::draft_beside) return draft_beside(said, *found->here);
     switch (said.what) {
       case to::drop: texts_.erase(found); return {};
       case to::fork: return fork(static_cast<std::uint32_t>(said.inlays), *found);
@@ -134,6 +162,19 @@ class following {
     return keep(text_places<V, B>::make(w_, on_, said.count, said.options), [&](text_places<V, B> places) {
       batches_.push_back({said.text, std::make_unique<text_places<V, B>>(std::move(places))});
     });
+  }
+
+  result<void> draft_beside(const command& said, const session<V, B>& text) {
+    if (said.count >= drafters_.size()) return not_here();
+    return keep(drafters_[said.count]->beside(text), [&](std::unique_ptr<drafts_here<scalar>> one) {
+      drafting_.push_back({said.text, std::move(one)});
+    });
+  }
+  result<void> draft(const command& said, drafts_here<scalar>& here) {
+    carried_.resize(V::width);
+    if (auto told = on_.broadcast(carried_.data(), carried_.size() * sizeof(scalar)); !told) return told;
+    here.draft(said.ids[0], said.count, carried_.data());
+    return {};
   }
 
   result<void> join(const command& said, text_places<V, B>& places) {
@@ -197,12 +238,15 @@ class following {
 
   const weights<V>& w_;
   B& on_;
+  const drafters_here<V, B>& drafters_;
   std::vector<numbered_text> texts_;
+  std::vector<numbered_drafter> drafting_;  // goes away before the texts
   std::vector<numbered_batch> batches_;
   std::vector<token_id> ids_;
   std::vector<std::int32_t> wanted_;
   std::vector<inlay<scalar>> inlays_;
   std::vector<typename B::owned_memory> rows_;
+  std::vector<scalar> carried_;
 };
 
 }  // namespace detail
@@ -343,7 +387,7 @@ class model<sharded<V, Plan>, B> {
   /// Does on this rank what the leader's texts ask for, until the leader's model is gone. Fails where a rank is lost.
   [[nodiscard]] result<void> follow() const {
     if (on_->leads()) return fail("rank 0 leads, and follows nobody");
-    return guarded([&] { return detail::following<variant, B>(*weights_, *on_).run(); });
+    return guarded([&] { return detail::following<variant, B>(*weights_, *on_, *drafters_).run(); });
   }
 
   [[nodiscard]] const text::tokenizer& tokenizer() const { return *tokenizer_; }
@@ -351,27 +395,31 @@ class model<sharded<V, Plan>, B> {
   [[nodiscard]] B& on() const { return *on_; }
   /// On the leader: what its batches speak to the others by.
   [[nodiscard]] const std::shared_ptr<detail::leading<B>>& ranks() const { return ranks_; }
+  /// What was opened beside it on this rank (`open/drafter_on_ranks.h`).
+  [[nodiscard]] detail::drafters_here<variant, B>& drafters() const { return *drafters_; }
 
  private:
   std::shared_ptr<const g4::weights<variant>> weights_;
   std::shared_ptr<const text::tokenizer> tokenizer_;
   B* on_;
   std::shared_ptr<detail::leading<B>> ranks_;
+  std::shared_ptr<detail::drafters_here<variant, B>> drafters_ = std::make_shared<detail::drafters_here<variant, B>>();
 };
 
 namespace detail {
 
+/// Fails on all ranks unless each found the same checkpoint of V, and works as the others do.
+///
 /// from   what this rank found at the path; null with `why` where it found nothing
 template <Shared V, Backend B>
-[[nodiscard]] result<model<V, B>> open_shared(const checkpoint* from, const error& why, B& on,
-                                              const open_options& options) {
+[[nodiscard]] result<void> agree_on_checkpoint(const checkpoint* from, const error& why, B& on) {
   using whole = whole_of<V>;
   constexpr std::string_view name = load::variant_name<whole>();
   if (on.ranks() != V::plan::ranks) {
     return fail(name, ": this model is shared out among ", V::plan::ranks, " ranks; ", on.ranks(), " were started");
   }
   result<void> fine = from == nullptr ? result<void>(unexpected(why)) : check_variant(*from, whole::spec, name);
-  if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+  if (auto all = agree(on, fine); !all) return all;
   rank_record mine;
   version.copy(mine.version.data(), mine.version.size());
   name.copy(mine.variant.data(), mine.variant.size());
@@ -385,14 +433,31 @@ template <Shared V, Backend B>
     cuts.copy(mine.cuts.data(), mine.cuts.size());
   }
   mine.arithmetic = arithmetic_of(on);
-  if (auto all = agree_on(on, mine); !all) return unexpected(std::move(all.error()));
+  return agree_on(on, mine);
+}
 
+/// This rank's share of the weights.
+template <Shared V, Backend B>
+[[nodiscard]] result<std::shared_ptr<const weights<V>>> open_share(const checkpoint* from, const error& why, B& on,
+                                                                   const open_options& options) {
+  if (auto all = agree_on_checkpoint<V>(from, why, on); !all) return unexpected(std::move(all.error()));
+  result<void> fine;
   auto weights = guarded([&] {
     return load::make_weights<V>(from->tensors, from->format, on, options.checks, options.progress);
   });
+  if (!weights) fine = unexpected(weights.error());
+  if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+  return weights;
+}
+
+template <Shared V, Backend B>
+[[nodiscard]] result<model<V, B>> open_shared(const checkpoint* from, const error& why, B& on,
+                                              const open_options& options) {
+  auto weights = open_share<V>(from, why, on, options);
+  if (!weights) return unexpected(std::move(weights.error()));
+  result<void> fine;
   auto vocabulary = from->shared_tokenizer();
   if (!vocabulary) fine = unexpected(vocabulary.error());
-  if (!weights) fine = unexpected(weights.error());
   if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
   return model<V, B>(std::move(*weights), std::move(*vocabulary), on);
 }

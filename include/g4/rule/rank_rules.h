@@ -41,10 +41,4 @@ struct a_pipeline_is_a_decoder {
   static_assert(Decoder, "g4: drafters and encoders are not cut into stages. See docs/ranks.md.");
 };
 
-/// A drafter's layers read keys that lie in its target's ranks.
-template <bool Whole>
-struct a_drafters_target_is_whole {
-  static_assert(Whole, "g4: a drafter cannot be shared out among ranks. See docs/ranks.md.");
-};
-
 }  // namespace g4::rule

@@ -17,6 +17,7 @@
 #include "g4/model/stack/block.h"
 #include "g4/model/stack/linear.h"
 #include "g4/model/stack/pass.h"
+#include "g4/model/stack/share.h"
 #include "g4/model/text/plan.h"
 #include "g4/model/text/session.h"
 
@@ -144,7 +145,11 @@ class draft_session {
 
   void best_of_all(pass<B>& p, rows<spec.width, scalar> h, token_id* guess) {
     const rows<spec.vocab, scalar> logits{in<scalar>(at_.logits), 1};
-    linear(p.on, w_->head, h, logits);
+    if constexpr (shared_out<D>) {
+      p.on.join_products(w_->head, h.data, 1, spec.vocab, logits.data);
+    } else {
+      linear(p.on, w_->head, h, logits);
+    }
     see_(p.on, "draft.logits", -1, logits.data, 1, spec.vocab);
     p.on.best(logits.data, spec.vocab, guess);
   }
@@ -162,7 +167,9 @@ class draft_session {
     call.best = guess;
     call.logits = see_.watching() ? in<scalar>(at_.logits) : nullptr;
     linear(p.on, w_->centroids, h, rows<spec.clusters->count, scalar>{in<scalar>(clusters_), 1});
-    if constexpr (requires { p.on.best_of_clusters(w_->embed, call); }) {
+    if constexpr (shared_out<D>) {
+      p.on.join_best_of_clusters(w_->embed, call);
+    } else if constexpr (requires { p.on.best_of_clusters(w_->embed, call); }) {
       p.on.best_of_clusters(w_->embed, call);
     } else {
       composed::best_of_clusters(p.on, w_->embed, call);
