@@ -113,6 +113,7 @@ struct engine {
   bool (*embeds)(std::int32_t id) = nullptr;  ///< whether an id's row is one of a tower's own
   int ranks = 1;                              ///< that the model is shared out among
   std::string_view cannot = {};               ///< why the model is not run at all; empty: it is
+  std::string_view drafter_cannot = {};       ///< why its drafter is not
 };
 
 /// The model of this program; `spec` is null where it has none.

@@ -97,12 +97,16 @@ result<void> check_on(kind what, const case_folder& folder, const running_on& on
     case kind::long_model: return check_long(folder, on, out);
     case kind::real: return check_real(folder, on, options, out);
     case kind::embedder: {
-      if (auto done = check_model(folder, on, out); !done) return done;
+      if (on.how.ranks > 1) {
+        out.skipped("(inner tensors)", "of an embedder on ranks its vectors are compared");
+      } else if (auto done = check_model(folder, on, out); !done) {
+        return done;
+      }
       return check_embedder(folder, on, out);
     }
     case kind::drafter: {
       if (auto done = check_model(folder, on, out); !done) return done;
-      if (on.how.ranks > 1) return out.skipped("(the drafter)", "drafters are not shared out among ranks"), result<void>{};
+      if (!on.how.drafter_cannot.empty()) return out.skipped("(the drafter)", std::string(on.how.drafter_cannot)), result<void>{};
       return check_drafter(folder, on, out);
     }
     default: return check_model(folder, on, out);

@@ -30,6 +30,13 @@
 #endif
 #include "g4/model/sharded.h"
 #include "g4/open/ranks.h"
+#if defined(G4_CASE_DRAFTER) && !defined(G4_CASE_PIPELINE)
+#define G4_CASE_DRAFTER_ON_RANKS
+#include "g4/open/drafter_on_ranks.h"
+#endif
+#ifdef G4_CASE_EMBEDDER
+#include "g4/generate/embedder_on_ranks.h"
+#endif
 
 namespace g4::conformance {
 
@@ -233,6 +240,8 @@ class text_on_ranks final : public running_text, private observer {
     text_.watch(shown_.to(who == nullptr ? nullptr : this));
   }
   result<void> embed_apart(const own_rows<scalar>& apart) { return text_.embed_apart(apart); }
+  [[nodiscard]] const led_session<shared, joined>& text() const { return text_; }
+  [[nodiscard]] running_text& in_one_piece() { return *one_; }
 
  private:
   void note(const std::string& name) {
@@ -265,19 +274,73 @@ class text_on_ranks final : public running_text, private observer {
   std::string differs_;
 };
 
-template <class M, class B, int R, sums S>
+/// A rank's backend.
+template <class B, class Joined, class Rank>
+[[nodiscard]] std::unique_ptr<Joined> backend_of(Rank& here, [[maybe_unused]] backend::numeric mode) {
+  if constexpr (requires { typename B::options; }) {
+    typename B::options options;
+    if constexpr (requires { options.mode; }) {
+      options.mode = mode;
+    }
+    return std::make_unique<Joined>(here, options);
+  } else {
+    return std::make_unique<Joined>(here);
+  }
+}
+
+#ifdef G4_CASE_DRAFTER_ON_RANKS
+/// A drafter on ranks beside the same in one piece, which must show and guess the same.
+template <class D, class B, int R, sums S>
+class case_drafter_on_ranks final : public running_drafter, private observer {
+ public:
+  using shared = sharded<D, tensor_parallel<R, S>>;
+  using joined = ranks_joined<B, typename meeting<R>::rank, S>;
+  using text = led_session<typename shared::target, joined>;
+
+  case_drafter_on_ranks(led_drafter<shared, joined> drafter, const text& of, std::unique_ptr<running_drafter> one)
+      : drafter_(std::move(drafter)), text_(&of), one_(std::move(one)) {}
+
+  /// No guesses where they are others than those of one process, or anything shown was.
+  std::vector<std::int32_t> draft(std::int32_t id, std::size_t count) override {
+    const auto expected = one_->draft(id, count);
+    const auto guesses = drafter_.draft(id, count, text_->hidden().data());
+    std::vector<std::int32_t> found(guesses.begin(), guesses.end());
+    if (S == sums::whole && (found != expected || differs_ || (who_ != nullptr && !by_one_.empty()))) return {};
+    return found;
+  }
+  void watch(observer* who) override {
+    who_ = who;
+    one_->watch(who == nullptr ? nullptr : &by_one_);
+    drafter_.watch(shown_.to(who == nullptr ? nullptr : this));
+  }
+
+ private:
+  void see(const sight& what) override {
+    if constexpr (S == sums::whole) differs_ = by_one_.differs(what).has_value() || differs_;
+    who_->see(what);
+  }
+
+  led_drafter<shared, joined> drafter_;
+  const text* text_;
+  std::unique_ptr<running_drafter> one_;
+  shown_as_doubles<typename B::scalar> shown_{static_cast<std::size_t>(D::spec.clusters->chosen)};
+  shown_by_one by_one_;
+  observer* who_ = nullptr;
+  bool differs_ = false;
+};
+#endif
+
+template <class M, class D, class B, int R, sums S>
 class model_on_ranks final : public loaded_model {
   using V = text_of<M>;
   using shared = sharded<V, plan_of_case<V, R, S>>;
   using rank = typename meeting<R>::rank;
   using joined = ranks_joined<B, rank, S>;
-  using one_piece = loaded_model_of<M, no_drafter, B>;
+  using one_piece = loaded_model_of<M, D, B>;
+  using running = text_on_ranks<V, B, R, S>;
 
  public:
-  ~model_on_ranks() override {
-    model_.reset();  // the followers are told
-    ranks_.end();
-  }
+  ~model_on_ranks() override { end(); }
 
   [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
                                                                   backend::numeric mode) {
@@ -285,15 +348,11 @@ class model_on_ranks final : public loaded_model {
     auto one = one_piece::load(file, format, mode);
     if (!one) return one;
     made->one_.reset(static_cast<one_piece*>(one->release()));
-    made->ranks_.others([file, format, mode](rank& here) {
-      const std::unique_ptr<joined> on = backend_of(here, mode);
-      if (const auto mine = model_of(file, format, *on)) (void)mine->follow();
-    });
-    if (!made->ranks_.leads()) return fail("this rank has followed");
-    made->on_ = backend_of(made->ranks_.leader(), mode);
-    auto mine = model_of(file, format, *made->on_);
-    if (!mine) return unexpected(mine.error());
-    made->model_.emplace(std::move(*mine));
+    if (auto met = made->begin([file, format](joined& on) { return model_of(file, format, on); }, mode); !met)
+      return unexpected(met.error());
+    made->file_ = file;
+    made->format_ = format;
+    made->mode_ = mode;
     return std::unique_ptr<loaded_model>(std::move(made));
   }
 
@@ -302,7 +361,7 @@ class model_on_ranks final : public loaded_model {
     if (!one) return one;
     auto text = model_->session(options);
     if (!text) return unexpected(text.error());
-    auto both = std::make_unique<text_on_ranks<V, B, R, S>>(std::move(*text), std::move(*one));
+    auto both = std::make_unique<running>(std::move(*text), std::move(*one));
     for (const auto& apart : one_->own_ids()) {
       if (auto told = both->embed_apart(apart); !told) return unexpected(told.error());
     }
@@ -310,23 +369,67 @@ class model_on_ranks final : public loaded_model {
   }
   result<std::vector<double>> see(const medium& what, observer* who) override { return one_->see(what, who); }
   result<std::vector<double>> hear(const medium& what, observer* who) override { return one_->hear(what, who); }
-  result<void> load_drafter(const io::tensor_file&, load::format) override { return fail("ranks have no drafter"); }
-  result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override { return fail("ranks have no drafter"); }
-  result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override {
-    return fail("ranks have no embedder");
+#ifdef G4_CASE_DRAFTER_ON_RANKS
+  /// The ranks begin anew, with a drafter each.
+  result<void> load_drafter(const io::tensor_file& file, load::format format) override {
+    if (auto done = one_->load_drafter(file, format); !done) return done;
+    end();
+    return begin([file, format, target = file_, target_format = format_](joined& on) -> result<g4::model<shared, joined>> {
+      auto model = model_of(target, target_format, on);
+      if (!model) return model;
+      auto weights = load::make_weights<shared_drafter>(file, format, on);
+      result<void> fine;
+      if (!weights) fine = unexpected(weights.error());
+      if (auto all = agree(on, fine); !all) return unexpected(all.error());
+      model->drafters().push_back(std::make_unique<detail::followed_drafter<shared_drafter, joined>>(*weights));
+      if (on.rank() == 0) leaders_drafter() = *weights;
+      return model;
+    }, mode_);
   }
+  result<std::unique_ptr<running_drafter>> start_drafter(running_text& text) override {
+    auto& both = static_cast<running&>(text);
+    auto one = one_->start_drafter(both.in_one_piece());
+    if (!one) return one;
+    auto drafter = drafter_on_ranks<shared_drafter, joined>(leaders_drafter(), 0).beside(both.text());
+    if (!drafter) return unexpected(drafter.error());
+    return std::unique_ptr<running_drafter>(
+        std::make_unique<case_drafter_on_ranks<D, B, R, S>>(std::move(*drafter), both.text(), std::move(*one)));
+  }
+#else
+  result<void> load_drafter(const io::tensor_file&, load::format) override { return fail("this model has no drafter"); }
+  result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override { return fail("this model has no drafter"); }
+#endif
+  result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override { return fail("this model is no embedder"); }
 
  private:
-  static std::unique_ptr<joined> backend_of(rank& here, [[maybe_unused]] backend::numeric mode) {
-    if constexpr (requires { typename B::options; }) {
-      typename B::options options;
-      if constexpr (requires { options.mode; }) {
-        options.mode = mode;
-      }
-      return std::make_unique<joined>(here, options);
-    } else {
-      return std::make_unique<joined>(here);
-    }
+#ifdef G4_CASE_DRAFTER_ON_RANKS
+  using shared_drafter = sharded<D, tensor_parallel<R, S>>;
+  /// Set by the thread that leads, for itself.
+  static std::shared_ptr<const weights<shared_drafter>>& leaders_drafter() {
+    static std::shared_ptr<const weights<shared_drafter>> held;
+    return held;
+  }
+#endif
+
+  /// Makes the ranks, each with what open(its backend) gives.
+  template <class Open>
+  result<void> begin(Open open, backend::numeric mode) {
+    ranks_.emplace();
+    ranks_->others([open, mode](rank& here) {
+      const std::unique_ptr<joined> on = backend_of<B, joined>(here, mode);
+      if (const auto mine = open(*on)) (void)mine->follow();
+    });
+    if (!ranks_->leads()) return fail("this rank has followed");
+    on_ = backend_of<B, joined>(ranks_->leader(), mode);
+    auto mine = open(*on_);
+    if (!mine) return unexpected(mine.error());
+    model_.emplace(std::move(*mine));
+    return {};
+  }
+  void end() {
+    model_.reset();  // the followers are told
+    if (ranks_) ranks_->end();
+    on_.reset();
   }
   static result<g4::model<shared, joined>> model_of(const io::tensor_file& file, load::format format, joined& on) {
     auto weights = load::make_weights<shared>(file, format, on);
@@ -336,25 +439,100 @@ class model_on_ranks final : public loaded_model {
     return g4::model<shared, joined>(*weights, nullptr, on);
   }
 
-  meeting<R> ranks_;
+  std::optional<meeting<R>> ranks_;
+  io::tensor_file file_;
+  load::format format_{};
+  backend::numeric mode_{};
   std::unique_ptr<one_piece> one_;
   std::unique_ptr<joined> on_;
   std::optional<g4::model<shared, joined>> model_;
 };
 
-/// The model of M on R ranks, where its heads divide.
-template <class M, class B, int R, sums S = sums::whole>
+#ifdef G4_CASE_EMBEDDER
+/// An embedder on ranks, whose vectors must be those of one process.
+template <class V, class B, int R, sums S>
+class embedder_by_ranks final : public loaded_model {
+  using shared = sharded<V, tensor_parallel<R, S>>;
+  using rank = typename meeting<R>::rank;
+  using joined = backend::joined<B, rank>;
+
+ public:
+  [[nodiscard]] static result<std::unique_ptr<loaded_model>> load(const io::tensor_file& file, load::format format,
+                                                                  backend::numeric mode) {
+    auto made = std::make_unique<embedder_by_ranks>();
+    auto one = loaded_model_of<V, no_drafter, B>::load(file, format, mode);
+    if (!one) return one;
+    made->one_ = std::move(*one);
+    made->mode_ = mode;
+    return std::unique_ptr<loaded_model>(std::move(made));
+  }
+  result<text_vector> embed(const std::string& folder, std::span<const std::int32_t> ids) override {
+    const auto expected = one_->embed(folder, ids);
+    if (!expected) return expected;
+    meeting<R> ranks;
+    const auto open = [folder, longest = ids.size()](joined& on) { return open_embedder<shared>(folder, on, longest); };
+    ranks.others([open, mode = mode_](rank& here) {
+      const std::unique_ptr<joined> on = backend_of<B, joined>(here, mode);
+      if (auto mine = open(*on)) (void)mine->follow();
+    });
+    auto made = [&]() -> result<text_vector> {
+      const std::unique_ptr<joined> on = backend_of<B, joined>(ranks.leader(), mode_);
+      auto mine = open(*on);
+      if (!mine) return unexpected(mine.error());
+      const auto of = mine->embed(ids);
+      if (!of) return unexpected(of.error());
+      text_vector out{{of->pooled.begin(), of->pooled.end()}, {}, {of->unit.begin(), of->unit.end()}};
+      for (const auto& d : of->dense) out.dense.emplace_back(d.begin(), d.end());
+      return out;
+    }();
+    ranks.end();
+    if (made && S == sums::whole &&
+        (made->pooled != expected->pooled || made->dense != expected->dense || made->unit != expected->unit)) {
+      return fail(other_than_one_process, "the vectors");
+    }
+    return made;
+  }
+
+  result<std::unique_ptr<running_text>> start(const session_options&) override { return fail("an embedder on ranks shows no rows"); }
+  result<std::vector<double>> see(const medium&, observer*) override { return fail("an embedder sees nothing"); }
+  result<std::vector<double>> hear(const medium&, observer*) override { return fail("an embedder hears nothing"); }
+  result<void> load_drafter(const io::tensor_file&, load::format) override { return fail("this model has no drafter"); }
+  result<std::unique_ptr<running_drafter>> start_drafter(running_text&) override { return fail("this model has no drafter"); }
+
+ private:
+  std::unique_ptr<loaded_model> one_;
+  backend::numeric mode_{};
+};
+#endif
+
+/// The model of M, and its drafter D, on R ranks, where their heads divide.
+template <class M, class D, class B, int R, sums S = sums::whole>
 [[nodiscard]] engine ranks_of(std::string_view backend) {
   using V = text_of<M>;
-  engine made = engine_of<M, no_drafter, B>(backend);
+  engine made = engine_of<M, D, B>(backend);
   made.ranks = R;
   if constexpr (V::spec.sees == visibility::everything) {
-    made.cannot = "encoders are not shared out among ranks";
+#if defined(G4_CASE_EMBEDDER) && !defined(G4_CASE_MPI) && !defined(G4_CASE_PIPELINE)
+    if constexpr (can_be_shared_out<V, R>) {
+      made.load = &embedder_by_ranks<V, B, R, S>::load;
+    } else {
+      made.cannot = cannot_be_shared_out;
+    }
+#elif defined(G4_CASE_PIPELINE)
+    made.cannot = "encoders are not cut into stages";
+#else
+    made.cannot = "encoders are run on ranks for their vectors alone, over threads";
+#endif
   } else if constexpr (!can_be_shared_out<V, R>) {
     made.cannot = cannot_be_shared_out;
   } else {
-    made.load = &model_on_ranks<M, B, R, S>::load;
+    made.load = &model_on_ranks<M, D, B, R, S>::load;
   }
+#ifdef G4_CASE_PIPELINE
+  made.drafter_cannot = "drafters are not cut into stages";
+#elif defined(G4_CASE_MPI)
+  made.drafter_cannot = "drafters are compared on ranks that are threads";
+#endif
   return made;
 }
 

@@ -54,7 +54,7 @@ template <class B>
 void add_engines(std::vector<engine>& to, std::string_view backend) {
 #ifdef G4_CASE_RANKS
   [&]<int... R>(std::integer_sequence<int, R...>) {
-    (to.push_back(ranks_of<g4_case_model, B, R, sums::G4_CASE_SUMS>(backend)), ...);
+    (to.push_back(ranks_of<g4_case_model, case_drafter, B, R, sums::G4_CASE_SUMS>(backend)), ...);
   }(std::integer_sequence<int, G4_CASE_RANKS>{});
 #else
   to.push_back(engine_of<g4_case_model, case_drafter, B>(backend));

@@ -14,9 +14,12 @@
 #include <vector>
 
 #include "g4/backend/cpu.h"
+#include "g4/backend/joined.h"
 #include "g4/backend/reference.h"
+#include "g4/generate/embedder_on_ranks.h"
 #include "g4/model/transformer.h"
 #include "g4/policy/pooling.h"
+#include "tests/support/on_ranks.h"
 
 namespace g4 {
 namespace {
@@ -164,6 +167,60 @@ TEST(embedder, of_many_texts_all_are_embedded_or_none) {
   EXPECT_TRUE(each());
   ids.clear();
   EXPECT_TRUE(each()->empty());
+}
+
+TEST(embedder, on_three_ranks_gives_the_bits_of_one_process) {
+  const std::string folder = std::string(G4_SOURCE_DIR) + "/conformance/cases/embeddinggemma";
+  using shared = sharded<small_embedder, tensor_parallel<3>>;
+  using joined = backend::joined<backend::cpu, comm::thread_rank>;
+  const std::vector<token_id> one{2, 71, 5, 90, 1}, other{2, 8, 8, 120, 33, 17, 64, 1}, wrong{2, 192}, none;
+  const std::vector<std::span<const token_id>> both{one, other, one}, with_wrong{one, wrong};
+  const auto morning = [&](auto& vectors) {
+    std::vector<std::vector<float>> all;
+    const auto keep = [&](const text_embedding<float>& of) {
+      all.push_back(of.pooled);
+      for (const auto& d : of.dense) all.push_back(d);
+      all.push_back(of.unit);
+    };
+    const auto alone = vectors.embed(one);
+    EXPECT_TRUE(alone) << (alone ? "" : alone.error().message);
+    if (alone) keep(*alone);
+    EXPECT_FALSE(vectors.embed(none));
+    EXPECT_FALSE(vectors.embed(wrong));
+    const auto refused = vectors.embed_each(with_wrong);
+    EXPECT_FALSE(refused);
+    if (!refused) {
+      EXPECT_EQ(refused.error().message, "text 2 of 2: session: token id 192 is outside the vocabulary of 192");
+    }
+    const auto several = vectors.embed_each(both);
+    EXPECT_TRUE(several) << (several ? "" : several.error().message);
+    if (several) {
+      for (const auto& of : *several) keep(of);
+    }
+    return all;
+  };
+  backend::cpu plain({.mode = backend::numeric::exact});
+  auto in_one_piece = embedder<small_embedder, backend::cpu>::open(folder, plain, 16);
+  ASSERT_TRUE(in_one_piece) << in_one_piece.error().message;
+  const auto expected = morning(*in_one_piece);
+  ASSERT_EQ(expected.size(), 16u);
+  test::on_ranks(3, [&](comm::thread_rank& rank) {
+    joined on(rank, {.mode = backend::numeric::exact});
+    const auto lost = open_embedder<shared>(rank.rank() == 1 ? "/nowhere" : folder, on, 16);
+    ASSERT_FALSE(lost);
+    EXPECT_NE(lost.error().message.find("/nowhere"), std::string::npos) << lost.error().message;
+    auto vectors = open_embedder<shared>(folder, on, 16);
+    ASSERT_TRUE(vectors) << vectors.error().message;
+    if (!on.leads()) {
+      EXPECT_FALSE(vectors->embed(one));
+      const auto followed = vectors->follow();
+      EXPECT_TRUE(followed) << followed.error().message;
+      return;
+    }
+    EXPECT_FALSE(vectors->follow());
+    EXPECT_EQ(vectors->numbers(), 32u);
+    EXPECT_EQ(morning(*vectors), expected);
+  });
 }
 
 }  // namespace

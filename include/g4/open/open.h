@@ -13,6 +13,7 @@
 #include "g4/load/match.h"
 #include "g4/load/weights.h"
 #include "g4/model/text/session.h"
+#include "g4/model/whole.h"
 #include "g4/open/checkpoint.h"
 #include "g4/text/tokenizer.h"
 
@@ -47,12 +48,12 @@ class model {
   B* on_;
 };
 
-/// The weights of variant V from an opened checkpoint, without its vocabulary.
+/// The weights of variant V from an opened checkpoint, without its vocabulary. Of a rank's share, those that are this rank's.
 template <Variant V, Backend B>
 [[nodiscard]] result<std::shared_ptr<const weights<V>>> open_weights(const checkpoint& from, B& on,
                                                                      const open_options& options = {}) {
   return guarded([&]() -> result<std::shared_ptr<const weights<V>>> {
-    if (auto same = check_variant(from, V::spec, load::variant_name<V>()); !same) {
+    if (auto same = check_variant(from, whole_of<V>::spec, load::variant_name<whole_of<V>>()); !same) {
       return unexpected(std::move(same.error()));
     }
     return load::make_weights<V>(from.tensors, from.format, on, options.checks, options.progress);
