@@ -150,7 +150,7 @@ TEST(ranks_by_mpi, are_measured_beside_one_process) {
   for (const json& run : all["runs"]) {
     const int ranks = run[1];
     ASSERT_EQ(run[3][0].size(), static_cast<std::size_t>(ranks)) << "memory of every rank";
-    for (const json& rank : run[3][0]) EXPECT_GT(rank["peak"], 0.5) << "MiB";
+    for (const json& rank : run[3][0]) EXPECT_GT(rank["peak"], 0.0) << "MiB";
     if (ranks == 1) continue;
     const json plan = json::parse(cli_test::run_program({G4_PROGRAM, "inspect", "-m", model.path(), "--ranks", std::to_string(ranks),
                                                          "--json"}).out)["ranks"];
