@@ -320,7 +320,7 @@ TEST(ranks, that_differ_are_refused_by_all) {
 }
 
 TEST(stages, are_counted_and_have_the_same_cuts_on_all_ranks) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   on_ranks(2, [&](comm::thread_rank& rank) {
     joined on(rank);
     const auto model = open<three_stages>(disk.from, on);
@@ -367,7 +367,7 @@ std::vector<std::pair<std::string, std::vector<float>>> shown_by(const Model& mo
 }
 
 TEST(stages, show_the_leader_what_one_process_shows) {
-  const on_disk disk;
+  const on_disk<variant> disk;
   machine plain;
   const auto whole = open<variant>(disk.from, plain);
   ASSERT_TRUE(whole) << whole.error().message;
