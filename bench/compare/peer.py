@@ -6,7 +6,8 @@
   peer.py PEER logits MODEL THREADS IDS OUT                 raw float32 [tokens, vocabulary]
 
 PEER is llama.cpp (llama-cpp-python) or ik_llama.cpp (ik-llama-cpp-python; weights repacked as they are loaded, and flash
-attention, with which it cannot run several texts). The interpreter and its imports are not in any time, and what they hold is given apart from the peak memory.
+attention, with which it cannot run several texts). The interpreter and its imports are not in any time, and what they hold is
+given apart from the peak memory.
 """
 
 import ctypes
