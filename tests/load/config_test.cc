@@ -236,6 +236,10 @@ TEST(config, with_other_choices_that_the_reference_knows) {
   EXPECT_EQ(spec_of(plus(gemma4, R"("rope_parameters": null)")).layer[5].rope.fraction, 0.25f);
 }
 
+TEST(config, as_transformers_writes_it_for_a_gguf_file) {
+  EXPECT_EQ(spec_of(plus(gemma3, R"("unk_token_id": 3)")), spec_of(gemma3));
+}
+
 struct refusal {
   const char* what;
   std::string config;

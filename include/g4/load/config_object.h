@@ -28,7 +28,7 @@ inline constexpr std::string_view harmless_keys[] = {
     "auto_map", "tokenizer_class", "processor_class", "prefix", "use_cache", "cache_implementation",
     "_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "initializer_range",
     "attention_dropout", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
-    "decoder_start_token_id", "return_dict", "return_dict_in_generate", "output_attentions", "output_hidden_states",
+    "unk_token_id", "decoder_start_token_id", "return_dict", "return_dict_in_generate", "output_attentions", "output_hidden_states",
     "output_scores", "torchscript", "use_bfloat16", "tf_legacy_loss", "chunk_size_feed_forward", "is_decoder",
     "finetuning_task", "id2label", "label2id", "problem_type", "task_specific_params", "max_length", "min_length",
     "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k",
