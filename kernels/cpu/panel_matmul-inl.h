@@ -21,81 +21,152 @@ namespace g4::HWY_NAMESPACE {
 
 // ---- One token or two: weights are used as they arrive from memory ---------------------------------------------------
 
-// The sixteen products of sub-block Sub in four chains, which hide the instruction's latency: even and odd pairs of
-// columns 0-15, then of columns 16-31.
-template <storage S, size_t Sub, size_t... Pair>
-HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t part, std::index_sequence<Pair...>,
-                              sums32 (&chain)[4]) {
-  ((chain[Pair / 8 * 2 + Pair % 2] =
-        dot(chain[Pair / 8 * 2 + Pair % 2], level<S, Sub, Pair>(block, part), both_columns(x + 2 * Pair))),
-   ...);
+// Levels of a storage that are multiplied in digits; where the sum of two products of a byte fills 16 bits, whole levels are
+// no more work.
+template <storage S>
+inline constexpr bool in_digits = by_digits && !(in_pairs && kind_of<S, two_digits>.together == 1);
+
+// Vectors of a panel's rows that one pass over it multiplies. Both of AVX2's: an activation that was read is of use to both, and
+// the panel comes from memory evenly.
+inline constexpr size_t parts_at_once = in_pairs ? parts : 1;
+
+// Chains that the products of a half are summed in: two hide the latency of an instruction that also adds.
+inline constexpr size_t chains = in_pairs ? 1 : 2;
+
+template <storage S, size_t Sub, size_t Pair, size_t Parts, size_t Tokens>
+HWY_INLINE void dot_levels(const std::byte* block, const int16_t* x, size_t x_stride, size_t part,
+                           sums32 (&chain)[Parts][Tokens][2][chains]) {
+  levels16 both[Tokens];
+  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) both[t] = both_columns(x + t * x_stride + 2 * Pair);
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    const levels16 w = level<S, Sub, Pair>(block, part + p);
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      sums32& sum = chain[p][t][Pair / 8][Pair % chains];
+      sum = dot(sum, w, both[t]);
+    }
+  }
 }
 
-// Sub-block Sub of the call's block `b` (counted in 32 columns), for Tokens tokens from `token`.
-template <storage S, size_t Sub, size_t Tokens>
-HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, const cpu::activations& x, size_t token,
-                              size_t b, size_t part, floats (&y)[Tokens]) {
+// Sums of the sub-block's two halves; as dot_sub_block_of_digits.
+template <storage S, size_t Sub, size_t Parts, size_t Tokens, size_t... Pair>
+HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t x_stride, const int32_t* x_sum,
+                              size_t sum_stride, size_t part, std::index_sequence<Pair...>,
+                              sums32 (&sums)[Parts][Tokens][2]) {
+  const int_lanes di;
+  sums32 chain[Parts][Tokens][2][chains];
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      G4_UNROLL for (size_t half = 0; half < 2; ++half) {
+        chain[p][t][half][0] = hn::Set(di, -panel_facts<S>::offset * x_sum[t * sum_stride + half]);
+        if constexpr (chains == 2) chain[p][t][half][chains - 1] = hn::Zero(di);
+      }
+    }
+  }
+  (dot_levels<S, Sub, Pair>(block, x, x_stride, part, chain), ...);
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      G4_UNROLL for (size_t half = 0; half < 2; ++half) {
+        sums[p][t][half] = chain[p][t][half][0];
+        if constexpr (chains == 2) sums[p][t][half] = hn::Add(sums[p][t][half], chain[p][t][half][chains - 1]);
+      }
+    }
+  }
+}
+
+// Asks for the Sub-th sub-block's share of a block's lines: all at once, those of 256 columns would leave the memory nothing to
+// do for as long as they take to be multiplied.
+template <storage S, size_t Sub>
+HWY_INLINE void fetch_share(const std::byte* ahead) {
+  using facts = panel_facts<S>;
+  constexpr size_t lines = (facts::level_bytes + facts::scale_bytes + 63) / 64;
+  G4_UNROLL for (size_t i = Sub * lines / facts::subs; i < (Sub + 1) * lines / facts::subs; ++i) fetch_early(ahead + 64 * i);
+}
+
+// Sub-block Sub of the call's block `b` (counted in 32 columns), for Parts vectors of rows and Tokens tokens from `token`.
+//
+// ahead   what to ask for meanwhile; null where another pass does
+template <storage S, size_t Sub, size_t Parts, size_t Tokens>
+HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, const std::byte* ahead,
+                              const cpu::activations& x, size_t token, size_t b, size_t part,
+                              floats (&y)[Parts][Tokens]) {
+  if (Parts == parts || ahead != nullptr) fetch_share<S, Sub>(ahead);
   const float_lanes df;
   const size_t row = x.blocks;
   const size_t begin = token * row + b + Sub;
   const int32_t* sum = x.sum + 2 * begin;
-  sums32 sums[Tokens][2];
-  if constexpr (by_digits) {
+  sums32 sums[Parts][Tokens][2];
+  if constexpr (in_digits<S>) {
     dot_sub_block_of_digits<S, Sub>(block, x.digits + 64 * begin, 64 * row, sum, 2 * row, part,
                                     std::make_index_sequence<8>(), sums);
   } else {
-    static_assert(Tokens == 1);
-    const int_lanes di;
-    constexpr int offset = panel_facts<S>::offset;
-    sums32 chain[4] = {hn::Set(di, -offset * sum[0]), hn::Zero(di), hn::Set(di, -offset * sum[1]), hn::Zero(di)};
-    dot_sub_block<S, Sub>(block, x.levels + 32 * begin, part, std::make_index_sequence<16>(), chain);
-    for (size_t half = 0; half < 2; ++half) sums[0][half] = hn::Add(chain[2 * half], chain[2 * half + 1]);
+    dot_sub_block<S, Sub>(block, x.levels + 32 * begin, 32 * row, sum, 2 * row, part, std::make_index_sequence<16>(), sums);
   }
-  const floats scales_of_rows = scale<S, Sub>(scales, part);
-  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-    if constexpr (panel_facts<S>::halves) {
-      for (size_t half = 0; half < 2; ++half)
-        sums[t][half] = hn::Mul(sums[t][half], half_scale<S>(scales, 2 * Sub + half, part));
-    }
-    const size_t at = begin + t * row;
-    const sums32 total = hn::Add(sums[t][0], sums[t][1]);
-    const floats factor = hn::Mul(scales_of_rows, hn::Set(df, x.step[at]));
-    y[t] = hn::MulAdd(hn::ConvertTo(df, total), factor, y[t]);
-    constexpr size_t minima = panel_facts<S>::minima;
-    for (size_t n = 0; n < minima; ++n) {
-      const float x_sum = minima == 1 ? x.total[at] : half_total(x.step, x.sum, at, n);
-      y[t] = hn::MulAdd(minimum<S, Sub>(scales, part, n), hn::Set(df, x_sum), y[t]);
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    const floats scales_of_rows = scale<S, Sub>(scales, part + p);
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      if constexpr (panel_facts<S>::halves) {
+        for (size_t half = 0; half < 2; ++half)
+          sums[p][t][half] = hn::Mul(sums[p][t][half], half_scale<S>(scales, 2 * Sub + half, part + p));
+      }
+      const size_t at = begin + t * row;
+      const sums32 total = hn::Add(sums[p][t][0], sums[p][t][1]);
+      const floats factor = hn::Mul(scales_of_rows, hn::Set(df, x.step[at]));
+      y[p][t] = hn::MulAdd(hn::ConvertTo(df, total), factor, y[p][t]);
+      constexpr size_t minima = panel_facts<S>::minima;
+      for (size_t n = 0; n < minima; ++n) {
+        const float x_sum = minima == 1 ? x.total[at] : half_total(x.step, x.sum, at, n);
+        y[p][t] = hn::MulAdd(minimum<S, Sub>(scales, part + p, n), hn::Set(df, x_sum), y[p][t]);
+      }
     }
   }
 }
 
-template <storage S, size_t Tokens, size_t... Sub>
-HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const cpu::activations& x, size_t token,
-                          size_t b, std::index_sequence<Sub...>, size_t part, floats (&y)[Tokens]) {
-  (add_sub_block<S, Sub>(block, scales, x, token, b, part, y), ...);
+// Not inlined: of eight sub-blocks together g++ 12 computes addresses ahead and keeps them in memory.
+template <storage S, size_t Sub, size_t Parts, size_t Tokens>
+HWY_NOINLINE void add_sub_block_apart(const std::byte* block, const std::byte* scales, const std::byte* ahead,
+                                      const cpu::activations& x, size_t token, size_t b, size_t part,
+                                      floats (&y)[Parts][Tokens]) {
+  add_sub_block<S, Sub>(block, scales, ahead, x, token, b, Parts == parts ? 0 : part, y);
 }
 
-// One vector of a panel's rows times Tokens tokens. With two or four vectors to a panel the later ones find it in the
+template <storage S, size_t Parts, size_t Tokens, size_t... Sub>
+HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const std::byte* ahead,
+                          const cpu::activations& x, size_t token, size_t b, std::index_sequence<Sub...>, size_t part,
+                          floats (&y)[Parts][Tokens]) {
+  if constexpr (in_pairs && sizeof...(Sub) > 1) {
+    (add_sub_block_apart<S, Sub>(block, scales, ahead, x, token, b, part, y), ...);
+  } else {
+    (add_sub_block<S, Sub>(block, scales, ahead, x, token, b, part, y), ...);
+  }
+}
+
+// Parts vectors of a panel's rows times Tokens tokens. Vectors that follow in a pass of their own find the panel in the
 // first-level cache.
-template <storage S, size_t Tokens>
-inline void panel_times_vector(const cpu::product_call& call, const std::byte* panel, size_t token, size_t part,
-                               float* sums) {
+template <storage S, size_t Parts, size_t Tokens>
+inline void panel_times_vectors(const cpu::product_call& call, const std::byte* panel, size_t token, size_t part,
+                                float* sums) {
   using facts = panel_facts<S>;
+  if constexpr (Parts == parts) part = 0;  // so that the compiler knows
   const size_t blocks = call.columns / facts::columns;
   const std::byte* scales = panel + blocks * facts::level_bytes;
   const std::byte* ahead = panel + early;
-  floats y[Tokens];
-  for (size_t t = 0; t < Tokens; ++t) y[t] = hn::Zero(float_lanes());
+  floats y[Parts][Tokens];
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) y[p][t] = hn::Zero(float_lanes());
+  }
+  const bool fetch = Parts == parts || (part == 0 && token == 0);
   for (size_t b = 0; b < blocks; ++b) {
-    if (part == 0 && token == 0) {
-      for (size_t line = 0; line < facts::level_bytes + facts::scale_bytes; line += 64) fetch_early(ahead + line);
-    }
-    add_block<S>(panel, scales, call.x, token, b * facts::subs, std::make_index_sequence<facts::subs>(), part, y);
+    add_block<S>(panel, scales, fetch ? ahead : nullptr, call.x, token, b * facts::subs,
+                 std::make_index_sequence<facts::subs>(), part, y);
     panel += facts::level_bytes;
     scales += facts::scale_bytes;
     ahead += facts::level_bytes + facts::scale_bytes;
   }
-  for (size_t t = 0; t < Tokens; ++t) hn::StoreU(y[t], float_lanes(), sums + t * cpu::panel_rows);
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      hn::StoreU(y[p][t], float_lanes(), sums + t * cpu::panel_rows + p * lanes);
+    }
+  }
 }
 
 // Tokens [token, token + Tokens) times a panel.
@@ -103,8 +174,8 @@ template <storage S, size_t Tokens>
 HWY_INLINE void panel_times_tokens(const cpu::product_call& call, const std::byte* panel, size_t p, size_t token) {
   const size_t row = p * cpu::panel_rows;
   HWY_ALIGN float sums[Tokens * cpu::panel_rows];
-  for (size_t part = 0; part < parts; ++part) {
-    panel_times_vector<S, Tokens>(call, panel, token, part, sums + part * lanes);
+  for (size_t part = 0; part < parts; part += parts_at_once) {
+    panel_times_vectors<S, parts_at_once, Tokens>(call, panel, token, part, sums + part * lanes);
   }
   for (size_t t = 0; t < Tokens; ++t) {
     const float* const from = sums + t * cpu::panel_rows;
@@ -113,12 +184,8 @@ HWY_INLINE void panel_times_tokens(const cpu::product_call& call, const std::byt
 }
 
 // Up to so many tokens are multiplied so; a panel that has come once is near for those that follow. More are better served by
-// levels taken apart once: as bytes, or on AVX2 in 16 bits, which costs most where halves are scaled.
-template <storage S>
-inline constexpr size_t direct_tokens = !by_digits               ? 1
-                                        : !in_pairs              ? 2
-                                        : panel_facts<S>::halves ? 6
-                                                                 : 4;
+// levels taken apart once: as bytes, or on AVX2 in 16 bits.
+inline constexpr size_t direct_tokens = !by_digits ? 1 : !in_pairs ? 2 : 4;
 
 template <storage S>
 inline void direct_matmul_of(const cpu::product_call& call) {
@@ -126,7 +193,7 @@ inline void direct_matmul_of(const cpu::product_call& call) {
   for (size_t p = call.first; p < call.first + call.count; ++p) {
     const std::byte* const panel = call.w + (p - call.first) * panel_bytes;
     size_t token = 0;
-    if constexpr (by_digits) {
+    if constexpr (by_digits && !in_pairs) {  // two tokens' sums and two vectors' would not fit AVX2's registers
       for (; token + 2 <= call.tokens; token += 2) panel_times_tokens<S, 2>(call, panel, p, token);
     }
     for (; token < call.tokens; ++token) panel_times_tokens<S, 1>(call, panel, p, token);
@@ -260,7 +327,7 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
       G4_UNROLL for (size_t pair = 0; pair < 16; ++pair)
           dot_pair<Dots>(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
     } else {
-      G4_NO_UNROLL for (size_t pair = 0; pair < 16; ++pair)
+      G4_UNROLL_SOME for (size_t pair = 0; pair < 16; ++pair)
           dot_pair<Dots>(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
     }
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
@@ -367,28 +434,45 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
   const size_t unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
   const size_t batch = cpu::has_panels(call.origin) || call.in_levels ? fit / unit_tokens * unit_tokens : 512;
-  // Few tokens find what is widened in the first-level cache where pieces are small: faster on AVX2, but not with AVX-512.
-  const size_t together = in_pairs && call.tokens < 32 ? few_blocks : cpu::wide_blocks;
+  const auto multiply_piece = [&](size_t p, size_t token, size_t tokens, size_t first, size_t count) HWY_ATTR {
+    const size_t panels = std::min(neighbours, call.first + call.count - p);
+    wide_panel wide[neighbours];
+    for (size_t i = 0; i < neighbours; ++i) wide[i] = wide_panel_in(call.scratch + i * cpu::wide_bytes);
+    for (size_t i = 0; i < panels; ++i) widen_piece(call, p + i, first, count, wide[i]);
+    size_t done = 0;
+    if constexpr (Tiles::possible) {
+      if (unit.on()) {
+        done = tokens / amx_tokens * amx_tokens;
+        for (size_t i = 0; i < panels; ++i) {
+          panel_times_tiles<Minima, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
+        }
+      }
+    }
+    panels_times_matrix<Dots, Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
+  };
+  const size_t end = call.first + call.count;
+  if constexpr (in_pairs) {
+    // Few tokens take about as long as the weights need to come. They find what is widened in the first-level cache where
+    // pieces are small, and a panel's pieces follow one another as they lie in memory. Not faster with AVX-512.
+    if (call.tokens < 32) {
+      const size_t panel_bytes = cpu::has_panels(call.origin) ? cpu::panel_size(call.origin, call.columns) : 0;
+      for (size_t p = call.first; p < end; p += neighbours) {
+        const std::byte* const panel = call.w + (p - call.first) * panel_bytes;
+        size_t asked = 0;
+        for (size_t first = 0; first < blocks; first += few_blocks) {
+          const size_t count = std::min(few_blocks, blocks - first);
+          for (; asked < panel_bytes * (first + count) / blocks; asked += 64) fetch_early(panel + early + asked);
+          multiply_piece(p, 0, call.tokens, first, count);
+        }
+      }
+      return;
+    }
+  }
   for (size_t token = 0; token < call.tokens; token += batch) {
     const size_t tokens = std::min(batch, call.tokens - token);
-    for (size_t first = 0; first < blocks; first += together) {
-      const size_t count = std::min(together, blocks - first);
-      for (size_t p = call.first; p < call.first + call.count; p += neighbours) {
-        const size_t panels = std::min(neighbours, call.first + call.count - p);
-        wide_panel wide[neighbours];
-        for (size_t i = 0; i < neighbours; ++i) wide[i] = wide_panel_in(call.scratch + i * cpu::wide_bytes);
-        for (size_t i = 0; i < panels; ++i) widen_piece(call, p + i, first, count, wide[i]);
-        size_t done = 0;
-        if constexpr (Tiles::possible) {
-          if (unit.on()) {
-            done = tokens / amx_tokens * amx_tokens;
-            for (size_t i = 0; i < panels; ++i) {
-              panel_times_tiles<Minima, Bytes>(call, unit, wide[i], p + i, token, done, first, count);
-            }
-          }
-        }
-        panels_times_matrix<Dots, Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
-      }
+    for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
+      const size_t count = std::min(cpu::wide_blocks, blocks - first);
+      for (size_t p = call.first; p < end; p += neighbours) multiply_piece(p, token, tokens, first, count);
     }
   }
 }
@@ -404,7 +488,7 @@ HWY_INLINE void multiply_blocked(const cpu::product_call& call, Widen widen_piec
 template <storage S>
 inline void panel_matmul_of(const cpu::product_call& call) {
   const bool split = by_digits && call.x.digits != nullptr;
-  if (call.tokens <= direct_tokens<S> && split == by_digits) return direct_matmul_of<S>(call);
+  if (call.tokens <= direct_tokens && split == by_digits) return direct_matmul_of<S>(call);
   matmul_tiles unit(call.tokens >= amx_tokens);
   if constexpr (by_digits && !in_pairs) {
     // Sums of halves that are scaled each are best scaled in the weights once there are more of them.

@@ -337,8 +337,8 @@ HWY_INLINE void byte_tile_in_memory(const cpu::product_call& call, int offset, c
             if constexpr (Kind.form.at_once) {
               sums[t][v] = dots_of_vnni::add_four(word == 0 ? hn::Zero(di) : sums[t][v], weights[v], columns);
             } else {
-              const levels16 two = hn::SatWidenMulPairwiseAdd(dl, weights[v], columns);
-              pairs[t][v] = word == group ? two : hn::Add(pairs[t][v], two);
+              pairs[t][v] = word == group ? hn::SatWidenMulPairwiseAdd(dl, weights[v], columns)
+                                          : dot_bytes(pairs[t][v], weights[v], columns);
             }
           }
         }
@@ -454,56 +454,68 @@ inline void bytes_matmul_of(const cpu::product_call& call) {
 inline constexpr bool by_digits = HWY_ARCH_X86 && (in_pairs || HWY_TARGET <= HWY_AVX3_DL);
 
 // Word Word of sub-block Sub times its four columns of both digits of every token: sums of the half that they are in.
-template <storage S, size_t Sub, size_t Word, size_t Tokens>
+template <storage S, size_t Sub, size_t Word, size_t Parts, size_t Tokens>
 HWY_INLINE void dot_digits(const std::byte* block, const int8_t* x, size_t x_stride, size_t part,
-                           levels16 (&pairs)[Tokens][2], sums32 (&first)[Tokens][2], sums32 (&second)[Tokens][2]) {
+                           levels16 (&pairs)[Parts][Tokens][2], sums32 (&first)[Parts][Tokens][2],
+                           sums32 (&second)[Parts][Tokens][2]) {
   const hn::Repartition<uint8_t, int_lanes> du8;
   const hn::Repartition<int8_t, int_lanes> d8;
   constexpr size_t half = Word / 4;
-  const auto w = hn::BitCast(du8, offset_bytes<S, Sub, Word>(block, part));
-  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-    const auto x0 = hn::BitCast(d8, four_columns(x + t * x_stride + 4 * Word));
-    const auto x1 = hn::BitCast(d8, four_columns(x + t * x_stride + 32 + 4 * Word));
-    if constexpr (in_pairs) {
-      constexpr size_t together = kind_of<S, two_digits>.together;
-      const level_lanes dl;
-      const levels16 two[2] = {hn::SatWidenMulPairwiseAdd(dl, w, x0), hn::SatWidenMulPairwiseAdd(dl, w, x1)};
-      for (size_t digit = 0; digit < 2; ++digit) {
-        pairs[t][digit] = Word % together == 0 ? two[digit] : hn::Add(pairs[t][digit], two[digit]);
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    const auto w = hn::BitCast(du8, offset_bytes<S, Sub, Word>(block, part + p));
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      const auto x0 = hn::BitCast(d8, four_columns(x + t * x_stride + 4 * Word));
+      const auto x1 = hn::BitCast(d8, four_columns(x + t * x_stride + 32 + 4 * Word));
+      sums32& sum = first[p][t][half];
+      if constexpr (in_pairs) {
+        constexpr size_t together = kind_of<S, two_digits>.together;
+        const level_lanes dl;
+        levels16 (&pair)[2] = pairs[p][t];
+        if constexpr (Word % together == 0) {
+          pair[0] = hn::SatWidenMulPairwiseAdd(dl, w, x0);
+          pair[1] = hn::SatWidenMulPairwiseAdd(dl, w, x1);
+        } else {
+          pair[0] = dot_bytes(pair[0], w, x0);
+          pair[1] = dot_bytes(pair[1], w, x1);
+        }
+        if constexpr (Word % together == together - 1) {
+          sum = dot(sum, pair[0], hn::Set(dl, int16_t{1}));
+          sum = dot(sum, pair[1], hn::Set(dl, int16_t{128}));
+        }
+      } else {
+        sum = dots_of_target::add_four(sum, w, x0);
+        second[p][t][half] = dots_of_target::add_four(second[p][t][half], w, x1);
       }
-      if constexpr (Word % together == together - 1) {
-        first[t][half] = dot(first[t][half], pairs[t][0], hn::Set(level_lanes(), int16_t{1}));
-        first[t][half] = dot(first[t][half], pairs[t][1], hn::Set(level_lanes(), int16_t{128}));
-      }
-    } else {
-      first[t][half] = dots_of_target::add_four(first[t][half], w, x0);
-      second[t][half] = dots_of_target::add_four(second[t][half], w, x1);
     }
   }
 }
 
-// Sums of the sub-block's two halves.
+// Sums of the sub-block's two halves, for Parts vectors of rows from `part` and Tokens tokens.
 //
 // x_sum   of each token's halves, for what the levels' offset added
-template <storage S, size_t Sub, size_t Tokens, size_t... Word>
+template <storage S, size_t Sub, size_t Parts, size_t Tokens, size_t... Word>
 HWY_INLINE void dot_sub_block_of_digits(const std::byte* block, const int8_t* x, size_t x_stride, const int32_t* x_sum,
                                         size_t sum_stride, size_t part, std::index_sequence<Word...>,
-                                        sums32 (&sums)[Tokens][2]) {
+                                        sums32 (&sums)[Parts][Tokens][2]) {
   const int_lanes di;
   constexpr int offset = byte_offset<S>;
-  levels16 pairs[Tokens][2];
-  sums32 second[Tokens][2];
-  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-    G4_UNROLL for (size_t half = 0; half < 2; ++half) {
-      sums[t][half] = hn::Set(di, -offset * x_sum[t * sum_stride + half]);
-      second[t][half] = hn::Zero(di);
+  levels16 pairs[Parts][Tokens][2];
+  sums32 second[Parts][Tokens][2];
+  G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+      G4_UNROLL for (size_t half = 0; half < 2; ++half) {
+        sums[p][t][half] = hn::Set(di, -offset * x_sum[t * sum_stride + half]);
+        second[p][t][half] = hn::Zero(di);
+      }
     }
   }
   (dot_digits<S, Sub, Word>(block, x, x_stride, part, pairs, sums, second), ...);
   if constexpr (!in_pairs) {
-    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-      G4_UNROLL for (size_t half = 0; half < 2; ++half) {
-        sums[t][half] = hn::Add(sums[t][half], hn::ShiftLeft<7>(second[t][half]));
+    G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
+      G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
+        G4_UNROLL for (size_t half = 0; half < 2; ++half) {
+          sums[p][t][half] = hn::Add(sums[p][t][half], hn::ShiftLeft<7>(second[p][t][half]));
+        }
       }
     }
   }

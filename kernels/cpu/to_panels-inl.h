@@ -55,7 +55,7 @@ HWY_INLINE void interleave_four_words(const std::byte* rows, size_t stride, std:
   }
 }
 
-// `fifth_bits_by_half` of sixteen rows.
+// `fifth_bits_by_byte` of sixteen rows.
 HWY_INLINE void interleave_fifth_bits(const std::byte* rows, size_t stride, std::byte* to) {
   const word_lanes dw;
   HWY_ALIGN uint32_t words[cpu::panel_rows];
@@ -66,8 +66,9 @@ HWY_INLINE void interleave_fifth_bits(const std::byte* rows, size_t stride, std:
       const auto differ = hn::And(hn::Xor(bits, hn::ShiftRightSame(bits, distance)), hn::Set(dw, mask));
       bits = hn::Xor(bits, hn::Xor(differ, hn::ShiftLeftSame(differ, distance)));
     };
-    exchange(0x0c0c0c0cu, 2);
-    exchange(0x00f000f0u, 4);
+    exchange(0x0a0a0a0au, 3);
+    exchange(0x00cc00ccu, 6);
+    exchange(0x0000f0f0u, 12);
     exchange(0x0000ff00u, 8);
     hn::StoreU(bits, dw, reinterpret_cast<uint32_t*>(to) + part * lanes);
   }

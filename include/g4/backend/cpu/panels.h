@@ -194,15 +194,16 @@ class panel_store {
 
 namespace cpu {
 
-/// Bit 4v + 2i + h of a Q5_0 or Q5_1 block's fifth bits goes to bit 2v + h of the i-th 16-bit half: the place its
-/// level has in the interleaved words. Three exchanges of bit pairs.
-[[nodiscard]] constexpr std::uint32_t fifth_bits_by_half(std::uint32_t bits) {
+/// Bit 4v + i of a Q5_0 or Q5_1 block's fifth bits goes to bit v of the i-th byte: moved to bit 4, those of the v-th four
+/// columns lie above the nibbles of the v-th interleaved word. Each exchange swaps two bits of every bit's number.
+[[nodiscard]] constexpr std::uint32_t fifth_bits_by_byte(std::uint32_t bits) {
   const auto exchange = [&bits](std::uint32_t mask, int distance) {
     const std::uint32_t differ = (bits ^ (bits >> distance)) & mask;
     bits ^= differ ^ (differ << distance);
   };
-  exchange(0x0c0c0c0cu, 2);
-  exchange(0x00f000f0u, 4);
+  exchange(0x0a0a0a0au, 3);
+  exchange(0x00cc00ccu, 6);
+  exchange(0x0000f0f0u, 12);
   exchange(0x0000ff00u, 8);
   return bits;
 }

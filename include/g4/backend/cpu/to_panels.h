@@ -56,7 +56,7 @@ inline void levels_to_panel(storage s, const std::byte* from, std::byte* to) {
   if (at.upper == 1) {
     std::uint32_t fifth;
     std::memcpy(&fifth, from + at.upper_at, 4);
-    fifth = fifth_bits_by_half(fifth);
+    fifth = fifth_bits_by_byte(fifth);
     std::memcpy(to + 64 * at.words, &fifth, 4);
   } else {
     spread_words(from + at.upper_at, at.upper, to + 64 * at.words);

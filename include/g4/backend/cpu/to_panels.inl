@@ -43,12 +43,11 @@ G4_INLINE void block_from_panel(const panel_weight& weight, std::size_t row, std
   const block_words at = words_of(s);
   gather_words(0, at.words, to + at.words_at);
   if (at.upper == 1) {
-    std::uint32_t by_half;
-    std::memcpy(&by_half, levels + 64 * at.words, 4);
+    std::uint32_t by_byte;
+    std::memcpy(&by_byte, levels + 64 * at.words, 4);
     std::uint32_t fifth = 0;
     for (unsigned e = 0; e < 32; ++e) {
-      const unsigned place = 16 * (e / 2 % 2) + 2 * (e / 4) + e % 2;
-      fifth |= ((by_half >> place) & 1u) << e;
+      fifth |= ((by_byte >> (8 * (e % 4) + e / 4)) & 1u) << e;
     }
     std::memcpy(to + at.upper_at, &fifth, 4);
   } else {
