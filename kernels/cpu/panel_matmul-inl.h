@@ -73,13 +73,16 @@ HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t x
   }
 }
 
-// Asks for the Sub-th sub-block's share of a block's lines: all at once, those of 256 columns would leave the memory nothing to
-// do for as long as they take to be multiplied.
+// Asks for a block's lines, on AVX2 for the Sub-th sub-block's share of them: all of 256 columns at once would leave the memory
+// nothing to do for as long as they take to be multiplied there. AVX-512 is no faster for it.
 template <storage S, size_t Sub>
 HWY_INLINE void fetch_share(const std::byte* ahead) {
   using facts = panel_facts<S>;
   constexpr size_t lines = (facts::level_bytes + facts::scale_bytes + 63) / 64;
-  G4_UNROLL for (size_t i = Sub * lines / facts::subs; i < (Sub + 1) * lines / facts::subs; ++i) fetch_early(ahead + 64 * i);
+  constexpr size_t shares = in_pairs ? facts::subs : 1;
+  if constexpr (Sub < shares) {
+    G4_UNROLL for (size_t i = Sub * lines / shares; i < (Sub + 1) * lines / shares; ++i) fetch_early(ahead + 64 * i);
+  }
 }
 
 // Sub-block Sub of the call's block `b` (counted in 32 columns), for Parts vectors of rows and Tokens tokens from `token`.

@@ -48,7 +48,8 @@ HWY_INLINE sums32 dot(sums32 sum, levels16 a, levels16 b) {
 #endif
 }
 
-// The same of unsigned and signed bytes, in 16 bits, whose sum the caller knows to fit: sum[i] += a[i][0] · b[i][0] + a[i][1] · b[i][1]
+// The same of unsigned and signed bytes, in 16 bits, whose sum the caller knows to fit:
+// sum[i] += a[i][0] · b[i][0] + a[i][1] · b[i][1]
 HWY_INLINE levels16 dot_bytes(levels16 sum, hn::Vec<hn::Repartition<uint8_t, level_lanes>> a,
                               hn::Vec<hn::Repartition<int8_t, level_lanes>> b) {
 #if defined(G4_DOTS_IN_ONE)
