@@ -33,42 +33,33 @@ inline constexpr size_t parts_at_once = in_pairs ? parts : 1;
 // Chains that the products of a half are summed in: two hide the latency of an instruction that also adds.
 inline constexpr size_t chains = in_pairs ? 1 : 2;
 
-template <storage S, size_t Sub, size_t Pair, size_t Parts, size_t Tokens>
-HWY_INLINE void dot_levels(const std::byte* block, const int16_t* x, size_t x_stride, size_t part,
-                           sums32 (&chain)[Parts][Tokens][2][chains]) {
-  levels16 both[Tokens];
-  G4_UNROLL for (size_t t = 0; t < Tokens; ++t) both[t] = both_columns(x + t * x_stride + 2 * Pair);
+// The Pair-th pair of columns of sub-block Sub times one token's levels.
+template <storage S, size_t Sub, size_t Pair, size_t Parts>
+HWY_INLINE void dot_levels(const std::byte* block, const int16_t* x, size_t part, sums32 (&chain)[Parts][2][chains]) {
+  const levels16 both = both_columns(x + 2 * Pair);
   G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
-    const levels16 w = level<S, Sub, Pair>(block, part + p);
-    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-      sums32& sum = chain[p][t][Pair / 8][Pair % chains];
-      sum = dot(sum, w, both[t]);
-    }
+    sums32& sum = chain[p][Pair / 8][Pair % chains];
+    sum = dot(sum, level<S, Sub, Pair>(block, part + p), both);
   }
 }
 
-// Sums of the sub-block's two halves; as dot_sub_block_of_digits.
-template <storage S, size_t Sub, size_t Parts, size_t Tokens, size_t... Pair>
-HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, size_t x_stride, const int32_t* x_sum,
-                              size_t sum_stride, size_t part, std::index_sequence<Pair...>,
-                              sums32 (&sums)[Parts][Tokens][2]) {
+// Sums of the sub-block's two halves, for one token; as dot_sub_block_of_digits.
+template <storage S, size_t Sub, size_t Parts, size_t... Pair>
+HWY_INLINE void dot_sub_block(const std::byte* block, const int16_t* x, const int32_t* x_sum, size_t part,
+                              std::index_sequence<Pair...>, sums32 (&sums)[Parts][1][2]) {
   const int_lanes di;
-  sums32 chain[Parts][Tokens][2][chains];
+  sums32 chain[Parts][2][chains];
   G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
-    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-      G4_UNROLL for (size_t half = 0; half < 2; ++half) {
-        chain[p][t][half][0] = hn::Set(di, -panel_facts<S>::offset * x_sum[t * sum_stride + half]);
-        if constexpr (chains == 2) chain[p][t][half][chains - 1] = hn::Zero(di);
-      }
+    G4_UNROLL for (size_t half = 0; half < 2; ++half) {
+      chain[p][half][0] = hn::Set(di, -panel_facts<S>::offset * x_sum[half]);
+      if constexpr (chains == 2) chain[p][half][1] = hn::Zero(di);
     }
   }
-  (dot_levels<S, Sub, Pair>(block, x, x_stride, part, chain), ...);
+  (dot_levels<S, Sub, Pair>(block, x, part, chain), ...);
   G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
-    G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
-      G4_UNROLL for (size_t half = 0; half < 2; ++half) {
-        sums[p][t][half] = chain[p][t][half][0];
-        if constexpr (chains == 2) sums[p][t][half] = hn::Add(sums[p][t][half], chain[p][t][half][chains - 1]);
-      }
+    G4_UNROLL for (size_t half = 0; half < 2; ++half) {
+      sums[p][0][half] = chain[p][half][0];
+      if constexpr (chains == 2) sums[p][0][half] = hn::Add(sums[p][0][half], chain[p][half][1]);
     }
   }
 }
@@ -102,7 +93,7 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
     dot_sub_block_of_digits<S, Sub>(block, x.digits + 64 * begin, 64 * row, sum, 2 * row, part,
                                     std::make_index_sequence<8>(), sums);
   } else {
-    dot_sub_block<S, Sub>(block, x.levels + 32 * begin, 32 * row, sum, 2 * row, part, std::make_index_sequence<16>(), sums);
+    dot_sub_block<S, Sub>(block, x.levels + 32 * begin, sum, part, std::make_index_sequence<16>(), sums);
   }
   G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
     const floats scales_of_rows = scale<S, Sub>(scales, part + p);
