@@ -147,6 +147,26 @@ TEST_F(a_saved_text, is_refused_where_it_does_not_fit) {
             "a text of tiny_wide_heads; this session's is tiny_gemma3");
 }
 
+// Their names begin with the same 48 letters, as many as a file has room for.
+struct tiny_wide_heads_tuned_on_letters_of_an_uncle_in_march : test::tiny_wide_heads {};
+struct tiny_wide_heads_tuned_on_letters_of_an_uncle_in_may : test::tiny_wide_heads {};
+
+TEST_F(a_saved_text, of_a_long_name_is_none_of_another_that_begins_alike) {
+  using in_march = tiny_wide_heads_tuned_on_letters_of_an_uncle_in_march;
+  using in_may = tiny_wide_heads_tuned_on_letters_of_an_uncle_in_may;
+  const auto march = checkpoint.load<in_march>(on);
+  const auto may = checkpoint.load<in_may>(on);
+  ASSERT_EQ(march->checkpoint, may->checkpoint) << "nothing but the name keeps them apart";
+  const session_options options{.context = 40, .batch = 6};
+  auto text = *session<in_march, B>::make(*march, on, options);
+  ASSERT_TRUE(text.run(some_ids(11, V::vocab)));
+  ASSERT_TRUE(save(text, file.path));
+  EXPECT_EQ(why_not(*session<in_march, B>::make(*march, on, options)), "");
+  const std::string why = why_not(*session<in_may, B>::make(*may, on, options));
+  EXPECT_TRUE(why.starts_with("a text of tiny_wide_heads_tuned_on_lette~")) << why;
+  EXPECT_NE(why.find("; this session's is tiny_wide_heads_tuned_on_lette~"), std::string::npos) << why;
+}
+
 TEST_F(a_saved_text, is_refused_where_it_is_damaged) {
   const std::string whole = file.bytes();
   for (std::size_t size = 0; size < whole.size(); size += size < 160 ? 1 : 997) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace g4 {
@@ -29,5 +30,21 @@ class fingerprint {
  private:
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
+
+/// Sixteen hexadecimal digits.
+[[nodiscard]] inline std::string hex_of(std::uint64_t number) {
+  std::string digits;
+  for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[(number >> shift) & 15];
+  return digits;
+}
+
+/// A name where there is room for so many letters, 17 or more: itself, or else its beginning, a tilde, and the fingerprint of all of
+/// it, so that long names that begin alike stay apart.
+[[nodiscard]] inline std::string name_within(std::size_t room, std::string_view name) {
+  if (name.size() <= room) return std::string(name);
+  fingerprint print;
+  print.add(name);
+  return std::string(name.substr(0, room - 17)) + "~" + hex_of(print.value());
+}
 
 }  // namespace g4

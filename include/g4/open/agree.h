@@ -99,26 +99,24 @@ template <class B>
     const auto text = [](const auto& letters) {
       return std::string(letters.data(), ::strnlen(letters.data(), letters.size()));
     };
-    const auto hex = [](std::uint64_t number) {
-      std::string digits;
-      for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[(number >> shift) & 15];
-      return digits;
-    };
     const rank_record& its = all[r];
     if (its.version != leader.version) return differs("version of g4", text(its.version), text(leader.version));
     if (its.variant != leader.variant) return differs("variant", text(its.variant), text(leader.variant));
     if (its.bytes != leader.bytes) {
       return differs("file", std::to_string(its.bytes) + " bytes of tensors", std::to_string(leader.bytes));
     }
-    if (its.checkpoint != leader.checkpoint) return differs("file", hex(its.checkpoint), hex(leader.checkpoint));
+    if (its.checkpoint != leader.checkpoint) return differs("file", hex_of(its.checkpoint), hex_of(leader.checkpoint));
     if (its.mode != leader.mode) return differs("mode", std::to_string(its.mode), std::to_string(leader.mode));
     if (its.divides_sums != leader.divides_sums) {
       const auto kind = [](const rank_record& of) { return of.divides_sums != 0 ? "divided" : "whole"; };
       return differs("kind of sums", kind(its), kind(leader));
     }
-    if (its.cuts != leader.cuts) return differs("pipeline", text(its.cuts), text(leader.cuts));
+    if (its.cuts != leader.cuts) {
+      const auto cuts = [&text](const rank_record& of) { return of.cuts[0] == 0 ? "none" : text(of.cuts); };
+      return differs("pipeline", cuts(its), cuts(leader));
+    }
     if (its.arithmetic != leader.arithmetic) {
-      return differs("arithmetic", hex(its.arithmetic), hex(leader.arithmetic));
+      return differs("arithmetic", hex_of(its.arithmetic), hex_of(leader.arithmetic));
     }
   }
   return {};

@@ -422,7 +422,7 @@ template <Shared V, Backend B>
   if (auto all = agree(on, fine); !all) return all;
   rank_record mine;
   version.copy(mine.version.data(), mine.version.size());
-  name.copy(mine.variant.data(), mine.variant.size());
+  name_within(mine.variant.size(), name).copy(mine.variant.data(), mine.variant.size());
   mine.checkpoint = io::fingerprint_of(from->tensors);
   for (const io::stored_tensor& t : from->tensors.tensors()) mine.bytes += t.bytes.size();
   if constexpr (requires { on.mode(); }) mine.mode = static_cast<std::int64_t>(on.mode());
@@ -430,7 +430,7 @@ template <Shared V, Backend B>
   if constexpr (V::spec.stages > 1) {
     std::string cuts = "cut before";
     for (int s = 1; s < V::plan::ranks; ++s) cuts += " " + std::to_string(V::of_stage[static_cast<std::size_t>(s)].layers_before);
-    cuts.copy(mine.cuts.data(), mine.cuts.size());
+    name_within(mine.cuts.size(), cuts).copy(mine.cuts.data(), mine.cuts.size());
   }
   mine.arithmetic = arithmetic_of(on);
   return agree_on(on, mine);

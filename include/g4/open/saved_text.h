@@ -34,7 +34,7 @@ struct saved_header {
   static constexpr std::array<char, 8> mark = {'g', '4', ' ', 't', 'e', 'x', 't', '1'};
 
   std::array<char, 8> magic = mark;       ///< the last letter is the version
-  std::array<char, 48> variant{};         ///< as much of its name as there is room for, then noughts
+  std::array<char, 48> variant{};         ///< its name, as `name_within` has it, then noughts
   std::array<char, 8> local{}, global{};  ///< what keys and values are kept as in layers of each kind
   std::uint64_t checkpoint = 0;           ///< `weights::checkpoint`
   std::uint64_t number_bytes = 0;         ///< of the backend's scalar
@@ -64,7 +64,7 @@ template <Variant V, Backend B>
   saved_header h;
   std::string name(load::variant_name<whole_of<V>>());
   if (V::spec.divides_sums) name += " with sums divided among " + std::to_string(V::spec.ranks);  // other last bits
-  h.variant = letters<48>(name);
+  h.variant = letters<48>(name_within(47, name));
   h.local = kept_as(text.options().cache.local);
   h.global = kept_as(text.options().cache.global);
   h.checkpoint = text.model_weights().checkpoint;
