@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -247,12 +248,16 @@ g4::result<int> bench(const settings& s) {
     tests.push_back({fmt::format("{}{}{}", kind, prompt + generated, at), prompt, generated, depth, 1, {}});
   };
   add_test("pp", s.prompt_tokens, 0, s.depth);
-  add_test("tg", 0, s.generate_tokens, s.depth);
+  if (s.texts_at_once.empty()) add_test("tg", 0, s.generate_tokens, s.depth);
   if (s.bench_context > s.depth) add_test("tg", 0, s.generate_tokens, s.bench_context);
   std::size_t longest = 0;
   for (const measured& m : tests) longest = std::max(longest, m.depth + m.prompt + m.generated);
-  auto session = e->model->session(options_of(s, longest, best_logits));
-  if (!session) return g4::unexpected(std::move(session.error()));
+  std::unique_ptr<g4::any_session> session;  // of texts that run together a batch has the memory
+  if (!tests.empty()) {
+    auto made = e->model->session(options_of(s, longest, best_logits));
+    if (!made) return g4::unexpected(std::move(made.error()));
+    session = std::move(*made);
+  }
   const std::vector<g4::token_id> ids = some_ids(longest, e->model->tokenizer().size());
 
   const interrupt_guard guard;
@@ -261,7 +266,7 @@ g4::result<int> bench(const settings& s) {
     for (std::size_t r = 0; r <= s.repetitions; ++r) {
       if (interrupt_guard::pressed()) return interrupt_guard::status();
       status.show(fmt::format("{}: {} of {}", m.test, r, s.repetitions));
-      const auto run = time_once(*e, **session, ids, m);
+      const auto run = time_once(*e, *session, ids, m);
       if (!run) return g4::unexpected(run.error());
       if (r == 0) continue;  // it warms caches up
       m.per_second.push_back(run->per_second);
@@ -279,6 +284,7 @@ g4::result<int> bench(const settings& s) {
     if (interrupt_guard::pressed()) return interrupt_guard::status();
   }
   status.clear();
+  if (tests.empty()) return g4::fail("bench: nothing could be measured");
 
   const std::size_t threads = e->threads ? e->threads->workers() : 1;
   const std::string mode = s.backend == "reference" ? "exact" : s.mode;

@@ -282,7 +282,7 @@ int guarded_main(int argc, char** argv) {
   bench->value("-d,--depth", "N", "Tokens that are in the cache before each test (default 0)", into(s.depth, 0, fewer));
   bench->value("--context", "N", "The generation test once more, with N tokens in the cache (default: not)",
                into(s.bench_context, 0, fewer));
-  bench->value("--texts", "N,N,...", "The generation test with so many texts at once, all together (default: not)",
+  bench->value("--texts", "N,N,...", "The generation test with so many texts at once, all together, in place of one text alone (default: not)",
                into(s.texts_at_once, 1, 4096));
   bench->value("-r,--repetitions", "N", "How often each test is run, after once to warm up (default 5)",
                into(s.repetitions, 1, 10'000));

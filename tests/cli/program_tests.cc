@@ -439,6 +439,11 @@ TEST(bench, a_line_and_an_object_per_test) {
   EXPECT_EQ(deeper[1]["test"], "tg4");
   EXPECT_EQ(deeper[2]["test"], "tg4 @ d12");
   expect_refused(run({"bench", "-m", model(), "-p", "0", "-n", "0"}), "nothing to measure");
+  // Texts together stand in place of one alone.
+  const json together = json::parse(run({"bench", "-m", model(), "-p", "0", "-n", "4", "--texts", "1,3", "-r", "1", "--json"}).out);
+  ASSERT_EQ(together.size(), 2u) << together;
+  EXPECT_EQ(together[0]["n_texts"], 1);
+  EXPECT_EQ(together[1]["n_texts"], 3);
 }
 
 TEST(chat, one_answer_per_line_of_stdin) {
