@@ -319,6 +319,51 @@ TEST(ranks, that_differ_are_refused_by_all) {
   });
 }
 
+TEST(stages, of_a_program_are_the_most_even_or_listed) {
+  const on_disk<variant> disk;
+  using of_others = one_of<test::tiny_odd, variant>;
+  using listed = pipelines<pipeline<cut_before<1>>, pipeline<cut_before<1>, cut_before<40>>>;  // the second cannot be
+  session<variant, machine> straight = [&] {
+    static machine alone;
+    static const auto whole = open<variant>(disk.from, alone);
+    return *whole->session({.context = 32, .batch = 8});
+  }();
+  const auto ids = some_ids(9, variant::vocab);
+  const auto expected = last_of(straight, {ids});
+  for (const std::vector<int>& cuts : {std::vector<int>{}, std::vector<int>{1}}) {
+    on_ranks(2, [&](comm::thread_rank& rank) {
+      joined on(rank);
+      const auto model = open_in_stages<of_others, rank_counts<2, 3>, listed>(disk.from, cuts, on);
+      ASSERT_TRUE(model) << model.error().message;
+      EXPECT_EQ((*model)->spec(), variant::spec);
+      if (!on.leads()) {
+        EXPECT_TRUE((*model)->follow());
+        return;
+      }
+      auto text = *(*model)->session({.context = 32, .batch = 8});
+      const auto logits = text->run(ids);
+      ASSERT_TRUE(logits) << logits.error().message;
+      EXPECT_EQ(floats(*logits), expected);
+    });
+  }
+  const auto refused = [&](int ranks, const std::vector<int>& cuts, const result<checkpoint>& from, const std::string& words) {
+    on_ranks(ranks, [&](comm::thread_rank& rank) {
+      joined on(rank);
+      const auto model = open_in_stages<of_others, rank_counts<2, 3>, listed>(from, cuts, on);
+      ASSERT_FALSE(model);
+      EXPECT_NE(model.error().message.find(words), std::string::npos) << model.error().message;
+    });
+  };
+  refused(2, {2, 1}, disk.from, "tiny_a4b: every cut stands behind the one before it");
+  refused(2, {1, 2}, disk.from, "tiny_a4b: a pipeline of 3 stages runs on as many ranks; 2 were started");
+  refused(2, {2}, disk.from, "tiny_a4b: this program was built for pipelines cut before 3 or 2,4 or 1");
+  refused(4, {}, disk.from, "; 4 ranks were started");
+  refused(2, {}, fail("there is no file"), "there is no file");
+  checkpoint other = disk.from;
+  other.spec.width += 64;
+  refused(2, {1}, other, "any variant of this program; the nearest is tiny_a4b");
+}
+
 TEST(stages, are_counted_and_have_the_same_cuts_on_all_ranks) {
   const on_disk<variant> disk;
   on_ranks(2, [&](comm::thread_rank& rank) {

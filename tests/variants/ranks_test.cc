@@ -5,13 +5,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <regex>
 #include <set>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -259,6 +263,52 @@ TEST(pipelines, have_every_layer_once) {
       EXPECT_LT(cache(front), cache(m)) << variant;
     }
   });
+}
+
+/// The heaviest stage between bounds.
+template <std::size_t N>
+long long heaviest(const weights_of_stages& w, const std::array<int, N>& bounds) {
+  long long most = 0;
+  for (std::size_t i = 0; i + 1 < N; ++i) most = std::max(most, w.of({bounds[i], bounds[i + 1]}));
+  return most;
+}
+
+TEST(pipelines, are_cut_as_evenly_as_can_be) {
+  each_decoder([&](std::string_view variant, const text_spec& m) {
+    const auto bytes = [](const tensor_entry& t) { return planned_bytes(t, t.elements(), storage::q4_0, storage::q6_k); };
+    const weights_of_stages w = weigh_for_stages(m, bytes);
+    const int last = last_cut(m);
+    // What a stage weighs is what its plan says.
+    for (const layer_range& r : {layer_range{0, last}, layer_range{1, last}, layer_range{last, m.layers}}) {
+      EXPECT_EQ(w.of(r), plan_weights_of_a_stage(spec_of_a_stage(m, 3, r), storage::q4_0, storage::q6_k)) << variant << " " << r.first;
+    }
+    long long two = std::numeric_limits<long long>::max(), three = two;
+    for (int a = 1; a <= last; ++a) {
+      two = std::min(two, heaviest(w, std::array{0, a, m.layers}));
+      for (int b = a + 1; b <= last; ++b) three = std::min(three, heaviest(w, std::array{0, a, b, m.layers}));
+    }
+    const auto halves = most_even<2>(w, last);
+    const auto thirds = most_even<3>(w, last);
+    EXPECT_EQ(heaviest(w, halves), two) << variant;
+    EXPECT_EQ(heaviest(w, thirds), three) << variant;
+    EXPECT_TRUE(check_cuts(m, std::span(halves).subspan<1, 1>())) << variant;
+    EXPECT_TRUE(check_cuts(m, std::span(thirds).subspan<1, 2>())) << variant;
+  });
+}
+static_assert(std::is_same_v<even_pipeline<gemma4_e2b::text, 4>, pipeline<cut_before<4>, cut_before<8>, cut_before<13>>>);
+static_assert(std::is_same_v<even_pipeline<gemma4_31b::text, 2>, pipeline<cut_before<31>>>);
+
+TEST(pipelines, say_why_they_cannot_be_cut_somewhere) {
+  const auto why = [](const text_spec& m, std::vector<int> cuts) {
+    const auto fine = check_cuts(m, cuts);
+    return fine ? "" : fine.error().message;
+  };
+  EXPECT_EQ(why(gemma4_e2b::text::spec, {4, 13}), "");
+  EXPECT_EQ(why(gemma4_e2b::text::spec, {14}),
+            "it cannot be cut before layer 14, only before layers 1 to 13: layer 15 reads the keys and values of layer 13");
+  EXPECT_EQ(why(gemma3_270m::spec, {18}), "it cannot be cut before layer 18, only before layers 1 to 17");
+  EXPECT_EQ(why(gemma3_270m::spec, {0}), "a cut stands before a layer other than the first");
+  EXPECT_EQ(why(gemma3_270m::spec, {7, 7}), "every cut stands behind the one before it");
 }
 
 using halves = sharded<gemma4_31b::text, pipeline<cut_before<30>>>;

@@ -185,6 +185,17 @@ template <Variant V, Backend B>
   });
 }
 
+namespace detail {
+
+template <class... V>
+[[nodiscard]] unexpected none_fits(const checkpoint& from, one_of<V...>) {
+  const load::nearest_variant near = load::nearest<V...>(from.spec, from.unsaid);
+  return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name),
+                                    near.differences));
+}
+
+}  // namespace detail
+
 /// Opens a checkpoint that is any of the listed variants:
 ///
 ///     auto model = g4::open_any<g4::one_of<g4::gemma3_270m, g4::gemma3_1b>>(path, on);
@@ -199,9 +210,7 @@ template <class Variants, Backend B>
                          (opened.emplace(open_as<V>(from, on, options)), true)) ||
                         ...);
     if (found) return std::move(*opened);
-    const load::nearest_variant near = load::nearest<whole_of<V>...>(from.spec, from.unsaid);
-    return unexpected(not_the_variant(from, "any variant of this program; the nearest is " + std::string(near.name),
-                                      near.differences));
+    return detail::none_fits(from, one_of<whole_of<V>...>{});
   };
   return guarded([&] { return among(Variants{}); });
 }

@@ -518,4 +518,86 @@ template <class Variants, class Counts, sums How = sums::whole, Backend B>
   return open_over<Variants, Counts, How>(open_checkpoint(path), on, options);
 }
 
+namespace detail {
+
+/// The stages of a pipeline, as people write its cuts.
+template <class... Cuts>
+[[nodiscard]] std::string cuts_text(pipeline<Cuts...>) {
+  std::string text;
+  ((text += (text.empty() ? "" : ",") + std::to_string(Cuts::layer)), ...);
+  return text;
+}
+template <class... Cuts>
+[[nodiscard]] constexpr bool is_cut_before(pipeline<Cuts...>, std::span<const int> cuts) {
+  constexpr std::array<int, sizeof...(Cuts)> own{Cuts::layer...};
+  return std::equal(own.begin(), own.end(), cuts.begin(), cuts.end());
+}
+template <Variant V, class... Cuts>
+[[nodiscard]] constexpr bool can_be_cut_as(pipeline<Cuts...>) {
+  int before = 0;
+  return ((can_be_cut_before(V::spec, Cuts::layer) && Cuts::layer > before && (before = Cuts::layer, true)) && ...);
+}
+
+/// Calls see(pipeline) for every pipeline that a program has of V: the most even ones of these numbers of stages, and those of a
+/// list that V can be cut as.
+template <Variant V, int... Stages, class... Listed, class See>
+constexpr void each_pipeline_of(rank_counts<Stages...>, pipelines<Listed...>, See&& see) {
+  const auto even = [&]<int N>(std::integral_constant<int, N>) {
+    if constexpr (N > 1 && last_cut(V::spec) >= N - 1) see(even_pipeline<V, N>{});
+  };
+  const auto listed = [&]<class P>(P) {
+    if constexpr (can_be_cut_as<V>(P{})) see(P{});
+  };
+  (even(std::integral_constant<int, Stages>{}), ...);
+  (listed(Listed{}), ...);
+}
+
+}  // namespace detail
+
+/// Opens a checkpoint that is any of the listed variants in stages, one on each of the ranks that were started:
+///
+///     auto model = g4::open_in_stages<g4::one_of<g4::gemma4_31b::text>, g4::rank_counts<2, 4>>(path, {}, on);
+///
+/// Counts   numbers of stages, of which the most even pipelines are compiled; of those that a variant cannot be cut into, none
+/// Listed   `pipelines<…>` that are compiled besides, where a variant can be cut like that
+/// cuts     the layers that it is cut before; none: the most even pipeline of as many stages as ranks were started
+template <class Variants, class Counts, class Listed = pipelines<>, Backend B>
+[[nodiscard]] result<std::unique_ptr<any_model>> open_in_stages(const result<checkpoint>& from, std::span<const int> cuts, B& on,
+                                                                const open_options& options = {}) {
+  using opened = result<std::unique_ptr<any_model>>;
+  using opener = opened (*)(const checkpoint&, B&, const open_options&);
+  opener chosen = nullptr;
+  // What opens the checkpoint as what was asked for, or why there is no such thing.
+  const auto choose = [&]<class V>(std::type_identity<V>) -> result<void> {
+    const std::string name(load::variant_name<V>());
+    if (auto fine = check_cuts(V::spec, cuts); !fine) return fail_in(name, fine.error());
+    const auto stages = static_cast<int>(cuts.size()) + 1;
+    if (stages > 1 && stages != on.ranks())
+      return fail(name, ": a pipeline of ", stages, " stages runs on as many ranks; ", on.ranks(), " were started");
+    std::string built;
+    bool counted = false;
+    detail::each_pipeline_of<V>(Counts{}, Listed{}, [&]<class P>(P) {
+      built += (built.empty() ? "" : " or ") + detail::cuts_text(P{});
+      if (P::ranks != on.ranks()) return;
+      counted = true;
+      if (chosen == nullptr && (cuts.empty() || detail::is_cut_before(P{}, cuts))) chosen = &open_as<sharded<V, P>, B>;
+    });
+    if (chosen != nullptr) return {};
+    if (built.empty()) return fail(name, ": this program was built for no pipeline of it");
+    return fail(name, ": this program was built for pipelines cut before ", built,
+                counted ? "" : "; " + std::to_string(on.ranks()) + " ranks were started");
+  };
+  return guarded([&]() -> opened {
+    result<void> fine;
+    if (!from) fine = unexpected(from.error());
+    if (from) {
+      [&]<class... V>(one_of<V...>) {
+        (void)((load::differences(from->spec, V::spec, "", from->unsaid).empty() && (fine = choose(std::type_identity<V>{}), true)) || ...);
+      }(Variants{});
+    }
+    if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+    return chosen != nullptr ? chosen(*from, on, options) : opened(detail::none_fits(*from, Variants{}));
+  });
+}
+
 }  // namespace g4
