@@ -301,6 +301,7 @@ g4::result<int> bench(const settings& s) {
       j["mode"] = mode;
       j["n_threads"] = threads;
       j["n_ranks"] = ranks_started();
+      if (s.in_stages()) j["n_stages"] = ranks_started();
       j["n_batch"] = s.batch;
       j["n_best_logits"] = best_logits;
       j["test"] = m.test;
@@ -329,7 +330,7 @@ g4::result<int> bench(const settings& s) {
   } else {
     out.write(fmt::format("{} ({}, {}), {} {}, {}{} threads, batch {}, {} logits\n\n", e->model->variant(),
                           bytes_text(e->weight_bytes), g4::printable(e->path), s.backend, mode,
-                          on_ranks() ? fmt::format("{} ranks of ", ranks_started()) : "", threads, s.batch,
+                          on_ranks() ? fmt::format("{} {} of ", ranks_started(), s.in_stages() ? "stages" : "ranks") : "", threads, s.batch,
                           best_logits > 0 ? fmt::format("{} best", best_logits) : "all"));
     out.write(fmt::format("{:<16} {:>12} {:>12} {:>12} {:>12}{}\n", "test", "median t/s", "least", "most", "median ms",
                           on_ranks() ? "  of it in exchanges" : ""));

@@ -49,6 +49,7 @@ g4::result<engine> open_engine(const settings& s, bool settled) {
   const auto begun = std::chrono::steady_clock::now();
   engine e;
   e.path = s.model;
+  if (s.in_stages() && !on_ranks()) return g4::fail("--pipeline: ", why_no_stages());
   status_line status(is_terminal(STDERR_FILENO));
   auto from = g4::open_checkpoint(s.model);
   if (!from) return g4::unexpected(std::move(from.error()));

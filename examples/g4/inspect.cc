@@ -118,7 +118,7 @@ g4::result<int> inspect(const settings& s) {
   const auto seen = look_at(s);
   if (!seen) return g4::unexpected(seen.error());
   const inspected& it = *seen;
-  const auto stages = stages_text(s, it.spec);
+  const auto stages = stages_text(s, it.spec, it.variant);
   if (!stages) return g4::unexpected(stages.error());
   output out;
   if (s.json) {

@@ -68,6 +68,18 @@ void add_running(command_line& c, settings& s) {
   c.flag("--skip-checks", "Do not look every weight over for infinities and zeros while loading", s.skip_checks);
 }
 
+/// Of commands that several processes can run together.
+void add_pipeline(command_line& c, settings& s) {
+  c.value("--pipeline", "auto|LAYER[,LAYER]...",
+          "Give each of several processes (mpirun -n N) a stretch of the layers, in place of a part of every layer: auto, as even as "
+          "can be, or from these layers on. Cuts are built in: inspect --cuts says which, CMake's G4_CUTS adds others",
+          [&s, layers = into(s.pipeline, 1, 1024)](std::string_view value) -> std::string {
+            s.even_pipeline = value == "auto";
+            if (s.even_pipeline) return "";
+            return layers(value).empty() ? "" : "is neither auto nor a list of layers from 1, commas between them";
+          });
+}
+
 void add_head(command_line& c, settings& s, const char* otherwise) {
   const std::string help = "ranked: compute only the logits that decide, for the same tokens; whole: all of them";
   c.value("--head", "HOW", help + " (default: " + otherwise + ")", among(s.head, {"auto", "ranked", "whole"}));
@@ -160,6 +172,7 @@ int guarded_main(int argc, char** argv) {
 
   command_line* const generate = add_command("generate", "Continue a text", program::generate);
   add_running(*generate, s);
+  add_pipeline(*generate, s);
   add_head(*generate, s, "ranked for greedy choice");
   add_context(*generate, s);
   generate->value(
@@ -192,6 +205,7 @@ int guarded_main(int argc, char** argv) {
 
   command_line* const chat = add_command("chat", "Talk with an instruction-tuned model", program::chat);
   add_running(*chat, s);
+  add_pipeline(*chat, s);
   add_head(*chat, s, "ranked for greedy choice");
   add_context(*chat, s);
   chat->value("--system", "TEXT", "What the model is told before the first question", into(s.system));
@@ -252,6 +266,7 @@ int guarded_main(int argc, char** argv) {
   command_line* const perplexity =
       add_command("perplexity", "Measure how well a model predicts a text", program::perplexity);
   add_running(*perplexity, s);
+  add_pipeline(*perplexity, s);
   add_context(*perplexity, s);
   add_report(*perplexity, s, true);
   perplexity->flag("--special", "Control tokens written out in the text count as such", s.special);
@@ -265,6 +280,7 @@ int guarded_main(int argc, char** argv) {
 
   command_line* const logits = add_command("logits", "Write the logits of every position to a file", program::logits);
   add_running(*logits, s);
+  add_pipeline(*logits, s);
   add_context(*logits, s);
   logits->value("--ids", "PATH", "Token ids, raw int32", into(s.ids), true);
   logits->value("--out", "PATH", "Where the logits go: raw float32, [tokens, vocabulary]", into(s.out), true);
@@ -274,6 +290,7 @@ int guarded_main(int argc, char** argv) {
 
   command_line* const bench = add_command("bench", "Measure tokens per second", program::bench);
   add_running(*bench, s);
+  add_pipeline(*bench, s);
   add_head(*bench, s, "whole");
   bench->flag("--json", "Write a JSON array, one object per test", s.json);
   bench->value("-p,--prompt", "N", "Tokens of the prompt test; 0: none (default 512)", into(s.prompt_tokens, 0, fewer));

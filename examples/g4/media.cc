@@ -15,6 +15,7 @@
 #include "backends.h"
 #include "g4/core/printable.h"
 #include "g4/open/towers_beside.h"
+#include "ranks.h"
 #include "variants.h"
 #if defined(G4_PROGRAM_MEDIA)
 #include "read_picture.h"
@@ -115,6 +116,7 @@ g4::result<void> check_media(const settings& s) {
 
 g4::result<const g4::any_senses*> senses_of(engine& e, const settings& s) {
   if (e.senses == nullptr) {
+    if (on_ranks()) return g4::fail("pictures and sounds: this program shows none to a model on several ranks");
     if (e.on->cpu == nullptr && e.on->reference == nullptr)
       return g4::fail("--backend ", s.backend, ": pictures and sounds go through towers on the cpu backend alone");
     g4::open_options options;

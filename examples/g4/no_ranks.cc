@@ -16,6 +16,10 @@ g4::result<void> open_on_ranks(engine&, const settings&, bool, const g4::open_op
 g4::result<int> follow(const settings&) { return 0; }
 exchanged exchanged_for(const engine&) { return {}; }
 int ranks_started() { return 1; }
+const char* why_no_stages() {
+  return "this program runs as one process; g4-<variant> of a build with -DG4_MPI=ON runs a model in stages, each a process";
+}
+std::vector<std::string> pipelines_of(std::string_view) { return {}; }
 bool end_ranks() { return true; }
 
 }  // namespace program

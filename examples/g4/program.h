@@ -62,7 +62,9 @@ struct settings {
   std::size_t ranks = 0;  ///< to show a model shared out among; 0: it is not
   bool divided_sums = false;
   bool cuts = false;                   ///< to say where a pipeline can cut it
-  std::vector<std::size_t> pipeline;  ///< the layers that a pipeline to be shown is cut before
+  std::vector<std::size_t> pipeline;  ///< the layers that a pipeline is cut before
+  bool even_pipeline = false;          ///< to run as one that is cut as evenly as can be
+  [[nodiscard]] bool in_stages() const { return even_pipeline || !pipeline.empty(); }
   std::string ids;
   std::string out;
   std::string quantize_to;

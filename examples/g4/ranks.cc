@@ -12,16 +12,14 @@
 #include "backends.h"
 #include "engine.h"
 #include "g4/comm/launched.h"
-#include "g4/comm/mpi.h"
 #include "g4/ranks.h"
+#include "over_mpi.h"
 
 #include "program_variants.h"  // made by g4_add_program: compiled_variants, compiled_ranks
 
 namespace program {
 
 namespace {
-
-using joined = g4::backend::joined<g4::backend::cpu, g4::comm::mpi>;
 
 std::optional<g4::comm::mpi>& processes() {
   static std::optional<g4::comm::mpi> all;
@@ -60,7 +58,9 @@ g4::result<void> open_here(engine& e, const settings& s, bool settled, const g4:
   auto on = std::make_shared<joined>(*processes(), g4::backend::simd_options{mode, e.threads.get(), move});
   e.on = std::make_unique<backends>();
   e.on->ranks = on;
-  auto model = g4::open_over<compiled_variants, compiled_ranks>(g4::open_checkpoint(s.model), *on, options);
+  const auto from = g4::open_checkpoint(s.model);
+  auto model = s.in_stages() ? open_in_stages(from, s, *on, options)
+                             : g4::open_over<compiled_variants, compiled_ranks>(from, *on, options);
   if (!model) return g4::unexpected(std::move(model.error()));
   e.model = std::move(*model);
   return {};
@@ -110,6 +110,7 @@ exchanged exchanged_for(const engine& e) {
   return {so_far.exchanges, so_far.bytes, so_far.seconds};
 }
 int ranks_started() { return on_ranks() ? processes()->size() : 1; }
+const char* why_no_stages() { return "1 process was started, and each stage is one; mpirun -n 2 starts two"; }
 
 bool end_ranks() {
   if (!on_ranks()) return true;

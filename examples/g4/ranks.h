@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "g4/core/result.h"
 #include "g4/open/open.h"
@@ -30,6 +33,10 @@ struct exchanged {
 [[nodiscard]] exchanged exchanged_for(const engine& e);
 /// How many there are.
 [[nodiscard]] int ranks_started();
+/// What a single process says to --pipeline.
+[[nodiscard]] const char* why_no_stages();
+/// The pipelines that it runs a variant as, by the layers they are cut before: "7,13". Defined in pipelines.cc, or no_ranks.cc.
+[[nodiscard]] std::vector<std::string> pipelines_of(std::string_view variant);
 
 /// What any other does instead of a command: its share of whatever the leader runs, until that is done.
 [[nodiscard]] g4::result<int> follow(const settings& s);

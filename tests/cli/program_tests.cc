@@ -300,9 +300,15 @@ TEST(inspect, where_a_pipeline_can_cut_it) {
     EXPECT_NE(stages.out.find(line), std::string::npos) << line << " is not in\n" << stages.out;
   }
   expect_refused(run({"inspect", "--variant", "tiny_gemma", "--pipeline", "6"}),
-                 "--pipeline 6: it cannot be cut before layer 6, only before layers 1 to 5; --cuts says why");
+                 "--pipeline 6: it cannot be cut before layer 6, only before layers 1 to 5; --cuts says where it can be");
   expect_refused(run({"inspect", "--variant", "tiny_gemma", "--pipeline", "3,3"}),
                  "--pipeline 3,3: every cut stands behind the one before it");
+  expect_refused(run({"generate", "-m", "/nowhere", "--pipeline", "auto", "a"}), "--pipeline: ");
+  const ended unknown = run({"generate", "-m", "/nowhere", "--pipeline", "even", "a"});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_NE(unknown.err.find("--pipeline: 'even' is neither auto nor a list of layers from 1, commas between them"),
+            std::string::npos)
+      << unknown.err;
 }
 
 std::vector<float> floats_of(const std::string& path) {

@@ -102,22 +102,25 @@ TEST(ranks_by_mpi, with_a_real_model_answer_as_one_process_does) {
   }
 }
 
+/// Expects a refusal that says so, once.
+void refused(const words& command, const std::string& sentence) {
+  const ended e = cli_test::run_program(command);
+  EXPECT_NE(e.status, 0);
+  EXPECT_EQ(e.out, "");
+  const auto at = e.err.find(sentence);
+  EXPECT_NE(at, std::string::npos) << e.err;
+  EXPECT_EQ(e.err.find(sentence, at + 1), std::string::npos) << e.err;
+}
+/// One process of each.
+words pair(const words& first, const words& second) {
+  words all = mpirun(1, first);
+  all.insert(all.end(), {":", "-n", "1"});
+  all.insert(all.end(), second.begin(), second.end());
+  return all;
+}
+
 TEST(ranks_by_mpi, that_do_not_fit_together_are_refused_with_one_sentence) {
   const tiny_model one(1), other(2);
-  const auto refused = [](const words& command, const std::string& sentence) {
-    const ended e = cli_test::run_program(command);
-    EXPECT_NE(e.status, 0);
-    EXPECT_EQ(e.out, "");
-    const auto at = e.err.find(sentence);
-    EXPECT_NE(at, std::string::npos) << e.err;
-    EXPECT_EQ(e.err.find(sentence, at + 1), std::string::npos) << e.err;
-  };
-  const auto pair = [](const words& first, const words& second) {
-    words all = mpirun(1, first);
-    all.insert(all.end(), {":", "-n", "1"});
-    all.insert(all.end(), second.begin(), second.end());
-    return all;
-  };
   const words usual = answer_by(G4_PROGRAM, one.path(), {"the cat"});
   refused(pair(usual, answer_by(G4_PROGRAM, other.path(), {"the cat"})), "rank 1 has another file than rank 0");
   refused(pair(usual, answer_by(G4_PROGRAM, one.path(), {"--mode", "exact", "the cat"})),
@@ -127,6 +130,61 @@ TEST(ranks_by_mpi, that_do_not_fit_together_are_refused_with_one_sentence) {
   refused(mpirun(2, answer_by(G4_PROGRAM, "/nowhere", {"the cat"})), "/nowhere");
   refused(mpirun(2, answer_by(G4_SENSES_PROGRAM, one.path(), {"the cat"})),
           "this program was started 2 times, and runs as one process");
+}
+
+TEST(stages_by_mpi, answer_as_one_process_does) {
+  const tiny_model model(1);
+  for (const words& how : {words{"--mode", "exact"}, words{"--temperature", "0.9", "--seed", "7"}, words{"--draft", "lookup"}}) {
+    words more{"--json", "--raw", "--max-tokens", "24", "--batch", "6", "the cat sat on the mat and the dog"};
+    more.insert(more.begin(), how.begin(), how.end());
+    const std::string one = answer_of(cli_test::run_program(answer_by(G4_PROGRAM, model.path(), more)));
+    for (const auto& [stages, cuts] : {std::pair{2, "auto"}, {4, "auto"}, {2, "1"}}) {
+      words staged = more;
+      staged.insert(staged.begin(), {"--pipeline", cuts});
+      EXPECT_EQ(answer_of(cli_test::run_program(mpirun(stages, answer_by(G4_PROGRAM, model.path(), staged)))), one)
+          << stages << " stages, " << cuts << ", " << how[0];
+    }
+  }
+}
+
+TEST(stages_by_mpi, with_a_real_model_answer_as_one_process_does) {
+  const char* const model = std::getenv("G4_MODEL_270M");
+  if (model == nullptr || *model == 0) GTEST_SKIP() << "needs G4_MODEL_270M";
+  words more{"--json", "--raw", "--max-tokens", "64", "The three laws of thermodynamics are"};
+  const std::string one = answer_of(cli_test::run_program(answer_by(G4_REAL_PROGRAM, model, more)));
+  more.insert(more.begin(), {"--pipeline", "auto"});
+  EXPECT_EQ(answer_of(cli_test::run_program(mpirun(2, answer_by(G4_REAL_PROGRAM, model, more)))), one);
+}
+
+TEST(stages_by_mpi, that_are_not_built_or_cannot_be_are_refused_with_one_sentence) {
+  const tiny_model model(1);
+  const auto in_stages = [&](const std::string& cuts) { return answer_by(G4_PROGRAM, model.path(), {"--pipeline", cuts, "the cat"}); };
+  refused(in_stages("auto"), "--pipeline: 1 process was started, and each stage is one; mpirun -n 2 starts two");
+  refused(mpirun(2, in_stages("6")), "tiny_gemma: it cannot be cut before layer 6, only before layers 1 to 5");
+  refused(mpirun(2, in_stages("2,4")), "tiny_gemma: a pipeline of 3 stages runs on as many ranks; 2 were started");
+  refused(mpirun(2, in_stages("2")), "tiny_gemma: this program was built for pipelines cut before 4 or 1,3,5 or 1");
+  refused(mpirun(3, in_stages("auto")), "cut before 4 or 1,3,5 or 1; 3 ranks were started");
+  refused(pair(in_stages("auto"), in_stages("1")), "rank 1 has another pipeline than rank 0: cut before 1, not cut before 4");
+  refused(pair(in_stages("auto"), answer_by(G4_PROGRAM, model.path(), {"the cat"})),
+          "rank 1 has another pipeline than rank 0: none, not cut before 4");
+  refused(mpirun(2, answer_by(G4_PROGRAM, model.path(), {"--pipeline", "auto", "--draft", model.path(), "the cat"})),
+          "--draft: on several ranks this program guesses from the text alone: --draft lookup");
+}
+
+TEST(stages_by_mpi, are_said_and_measured) {
+  const tiny_model model(1);
+  const ended cuts = cli_test::run_program({G4_PROGRAM, "inspect", "-m", model.path(), "--cuts"});
+  EXPECT_NE(cuts.out.find("this program runs it cut before 4 or 1,3,5 or 1: mpirun -n STAGES, --pipeline\n"), std::string::npos)
+      << cuts.out << cuts.err;
+  const ended measured = cli_test::run_program(
+      mpirun(2, {G4_PROGRAM, "bench", "-m", model.path(), "--pipeline", "auto", "-p", "8", "-n", "2", "-r", "1", "-t", "1", "--json"}));
+  ASSERT_EQ(measured.status, 0) << measured.err;
+  const json all = json::parse(measured.out);
+  ASSERT_EQ(all.size(), 2u);
+  for (const json& test : all) {
+    EXPECT_EQ(test["n_stages"], 2) << test;
+    EXPECT_GT(test["n_exchanges"], 0) << test;
+  }
 }
 
 TEST(ranks_by_mpi, are_measured_beside_one_process) {
