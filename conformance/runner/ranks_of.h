@@ -378,9 +378,7 @@ class model_on_ranks final : public loaded_model {
       auto model = model_of(target, target_format, on);
       if (!model) return model;
       auto weights = load::make_weights<shared_drafter>(file, format, on);
-      result<void> fine;
-      if (!weights) fine = unexpected(weights.error());
-      if (auto all = agree(on, fine); !all) return unexpected(all.error());
+      if (auto all = agree(on, weights); !all) return unexpected(all.error());
       model->drafters().push_back(std::make_unique<detail::followed_drafter<shared_drafter, joined>>(*weights));
       if (on.rank() == 0) leaders_drafter() = *weights;
       return model;
@@ -433,9 +431,7 @@ class model_on_ranks final : public loaded_model {
   }
   static result<g4::model<shared, joined>> model_of(const io::tensor_file& file, load::format format, joined& on) {
     auto weights = load::make_weights<shared>(file, format, on);
-    result<void> fine;
-    if (!weights) fine = unexpected(weights.error());
-    if (auto all = agree(on, fine); !all) return unexpected(all.error());
+    if (auto all = agree(on, weights); !all) return unexpected(all.error());
     return g4::model<shared, joined>(*weights, nullptr, on);
   }
 

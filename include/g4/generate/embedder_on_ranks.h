@@ -39,9 +39,7 @@ class embedder_on_ranks {
       if (auto all = detail::agree_on_checkpoint<V>(from ? &*from : nullptr, from ? error{} : from.error(), on); !all)
         return unexpected(std::move(all.error()));
       auto own = embedder<V, B>::open(path, on, longest, options);
-      result<void> fine;
-      if (!own) fine = unexpected(own.error());
-      if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+      if (auto all = agree(on, own); !all) return unexpected(std::move(all.error()));
       return embedder_on_ranks(std::move(*own), on);
     });
   }

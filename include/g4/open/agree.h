@@ -21,27 +21,40 @@
 
 namespace g4 {
 
-/// Goes on where all ranks do: fails with this rank's own sentence, or with the first other's, its rank in front.
+namespace detail {
+
+/// `agree` for whatever was made. `why_not` is null where it could be.
 template <class B>
-[[nodiscard]] result<void> agree(B& on, const result<void>& mine) {
+[[nodiscard]] result<void> agree_unless(B& on, const error* why_not) {
   struct outcome {
     std::uint32_t fine = 1;
     std::array<char, 508> why{};
   };
   outcome own;
-  if (!mine) {
+  if (why_not != nullptr) {
     own.fine = 0;
-    mine.error().message.copy(own.why.data(), own.why.size() - 1);
+    why_not->message.copy(own.why.data(), own.why.size() - 1);
   }
   std::vector<outcome> all(static_cast<std::size_t>(on.ranks()));
-  if (auto told = on.gather(&own, sizeof own, all.data()); !told) return mine ? told : mine;
-  if (!mine) return mine;
+  const auto told = on.gather(&own, sizeof own, all.data());
+  if (why_not != nullptr) return unexpected(*why_not);
+  if (!told) return told;
   for (std::size_t r = 0; r < all.size(); ++r) {
     if (all[r].fine != 0) continue;
     all[r].why.back() = 0;
     return fail("rank ", r, ": ", std::string(all[r].why.data()));
   }
   return {};
+}
+
+}  // namespace detail
+
+/// Goes on where all ranks do: fails with this rank's own sentence, or with the first other's, its rank in front.
+///
+/// mine   what this rank made, or did
+template <class B, class Made>
+[[nodiscard]] result<void> agree(B& on, const result<Made>& mine) {
+  return detail::agree_unless(on, mine ? nullptr : &mine.error());
 }
 
 /// What a rank would work with. Ranks that differ in any of it would give other bits, or wait for each other in vain.

@@ -106,9 +106,7 @@ class drafter_on_ranks {
       said.inlays = text.by_number().number();
       if (auto told = ranks->tell(said); !told) return unexpected(std::move(told.error()));
       auto own = draft_session<D, B>::make(*w_, text.own());
-      result<void> fine;
-      if (!own) fine = unexpected(own.error());
-      if (auto all = agree(ranks->on(), fine); !all) return unexpected(std::move(all.error()));
+      if (auto all = agree(ranks->on(), own); !all) return unexpected(std::move(all.error()));
       return led_drafter<D, B>(detail::led<B>(ranks, said.text), w_, std::move(*own));
     });
   }

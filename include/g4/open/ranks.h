@@ -143,9 +143,7 @@ class following {
   /// Keeps what has been made if all ranks could. Where one could not, the leader knows, and goes on without.
   template <class Made, class Keep>
   result<void> keep(Made&& made, Keep&& in) {
-    result<void> fine;
-    if (!made) fine = unexpected(made.error());
-    if (agree(on_, fine)) in(std::move(*made));
+    if (agree(on_, made)) in(std::move(*made));
     return {};
   }
   result<void> make(const command& said) {
@@ -350,9 +348,7 @@ class led_session {
 
   [[nodiscard]] static result<led_session> where_all_can(std::shared_ptr<detail::leading<B>> ranks,
                                                          std::uint32_t number, result<session<V, B>> own) {
-    result<void> fine;
-    if (!own) fine = unexpected(own.error());
-    if (auto all = agree(ranks->on(), fine); !all) return unexpected(std::move(all.error()));
+    if (auto all = agree(ranks->on(), own); !all) return unexpected(std::move(all.error()));
     return led_session(std::move(ranks), number, std::move(*own));
   }
   /// Nothing is told that would be refused.
@@ -441,12 +437,10 @@ template <Shared V, Backend B>
 [[nodiscard]] result<std::shared_ptr<const weights<V>>> open_share(const checkpoint* from, const error& why, B& on,
                                                                    const open_options& options) {
   if (auto all = agree_on_checkpoint<V>(from, why, on); !all) return unexpected(std::move(all.error()));
-  result<void> fine;
   auto weights = guarded([&] {
     return load::make_weights<V>(from->tensors, from->format, on, options.checks, options.progress);
   });
-  if (!weights) fine = unexpected(weights.error());
-  if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+  if (auto all = agree(on, weights); !all) return unexpected(std::move(all.error()));
   return weights;
 }
 
@@ -455,10 +449,8 @@ template <Shared V, Backend B>
                                               const open_options& options) {
   auto weights = open_share<V>(from, why, on, options);
   if (!weights) return unexpected(std::move(weights.error()));
-  result<void> fine;
   auto vocabulary = from->shared_tokenizer();
-  if (!vocabulary) fine = unexpected(vocabulary.error());
-  if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+  if (auto all = agree(on, vocabulary); !all) return unexpected(std::move(all.error()));
   return model<V, B>(std::move(*weights), std::move(*vocabulary), on);
 }
 
@@ -489,9 +481,7 @@ template <class Variants, class Counts, sums How = sums::whole, Backend B>
                                                            const open_options& options = {}) {
   using opened = result<std::unique_ptr<any_model>>;
   return guarded([&]() -> opened {
-    result<void> fine;
-    if (!from) fine = unexpected(from.error());
-    if (auto all = agree(on, fine); !all) return unexpected(std::move(all.error()));
+    if (auto all = agree(on, from); !all) return unexpected(std::move(all.error()));
     const auto with = [&]<int R, class... V>(one_of<V...>) -> opened {
       std::string refused;
       ((load::differences(from->spec, V::spec, "", from->unsaid).empty() && !heads_divide(V::spec, R) &&
