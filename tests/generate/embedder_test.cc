@@ -75,6 +75,21 @@ TEST(embedder, has_the_heads_of_its_type) {
   EXPECT_EQ(bare, "it opened");
 }
 
+TEST(embedder, reads_nothing_again_of_a_checkpoint_that_is_open) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("g4_embedder_open_" + std::to_string(getpid()));
+  fs::copy(fs::path(G4_SOURCE_DIR) / "conformance/cases/embeddinggemma", folder, fs::copy_options::recursive);
+  const auto from = open_checkpoint(folder.string());
+  fs::remove(folder / "config.json");
+  backend::reference<float> on;
+  using opens = embedder<small_embedder, backend::reference<float>>;
+  const bool again = opens::open(folder.string(), on, 16).has_value();
+  const auto made = from ? opens::open(*from, on, 16) : result<opens>(unexpected(from.error()));
+  fs::remove_all(folder);
+  EXPECT_FALSE(again);
+  EXPECT_TRUE(made) << made.error().message;
+}
+
 TEST(embedder, widths_are_read_from_the_modules) {
   const auto modules = load::open_dense_modules(std::string(G4_SOURCE_DIR) + "/conformance/cases/embeddinggemma");
   ASSERT_TRUE(modules) << modules.error().message;

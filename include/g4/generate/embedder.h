@@ -49,9 +49,17 @@ class embedder {
                 "g4: an embedder needs an encoder: a variant with mask::bidirectional.");
 
   /// `on` must outlive it. `longest` is the most tokens a text may have, and those of a pass together.
+  [[nodiscard]] static result<embedder> open(const checkpoint& from, B& on, std::size_t longest = 2048,
+                                             const open_options& options = {}) {
+    return guarded([&] { return open_of(from, on, longest, options); });
+  }
   [[nodiscard]] static result<embedder> open(const std::string& path, B& on, std::size_t longest = 2048,
                                              const open_options& options = {}) {
-    return guarded([&] { return open_of(path, on, longest, options); });
+    return guarded([&]() -> result<embedder> {
+      const auto from = open_checkpoint(path);
+      if (!from) return unexpected(from.error());
+      return open_of(*from, on, longest, options);
+    });
   }
 
   /// ids   the whole text as the model expects it: bos, text, eos
@@ -83,13 +91,11 @@ class embedder {
   struct no_heads {};
   using heads_of_model = std::conditional_t<has_heads, std::shared_ptr<const weights<pooled_heads<V>>>, no_heads>;
 
-  [[nodiscard]] static result<embedder> open_of(const std::string& path, B& on, std::size_t longest,
+  [[nodiscard]] static result<embedder> open_of(const checkpoint& from, B& on, std::size_t longest,
                                                 const open_options& options) {
-    auto from = open_checkpoint(path);
-    if (!from) return unexpected(std::move(from.error()));
-    auto weights = open_weights<V>(*from, on, options);
+    auto weights = open_weights<V>(from, on, options);
     if (!weights) return unexpected(std::move(weights.error()));
-    auto heads = open_heads(*from, on, options.checks);
+    auto heads = open_heads(from, on, options.checks);
     if (!heads) return unexpected(std::move(heads.error()));
     auto encoder = text_encoder<V, B>::make(**weights, on, longest);
     if (!encoder) return unexpected(std::move(encoder.error()));

@@ -38,7 +38,7 @@ class embedder_on_ranks {
       const auto from = open_checkpoint(path);
       if (auto all = detail::agree_on_checkpoint<V>(from ? &*from : nullptr, from ? error{} : from.error(), on); !all)
         return unexpected(std::move(all.error()));
-      auto own = embedder<V, B>::open(path, on, longest, options);
+      auto own = embedder<V, B>::open(*from, on, longest, options);
       if (auto all = agree(on, own); !all) return unexpected(std::move(all.error()));
       return embedder_on_ranks(std::move(*own), on);
     });

@@ -64,7 +64,7 @@ template <Variant V, Backend B>
   return guarded([&]() -> result<std::unique_ptr<any_embedder>> {
     auto vocabulary = from.shared_tokenizer();
     if (!vocabulary) return unexpected(std::move(vocabulary.error()));
-    auto opened = embedder<V, B>::open(from.path, on, longest, options);
+    auto opened = embedder<V, B>::open(from, on, longest, options);
     if (!opened) return unexpected(std::move(opened.error()));
     return std::unique_ptr<any_embedder>(
         std::make_unique<detail::typed_embedder<V, B>>(std::move(*opened), std::move(*vocabulary)));
