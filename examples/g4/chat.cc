@@ -87,14 +87,8 @@ class conversation {
                             ? g4::text::gemma4_prompt(messages, {.thinking = first && think_, .empty_thought = false})
                             : g4::text::gemma3_prompt(messages, {.image_mark = picture, .audio_mark = sound});
     if (!prompt) return g4::unexpected(prompt.error());
-    if (!media.empty()) {
-      auto laid = senses->lay(*prompt, question.kept);
-      if (!laid) return g4::unexpected(std::move(laid.error()));
-      question.laid = std::move(*laid);
-    } else {
-      auto ids = vocabulary_.encode(prompt->text, {.parse_special = true, .plain = prompt->said});
-      if (!ids) return g4::unexpected(std::move(ids.error()));
-      question.laid.ids = std::move(*ids);
+    if (auto laid = question.lay_out(*prompt, vocabulary_, media.empty() ? nullptr : senses); !laid) {
+      return g4::unexpected(std::move(laid.error()));
     }
     if (!first) {
       auto close = marked(gemma4() ? "<turn|>\n" : "<end_of_turn>\n");

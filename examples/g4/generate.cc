@@ -55,15 +55,7 @@ g4::result<shown_text> prompt_of(const settings& s, const engine& e, const std::
       }
     }
   }
-  if (e.senses != nullptr) {
-    auto laid = e.senses->lay(written, out.kept);
-    if (!laid) return g4::unexpected(std::move(laid.error()));
-    out.laid = std::move(*laid);
-  } else {
-    auto ids = vocabulary.encode(written.text, {.parse_special = true, .plain = written.said});
-    if (!ids) return g4::unexpected(std::move(ids.error()));
-    out.laid.ids = std::move(*ids);
-  }
+  if (auto laid = out.lay_out(written, vocabulary, e.senses.get()); !laid) return g4::unexpected(std::move(laid.error()));
   return out;
 }
 

@@ -42,6 +42,20 @@ std::size_t whole_pass(const g4::laid_prompt<float>& prompt, std::size_t most) {
   return length;
 }
 
+g4::result<void> shown_text::lay_out(const g4::text::prompt& written, const g4::text::tokenizer& vocabulary,
+                                     const g4::any_senses* senses) {
+  if (senses != nullptr) {
+    auto all = senses->lay(written, kept);
+    if (!all) return g4::unexpected(std::move(all.error()));
+    laid = std::move(*all);
+  } else {
+    auto ids = vocabulary.encode(written.text, {.parse_special = true, .plain = written.said});
+    if (!ids) return g4::unexpected(std::move(ids.error()));
+    laid = {std::move(*ids), {}};
+  }
+  return {};
+}
+
 void shown_text::append(const shown_text& more) {
   for (g4::inlay<float> one : more.laid.inlays) {
     one.first += size();

@@ -12,6 +12,7 @@
 #include "g4/generate/any_senses.h"
 #include "g4/open/any_model.h"
 #include "g4/text/chat.h"
+#include "g4/text/tokenizer.h"
 #include "program.h"
 
 namespace program {
@@ -22,6 +23,11 @@ struct shown_text {
   std::vector<g4::any_shown> kept;
 
   [[nodiscard]] std::size_t size() const { return laid.ids.size(); }
+  /// Becomes the tokens of `written`, with what is kept where its marks stand.
+  ///
+  /// senses   null where nothing is shown
+  [[nodiscard]] g4::result<void> lay_out(const g4::text::prompt& written, const g4::text::tokenizer& vocabulary,
+                                         const g4::any_senses* senses);
   void append(const shown_text& more);
   /// Forgets the tokens from `size` on; of a picture that is cut in two the whole, but not its places.
   void resize(std::size_t size);
