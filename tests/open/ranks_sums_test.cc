@@ -10,6 +10,7 @@
 #include "g4/backend/reference.h"
 #include "g4/open/ranks.h"
 #include "tests/model/session_checks.h"
+#include "tests/support/lead.h"
 #include "tests/support/model_on_disk.h"
 #include "tests/support/on_ranks.h"
 
@@ -17,11 +18,13 @@ namespace {
 
 using namespace g4;
 using test::last_of;
+using test::lead;
 using test::on_disk;
 using test::on_ranks;
 using test::some_ids;
 using variant = test::tiny_gemma3;
-using joined = backend::joined<backend::reference<float>, comm::thread_rank>;
+using reference = backend::reference<float>;
+using joined = backend::joined<reference, comm::thread_rank>;
 
 TEST(ranks, that_differ_in_their_sums_are_refused_by_all) {
   const on_disk<variant> disk;
@@ -95,15 +98,8 @@ TEST(ranks, a_text_saved_with_divided_sums_is_of_that_number_of_ranks) {
   const on_disk<variant> disk;
   const std::filesystem::path saved = disk.folder / "divided.g4";
   const auto on_so_many = [&]<int R, sums How>(auto&& with_text) {
-    on_ranks(R, [&](comm::thread_rank& rank) {
-      joined on(rank);
-      const auto model = open<sharded<variant, tensor_parallel<R, How>>>(disk.from, on);
-      ASSERT_TRUE(model) << model.error().message;
-      if (!on.leads()) {
-        EXPECT_TRUE(model->follow());
-        return;
-      }
-      auto text = *model->session({.context = 32, .batch = 8});
+    lead<sharded<variant, tensor_parallel<R, How>>, reference>(disk.from, [&](const auto& model) {
+      auto text = *model.session({.context = 32, .batch = 8});
       with_text(text);
     });
   };
@@ -123,7 +119,7 @@ TEST(ranks, a_text_saved_with_divided_sums_is_of_that_number_of_ranks) {
   };
   on_so_many.operator()<4, sums::divided>(refused);
   on_so_many.operator()<2, sums::whole>(refused);
-  backend::reference<float> plain;
+  reference plain;
   const auto whole = open<variant>(disk.from, plain);
   ASSERT_TRUE(whole) << whole.error().message;
   auto alone = *whole->session({.context = 32, .batch = 8});

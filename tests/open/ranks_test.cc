@@ -21,6 +21,7 @@
 #include "g4/generate/batch.h"
 #include "g4/generate/generate.h"
 #include "tests/model/session_checks.h"
+#include "tests/support/lead.h"
 #include "tests/support/model_on_disk.h"
 #include "tests/support/on_ranks.h"
 
@@ -31,6 +32,7 @@ namespace fs = std::filesystem;
 using test::all_rows;
 using test::floats;
 using test::last_of;
+using test::lead;
 using test::on_disk;
 using test::on_ranks;
 using test::some_ids;
@@ -96,19 +98,8 @@ TEST(ranks, leader_and_followers_give_the_bits_of_one_process) {
   const all_rows expected = a_morning(*whole, picture);
   ASSERT_EQ(expected.size(), 16u);
   const auto shared_out_as = [&]<class Shared>() {
-    on_ranks(Shared::plan::ranks, [&](comm::thread_rank& rank) {
-      joined on(rank);
-      const auto model = open<Shared>(disk.from, on);
-      ASSERT_TRUE(model) << model.error().message;
-      EXPECT_EQ(on.leads(), rank.rank() == 0);
-      if (!on.leads()) {
-        EXPECT_FALSE(model->session());
-        const auto followed = model->follow();
-        EXPECT_TRUE(followed) << followed.error().message;
-        return;
-      }
-      EXPECT_FALSE(model->follow());
-      const all_rows found = a_morning(*model, picture);
+    lead<Shared, machine>(disk.from, [&](const auto& model) {
+      const all_rows found = a_morning(model, picture);
       ASSERT_EQ(found.size(), expected.size());
       for (std::size_t i = 0; i < found.size(); ++i) {
         ASSERT_EQ(found[i].size(), expected[i].size());
@@ -176,18 +167,9 @@ TEST(ranks, batches_and_forks_give_the_bits_of_one_process) {
   const all_rows expected = an_afternoon(*whole);
   ASSERT_GT(expected.size(), 15u);
   const auto shared_out_as = [&]<class Shared>() {
-    on_ranks(Shared::plan::ranks, [&](comm::thread_rank& rank) {
-      joined on(rank);
-      const auto model = open<Shared>(disk.from, on);
-      ASSERT_TRUE(model) << model.error().message;
-      if (!on.leads()) {
-        EXPECT_FALSE(make_batch(*model));
-        const auto followed = model->follow();
-        EXPECT_TRUE(followed) << followed.error().message;
-        return;
-      }
-      EXPECT_EQ(an_afternoon(*model), expected);
-    });
+    lead<Shared, machine>(
+        disk.from, [&](const auto& model) { EXPECT_EQ(an_afternoon(model), expected); },
+        [](const auto& model) { EXPECT_FALSE(make_batch(model)); });
   };
   shared_out_as.operator()<shared<4>>();
   shared_out_as.operator()<three_stages>();
@@ -226,17 +208,7 @@ TEST(ranks, save_the_files_of_one_process_and_go_on_from_them) {
     return std::string(std::istreambuf_iterator<char>(in), {});
   };
   const auto shared_out_as = [&]<class Shared>() {
-    on_ranks(Shared::plan::ranks, [&](comm::thread_rank& rank) {
-      joined on(rank);
-      const auto model = open<Shared>(disk.from, on);
-      ASSERT_TRUE(model) << model.error().message;
-      if (!on.leads()) {
-        const auto followed = model->follow();
-        EXPECT_TRUE(followed) << followed.error().message;
-        return;
-      }
-      EXPECT_EQ(saved_and_restored(*model, one, many), expected);
-    });
+    lead<Shared, machine>(disk.from, [&](const auto& model) { EXPECT_EQ(saved_and_restored(model, one, many), expected); });
     EXPECT_EQ(bytes_of(many), bytes_of(one));
     auto text = *whole->session({.context = 64, .batch = 8});
     EXPECT_TRUE(restore(many.string(), text));
@@ -418,15 +390,8 @@ TEST(stages, show_the_leader_what_one_process_shows) {
   ASSERT_TRUE(whole) << whole.error().message;
   const auto expected = shown_by(*whole);
   ASSERT_GT(expected.size(), 100u);
-  on_ranks(3, [&](comm::thread_rank& rank) {
-    joined on(rank);
-    const auto model = open<three_stages>(disk.from, on);
-    ASSERT_TRUE(model) << model.error().message;
-    if (!on.leads()) {
-      EXPECT_TRUE(model->follow());
-      return;
-    }
-    const auto found = shown_by(*model);
+  lead<three_stages, machine>(disk.from, [&](const auto& model) {
+    const auto found = shown_by(model);
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       EXPECT_EQ(found[i].first, expected[i].first);
