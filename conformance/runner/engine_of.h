@@ -234,6 +234,17 @@ template <class B>
   }
 }
 
+#ifdef G4_CASE_EMBEDDER
+/// An embedding as the checks see it.
+template <class Scalar>
+[[nodiscard]] result<text_vector> text_vector_of(const result<text_embedding<Scalar>>& made) {
+  if (!made) return unexpected(made.error());
+  text_vector out{{made->pooled.begin(), made->pooled.end()}, {}, {made->unit.begin(), made->unit.end()}};
+  for (const auto& d : made->dense) out.dense.emplace_back(d.begin(), d.end());
+  return out;
+}
+#endif
+
 /// M is a variant or a model with towers, D its drafter.
 template <class M, class D, class B>
 class loaded_model_of final : public loaded_model {
@@ -301,11 +312,7 @@ class loaded_model_of final : public loaded_model {
   result<text_vector> embed(const std::string& folder, std::span<const std::int32_t> ids) override {
     auto opened = embedder<V, B>::open(folder, on_, ids.size());
     if (!opened) return unexpected(opened.error());
-    const auto made = opened->embed(ids);
-    if (!made) return unexpected(made.error());
-    text_vector out{{made->pooled.begin(), made->pooled.end()}, {}, {made->unit.begin(), made->unit.end()}};
-    for (const auto& d : made->dense) out.dense.emplace_back(d.begin(), d.end());
-    return out;
+    return text_vector_of(opened->embed(ids));
   }
 #else
   result<text_vector> embed(const std::string&, std::span<const std::int32_t>) override {

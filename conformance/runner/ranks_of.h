@@ -475,11 +475,7 @@ class embedder_by_ranks final : public loaded_model {
       const std::unique_ptr<joined> on = backend_of<B, joined>(ranks.leader(), mode_);
       auto mine = open(*on);
       if (!mine) return unexpected(mine.error());
-      const auto of = mine->embed(ids);
-      if (!of) return unexpected(of.error());
-      text_vector out{{of->pooled.begin(), of->pooled.end()}, {}, {of->unit.begin(), of->unit.end()}};
-      for (const auto& d : of->dense) out.dense.emplace_back(d.begin(), d.end());
-      return out;
+      return text_vector_of(mine->embed(ids));
     }();
     ranks.end();
     if (made && S == sums::whole &&
