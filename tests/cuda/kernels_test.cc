@@ -520,6 +520,19 @@ TEST(products_of_prompts, have_the_bits_of_few_rows_and_are_left_alone_where_row
   EXPECT_EQ(alike, 1u);
 }
 
+TEST(products_of_prompts, begin_where_rows_are_no_longer_alike) {
+  const auto most_of = [](backend::numeric mode, int capability, bool kept) {
+    backend::cuda_on_host on({.mode = mode, .capability = capability});
+    on.keep_rows_alike(kept);
+    return rows_alike(std::as_const(on));
+  };
+  constexpr auto any = std::numeric_limits<std::size_t>::max();
+  EXPECT_EQ(most_of(backend::numeric::fast, 90, false), 63u);
+  EXPECT_EQ(most_of(backend::numeric::fast, 90, true), any);
+  EXPECT_EQ(most_of(backend::numeric::fast, 80, false), any);
+  EXPECT_EQ(most_of(backend::numeric::exact, 90, false), any);
+}
+
 TEST(attention_in_half_floats, gives_a_row_the_same_bits_however_many_there_are) {
   backend::cuda_on_host on({.mode = backend::numeric::fast});
   bench<backend::cuda_on_host> b(on);

@@ -42,7 +42,7 @@ struct gpu_weights {
 /// all is computed in float32, weights as they are stored. In `fast` products multiply half floats and add in float32,
 /// where the weight's storage has a form in panels; the file's order is kept beside it. A cache that is asked for in
 /// half floats has attention of half floats then. One object serves one thread at a time; results are the same bits in every run, and
-/// for a row however many rows there are, but for the last ones where a GPU multiplies a prompt's 64 rows or more in `fast`
+/// for a row however many rows there are, but for the last ones where a GPU multiplies more than `rows_alike()` in `fast`
 /// (compute capability 9.0) and was not told to `keep_rows_alike`.
 template <class Device>
 class gpu {
@@ -103,6 +103,11 @@ class gpu {
     return made;
   }
 
+  /// The most rows of a pass of which each has the bits that it has alone: one less than warpgroups multiply as a prompt.
+  [[nodiscard]] std::size_t rows_alike() const {
+    const bool has_prompts = mode_ != numeric::exact && !kept_alike_ && on_.has_wgmma();
+    return has_prompts ? gpu_calls::to_cores::tokens_of_tile - 1 : std::numeric_limits<std::size_t>::max();
+  }
   /// From now on a row's bits do not depend on how many share its pass, also where a prompt's products would round otherwise.
   bool keep_rows_alike(bool alike) { return std::exchange(kept_alike_, alike); }
 
@@ -471,9 +476,7 @@ class gpu {
     return table;
   }
 
-  [[nodiscard]] bool is_prompt(std::size_t tokens) const {
-    return tokens >= gpu_calls::to_cores::tokens_of_tile && !kept_alike_ && on_.has_wgmma();
-  }
+  [[nodiscard]] bool is_prompt(std::size_t tokens) const { return tokens > rows_alike(); }
   struct activations {
     const std::byte* cores = nullptr;
     const float* unscale = nullptr;
