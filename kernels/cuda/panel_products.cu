@@ -185,29 +185,12 @@ void multiply(device::inside& on, const gc::panel_product& c) {
 }  // namespace
 
 void device::run(const gc::to_panels& c) {
-  switch (c.w.type) {
-    case storage::f32: return pack<storage::f32>(*in_, c);
-    case storage::f16: return pack<storage::f16>(*in_, c);
-    case storage::bf16: return pack<storage::bf16>(*in_, c);
-    case storage::q4_0: return pack<storage::q4_0>(*in_, c);
-    case storage::q8_0: return pack<storage::q8_0>(*in_, c);
-    case storage::q4_k: return pack<storage::q4_k>(*in_, c);
-    case storage::q6_k: return pack<storage::q6_k>(*in_, c);
-    default: return;  // `gpu_calls::panel_bytes` is nought: nobody asks
-  }
+  if (c.w.type == storage::bf16) return pack<storage::bf16>(*in_, c);  // which become half floats here
+  with_panels(c.w.type, [&]<storage Type>() { pack<Type>(*in_, c); });
 }
 
 void device::run(const gc::panel_product& c) {
-  switch (c.type) {
-    case storage::f32: return multiply<storage::f32>(*in_, c);
-    case storage::f16:
-    case storage::bf16: return multiply<storage::f16>(*in_, c);
-    case storage::q4_0: return multiply<storage::q4_0>(*in_, c);
-    case storage::q8_0: return multiply<storage::q8_0>(*in_, c);
-    case storage::q4_k: return multiply<storage::q4_k>(*in_, c);
-    case storage::q6_k: return multiply<storage::q6_k>(*in_, c);
-    default: return;
-  }
+  with_panels(c.type, [&]<storage Type>() { multiply<Type>(*in_, c); });
 }
 
 }  // namespace g4::G4_SPACE

@@ -26,6 +26,22 @@ constexpr unsigned stage_bytes = stage_columns<Type> / panels<Type>::columns* pa
 template <storage Type>
 constexpr unsigned chunk_columns = product_warps* ring_slots* stage_bytes<Type> > 66'000 ? 768 : 1024;
 
+/// Calls use<Type>() for the storage whose form the panels of `type` have. Others have none, and nobody asks for them:
+/// `gpu_calls::panel_bytes` is nought.
+template <class Use>
+void with_panels(storage type, Use&& use) {
+  switch (type) {
+    case storage::f32: return use.template operator()<storage::f32>();
+    case storage::f16:
+    case storage::bf16: return use.template operator()<storage::f16>();
+    case storage::q4_0: return use.template operator()<storage::q4_0>();
+    case storage::q8_0: return use.template operator()<storage::q8_0>();
+    case storage::q4_k: return use.template operator()<storage::q4_k>();
+    case storage::q6_k: return use.template operator()<storage::q6_k>();
+    default: return;
+  }
+}
+
 constexpr std::size_t panels_of(std::size_t rows) { return (rows + panel_rows - 1) / panel_rows; }
 
 /// An activation: a half float, and what it leaves as another; 22 bits.

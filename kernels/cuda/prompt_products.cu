@@ -190,16 +190,7 @@ void device::run(const gc::to_cores& c) {
 }
 
 void device::run(const gc::prompt_product& c) {
-  switch (c.type) {
-    case storage::f32: return multiply_prompt<storage::f32>(*in_, c);
-    case storage::f16:
-    case storage::bf16: return multiply_prompt<storage::f16>(*in_, c);
-    case storage::q4_0: return multiply_prompt<storage::q4_0>(*in_, c);
-    case storage::q8_0: return multiply_prompt<storage::q8_0>(*in_, c);
-    case storage::q4_k: return multiply_prompt<storage::q4_k>(*in_, c);
-    case storage::q6_k: return multiply_prompt<storage::q6_k>(*in_, c);
-    default: return;
-  }
+  with_panels(c.type, [&]<storage Type>() { multiply_prompt<Type>(*in_, c); });
 }
 
 }  // namespace g4::G4_SPACE
