@@ -60,7 +60,7 @@ step_release() {
 }
 
 step_conformance() {
-  configure release -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build release g4_conformance_tools || { fail_step "build conformance"; return; }
+  configure release -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build release g4_conformance_tools g4_conformance_precompiled || { fail_step "build conformance"; return; }
   run_ctest release -L conformance
 }
 
