@@ -1,7 +1,8 @@
 """`real`: an engine beside transformers on released weights, which this suite cannot bring.
 
-The reference runs every prompt twice in float32, the second time with its sums in another order. A tensor may be off by 40
-times the distance between the two, or 2e-5 of its largest value.
+The reference runs every prompt three times in float32: as it stands, with its sums in another order, and with angles from
+float64. A tensor may be off by ORDERS times the distance of the second from the first, by ANGLES times that of the third, or by
+SHARE of its largest value, whichever is most (README, "Limits of `real`").
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ VERSE = " Verse {}: the boats came home at dusk, {} of them with fish and {} wit
 AROUND = {media.PICTURE: ("Look at this:", "\nAnd at this:", "\nIn one word, what is in it?"),
           media.SOUND: ("Listen to this:", "\nAnd to this:", "\nWrite down what is said:")}
 
+ORDERS = 40
+ANGLES = 6
+SHARE = 2e-5
+
 _OWN = ("case.json", "expected.safetensors")  # of a case, and never written through a link
 _ROWS_OF_ALL = 48  # positions up to which all rows are kept
 _DTYPES = {"float32": "F32", "uint8": "U8"}
@@ -46,17 +51,18 @@ def run_real(make_engine, args, say: Callable[[str], None]) -> Results:
         checkpoint = Path(args.checkpoint) if args.checkpoint else _unpacked(Path(args.gguf), place, say)
         if not (checkpoint / "config.json").exists():
             raise BadCase(f"{checkpoint} has no config.json")
-        from .adapters.transformers import AnotherOrder, Reference
+        from .adapters.transformers import AnotherOrder, ExactAngles, Reference
         reference = Reference()
         made = [_case(place, checkpoint, prompt, args.new_tokens) for prompt in _prompts(args, checkpoint, reference.transformers)]
-        _expected(made, ((Reference, "eager attention"), (AnotherOrder, "in another order")), args.memory, say)
+        runs = (Reference, "eager attention"), (AnotherOrder, "in another order"), (ExactAngles, "angles from float64")
+        _expected(made, runs, args.memory, say)
         hashes = [f"{path.name}: SHA-256 {_sha256(path)}" for path in _weights(checkpoint, args.gguf)]
         if args.gguf:
             os.environ["G4_CONFORMANCE_GGUF"] = os.path.abspath(args.gguf)
         say("running the engine")
         found = run(make_engine, [Case(folder) for folder in made], budget=args.budget, timeout=args.timeout, name=args.name)
         found.notes += [f"reference: transformers {reference.transformers.__version__}, torch {reference.torch.__version__}, float32 on a CPU, "
-                        "in two orders of summation", *hashes]
+                        "in two orders of summation, and with angles from float64", *hashes]
         return found
     finally:
         if not args.work:
@@ -202,37 +208,50 @@ def _case(place: Path, checkpoint: Path, prompt: _Prompt, count: int) -> Path:
     return folder
 
 
-def _expected(folders: list[Path], orders, memory: float | None, say) -> None:
-    """Runs the reference in both orders, and fills in what it makes and by how much the two differ."""
-    ran: dict[Path, list[dict]] = {folder: [] for folder in folders}
-    for cls, how in orders:
+def _expected(folders: list[Path], runs, memory: float | None, say) -> None:
+    """Runs the reference as it stands and in two other ways, and fills in what it makes and by how much the others differ."""
+    first: dict[Path, dict] = {}
+    away: dict[Path, list[dict[str, float]]] = {folder: [] for folder in folders}
+    for cls, how in runs:
         reference = cls()
         if memory is not None:
             reference.memory = int(memory * 2**30)
         for folder in folders:
             say(f"transformers {reference.transformers.__version__}, {how}: {folder.name}")
             try:
-                ran[folder].append(reference.run(Case(folder)))
+                made = reference.run(Case(folder))
             except (BadCase, NotApplicable):
                 raise
             except Exception as e:
                 raise BadCase(f"the reference cannot run {folder.name}: {type(e).__name__}: {e}") from e
-    for folder, (one, other) in ran.items():
-        about = json.loads((folder / "case.json").read_text())
-        outputs = {}
-        for name in _in_order(one):
-            value = one[name]
+            if folder in first:
+                away[folder].append(_distances(first[folder], made))
+            else:
+                first[folder] = made
+    for folder, made in first.items():
+        about, (orders, angles) = json.loads((folder / "case.json").read_text()), away[folder]
+        about["outputs"] = outputs = {}
+        for name in _in_order(made):
+            value = made[name]
             outputs[name] = {"shape": list(value.shape), "dtype": "F32" if value.dtype.kind == "f" else "I32"}
             if value.dtype.kind == "f":
-                rows = len(value)
-                if name == "greedy_logits":  # up to the first step at which the two orders choose otherwise
-                    differ = np.flatnonzero(one["greedy_ids"] != other["greedy_ids"])
-                    rows = int(differ[0]) + 1 if differ.size else rows
-                distance = float(np.max(np.abs(value[:rows].astype(np.float64) - other[name][:rows]), initial=0))
-                outputs[name] |= {"two_orders_max_abs": distance, "atol": max(40 * distance, 2e-5 * float(np.max(np.abs(value))))}
-        about["outputs"] = outputs
-        tensors.save(folder / "expected.safetensors", {**Case(folder).inputs, **{n: one[n] for n in outputs}})
+                outputs[name] |= {"two_orders_max_abs": orders[name], "exact_angles_max_abs": angles[name],
+                                  "atol": max(ORDERS * orders[name], ANGLES * angles[name], SHARE * float(np.max(np.abs(value))))}
+        tensors.save(folder / "expected.safetensors", {**Case(folder).inputs, **{n: made[n] for n in outputs}})
         (folder / "case.json").write_text(json.dumps(about, indent=1))
+
+
+def _distances(one: dict, other: dict) -> dict[str, float]:
+    """The largest difference of every tensor of reals."""
+    found = {}
+    for name, value in one.items():
+        if value.dtype.kind == "f":
+            rows = len(value)
+            if name == "greedy_logits":  # up to the first step at which the two choose otherwise
+                differ = np.flatnonzero(one["greedy_ids"] != other["greedy_ids"])
+                rows = int(differ[0]) + 1 if differ.size else rows
+            found[name] = float(np.max(np.abs(value[:rows].astype(np.float64) - other[name][:rows]), initial=0))
+    return found
 
 
 def _in_order(seen: dict) -> list[str]:

@@ -3,9 +3,11 @@
 import ast
 import contextlib
 import hashlib
+import importlib.util
 import io
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from g4_conformance.run import case_result, run
 
 HERE = Path(__file__).parent
 CASE = "gemma3-270m"
+needs_transformers = unittest.skipUnless(importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"), "needs transformers and torch")
 
 # An engine that knows the answers and spoils them as the test says.
 ANSWERS = '''#!{python}
@@ -195,6 +198,52 @@ class Adapters(unittest.TestCase):
             with mock.patch.dict(sys.modules, dict.fromkeys(absent)), self.assertRaisesRegex(NotApplicable, f"needs the packages {absent[0]}"):
                 cls()
 
+    @needs_transformers
+    def test_exact_angles_are_those_of_float64_far_away_too(self):
+        from g4_conformance.adapters.transformers import ExactAngles, Reference
+        for name in ("gemma3-long", "gemma4-long"):
+            with self.subTest(name):
+                case, = cases.select([name])
+                exact, limit = case.expected("offset.logits_exact"), 1e-5 * np.max(np.abs(case.expected("offset.logits")))
+                self.assertLess(np.max(np.abs(ExactAngles().run(case)["offset.logits"] - exact)), limit)
+                self.assertGreater(np.max(np.abs(Reference().run(case)["offset.logits"] - exact)), 100 * limit)
+
+    @needs_transformers
+    def test_every_module_with_frequencies_has_exact_angles(self):
+        from g4_conformance.adapters.transformers import ExactAngles, Reference
+        for name, count in (("gemma3-270m", 1), ("gemma3-4b", 1), ("gemma3n-e2b", 1), ("gemma3n-ears", 3), ("gemma4-e2b", 1), ("gemma4-eyes", 2),
+                            ("gemma4-ears", 2), ("gemma4-12b-media", 1)):
+            with self.subTest(name):
+                case, = cases.select([name])
+                changed, plain = ExactAngles().model(case), Reference().model(case)
+                exact = {n for n, m in changed.named_modules() if {"forward", "_get_timing_signal_1d_pos"} & set(vars(m))}
+                self.assertEqual(exact, {n for n, m in plain.named_modules() if any("inv_" in b for b, _ in m.named_buffers(recurse=False))})
+                self.assertEqual(len(exact), count)
+
+    @needs_transformers
+    def test_places_of_a_picture_have_exact_angles(self):
+        from g4_conformance.adapters.transformers import ExactAngles
+        adapter = ExactAngles()
+        torch, model = adapter.torch, adapter.model(cases.select(["gemma4-eyes"])[0])
+        tower = model.model.vision_tower.config
+        half = (tower.head_dim or tower.hidden_size // tower.num_attention_heads) // 2
+        at = np.array([[[3, 70], [1001, 8]]])
+        cos, sin = model.model.vision_tower.encoder.rotary_emb(torch.zeros(1), torch.tensor(at))
+        angle = at[..., None] * tower.rope_parameters["rope_theta"] ** (-np.arange(0, half, 2) / half)
+        angle = np.concatenate([angle[:, :, 0], angle[:, :, 0], angle[:, :, 1], angle[:, :, 1]], -1)
+        self.assertEqual((cos.dtype, sin.dtype), (torch.float32, torch.float32))
+        for made, exact in ((cos, np.cos(angle)), (sin, np.sin(angle))):
+            self.assertLess(np.max(np.abs(made.numpy() - exact)), 2.0**-24)
+
+    @needs_transformers
+    def test_frequencies_that_are_not_understood_are_a_sentence(self):
+        from g4_conformance.adapters import angles
+        from g4_conformance.adapters.transformers import Reference
+        adapter = Reference()
+        model = adapter.model(cases.select(["gemma3-270m"])[0])
+        model.model.rotary_emb.full_attention_inv_freq *= 1.001  # not what its class makes
+        with self.assertRaisesRegex(cases.BadCase, "rotary_emb.full_attention_inv_freq of transformers is not understood in float64"):
+            angles.from_float64(adapter.torch, model)
 
     def test_a_class_of_transformers_follows_from_the_kind_of_a_model(self):
         from g4_conformance import NotApplicable
@@ -449,7 +498,23 @@ class Cases(unittest.TestCase):
 
 
 class Real(Folder):
-    """`real` with a reference that is no transformers, whose two orders differ by a stated distance."""
+    """`real` with a reference that is no transformers, whose two orders differ by a stated distance.
+
+    `changed` stands for engines by what they change in the NumPy example's text."""
+
+    EXAMPLE = HERE.parent / "examples" / "gemma3_numpy.py"
+    ANGLE = 'positions[:, None] * rope["rope_theta"] ** (-np.arange(0, d, 2) / d)'
+    # In float32, by a power and by repeated products.
+    ROUNDED = 'positions[:, None].astype("f") * np.float32(rope["rope_theta"]) ** (-np.arange(0, d, 2) / d).astype("f")'
+    REPEATED = 'np.cumprod(np.insert(np.full((len(positions), d // 2 - 1), rope["rope_theta"] ** (-2 / d), "f"), 0, positions, 1), 1)'
+    FAR = ("np.arange(len(ids)) if positions", "100000 + np.arange(len(ids)) if positions")  # a text as long is slow
+
+    def changed(self, *changes):
+        text = self.EXAMPLE.read_text()
+        for right, wrong in changes:
+            self.assertEqual(text.count(right), 1, "the example's text has changed")
+            text = text.replace(right, wrong)
+        return text
 
     def checkpoint(self):
         folder = self.place / "checkpoint"
@@ -459,29 +524,30 @@ class Real(Folder):
         (self.place / "ids.json").write_text("[[2, 5, 9, 30], [2, " + ", ".join(str(3 + i % 150) for i in range(60)) + "]]")
         return folder
 
-    def run_real(self, engine, *more):
-        sys.path.insert(0, str(HERE.parent / "examples"))
-        import gemma3_numpy
-
+    def run_real(self, engine, *more, as_it_stands="", exact_angles=""):
+        """The reference's runs by their texts, where they are not the example's."""
         class Reference:
-            attention, off = "eager", 0.0
+            attention, off, text = "eager", 0.0, as_it_stands or self.changed()
 
             def __init__(self):
                 self.transformers = self.torch = types.SimpleNamespace(__version__="none")
+                self.module = {"__name__": "reference"}
+                exec(compile(self.text, "reference", "exec"), self.module)
 
             def run(self, case):
-                made = gemma3_numpy.engine(str(case.folder))
+                made = self.module["engine"](str(case.folder))
                 made = {name: made[name][case.inputs["rows"]] if "rows" in case.inputs and not name.startswith("greedy") else made[name] for name in made}
                 return {name: value + self.off if value.dtype.kind == "f" else value for name, value in made.items()}
 
         other = type("AnotherOrder", (Reference,), {"off": 1e-6})
-        stand_in = types.SimpleNamespace(Reference=Reference, AnotherOrder=other)
+        exact = type("ExactAngles", (Reference,), {"text": exact_angles or Reference.text})
+        stand_in = types.SimpleNamespace(Reference=Reference, AnotherOrder=other, ExactAngles=exact)
         with mock.patch.dict(sys.modules, {"g4_conformance.adapters.transformers": stand_in}):
             return self.command("real", "--checkpoint", str(self.checkpoint()), "--program", engine, "--new-tokens", "3",
                                 *(more or ("--ids", str(self.place / "ids.json"))))
 
     def test_an_engine_passes_beside_the_reference_and_the_report_names_the_weights(self):
-        engine = f"{sys.executable} {HERE.parent / 'examples' / 'gemma3_numpy.py'}"
+        engine = f"{sys.executable} {self.EXAMPLE}"
         with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
             status, said, progress = self.run_real(engine, "--ids", str(self.place / "ids.json"), "--html", str(self.place / "page.html"))
         self.assertEqual(status, 0, said + progress)
@@ -494,7 +560,7 @@ class Real(Folder):
             self.assertEqual((self.place / "checkpoint" / name).read_bytes(), (cases.home() / CASE / name).read_bytes())
 
     def test_without_a_tokenizer_words_are_drawn_ids_and_a_long_prompt_passes_the_window(self):
-        engine = f"{sys.executable} {HERE.parent / 'examples' / 'gemma3_numpy.py'}"
+        engine = f"{sys.executable} {self.EXAMPLE}"
         with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
             status, said, progress = self.run_real(engine, "--level", "text", "--level", "long", "--work", str(self.place / "work"))
         self.assertEqual(status, 0, said + progress)
@@ -510,19 +576,42 @@ class Real(Folder):
         self.assertIn("checkpoint has nothing of sound", said)
 
     def test_one_that_errs_is_found(self):
-        text = (HERE.parent / "examples" / "gemma3_numpy.py").read_text()
-        (self.place / "wrong.py").write_text(text.replace("(ahead > -reach)", "(ahead >= -reach)"))
+        (self.place / "wrong.py").write_text(self.changed(("(ahead > -reach)", "(ahead >= -reach)")))
         with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
             status, said, _ = self.run_real(f"{sys.executable} {self.place / 'wrong.py'}")
         self.assertEqual(status, 1)
         self.assertIn("the first tensor to diverge is attn.0.out", said)  # of the long prompt
         self.assertIn("1 passed, 1 failed", said)
 
+    def test_angles_may_be_rounded_or_exact_and_not_wrong(self):
+        rounded, exact = (self.changed(self.FAR, (self.ANGLE, angle)) for angle in (self.ROUNDED, self.ANGLE))
+        wrong = self.ANGLE.replace("positions[:, None]", "(positions[:, None] + 1)"), self.ANGLE.replace('["rope_theta"]', '["rope_theta"] * 1.001')
+
+        def verdict(angle, exact_angles=exact):
+            (self.place / "engine.py").write_text(self.changed(self.FAR, (self.ANGLE, angle)))
+            shutil.rmtree(self.place / "checkpoint", ignore_errors=True)
+            with mock.patch.dict(os.environ, {"PYTHONPATH": str(HERE.parent)}):
+                return self.run_real(f"{sys.executable} {self.place / 'engine.py'}", "--level", "long", "--new-tokens", "0",
+                                     as_it_stands=rounded, exact_angles=exact_angles)
+
+        for angle in (self.ROUNDED, self.ANGLE, self.REPEATED):
+            status, said, progress = verdict(angle)
+            self.assertEqual(status, 0, said + progress)
+            self.assertIn("and with angles from float64", said)
+        for angle in wrong:
+            status, said, _ = verdict(angle)
+            self.assertEqual(status, 1)
+            self.assertIn("the first tensor to diverge is attn.0.query", said)
+        # Without the third run the limit does not know of angles, and an engine that is right is held for wrong.
+        status, said, _ = verdict(self.ANGLE, exact_angles=rounded)
+        self.assertEqual(status, 1)
+        self.assertIn("the first tensor to diverge is attn.0.query", said)
+
     def test_a_config_that_is_none_and_ids_that_are_none_are_sentences(self):
         folder = self.checkpoint()
         (folder / "config.json").write_text("{}")
         with mock.patch.dict(sys.modules, {"g4_conformance.adapters.transformers": types.SimpleNamespace(
-                Reference=mock.Mock(), AnotherOrder=None)}):
+                Reference=mock.Mock(), AnotherOrder=None, ExactAngles=None)}):
             status, _, said = self.command("real", "--program", self.engine(), "--checkpoint", str(folder))
             self.assertEqual((status, said.endswith("config.json has no num_hidden_layers\n")), (2, True), said)
             (folder / "config.json").write_text('{"num_hidden_layers": 2, "vocab_size": 9}')

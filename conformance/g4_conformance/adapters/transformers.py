@@ -94,8 +94,12 @@ class Eager:
                 model = Streams(self.torch, self.transformers, self.memory, SMALL if self.small is None else self.small).model(case.folder, cls, self.attention)
             if self.experts == "eager" and hasattr(model, "set_experts_implementation"):
                 model.set_experts_implementation("eager")
-            self._loaded = (config.resolve(), model)
+            self._loaded = (config.resolve(), self.changed(model))
         return self._loaded[1]
+
+    def changed(self, model):
+        """What runs in place of a model that was just read; nothing is changed."""
+        return model
 
     def masks(self, model, ids, more, cache=None):
         """Arguments that stand for masks; none: a forward makes its own."""
@@ -164,6 +168,14 @@ class AnotherOrder(Reference):
     def run(self, case):
         with _in_halves(self.torch):
             return super().run(case)
+
+
+class ExactAngles(Reference):
+    """The same arithmetic in the same order, with angles from float64."""
+
+    def changed(self, model):
+        from . import angles
+        return angles.from_float64(self.torch, model)
 
 
 @contextlib.contextmanager
