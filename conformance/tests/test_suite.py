@@ -585,7 +585,7 @@ class Real(Folder):
 
     def test_angles_may_be_rounded_or_exact_and_not_wrong(self):
         rounded, exact = (self.changed(self.FAR, (self.ANGLE, angle)) for angle in (self.ROUNDED, self.ANGLE))
-        wrong = self.ANGLE.replace("positions[:, None]", "(positions[:, None] + 1)"), self.ANGLE.replace('["rope_theta"]', '["rope_theta"] * 1.001')
+        wrong = self.ANGLE.replace("positions[:, None]", "(positions[:, None] + 1)"), self.ANGLE.replace('rope["rope_theta"]', '(rope["rope_theta"] * 1.001)')
 
         def verdict(angle, exact_angles=exact):
             (self.place / "engine.py").write_text(self.changed(self.FAR, (self.ANGLE, angle)))
