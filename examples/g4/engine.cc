@@ -107,8 +107,9 @@ std::size_t deciding_logits(const settings& s) {
   if (s.head == "whole" || !s.draft.empty()) return 0;
   const std::size_t deciding = g4::sample::logits_that_decide(s.sampling);
   if (deciding > g4::cpu::best_rows::most) return 0;
-  // Unasked for one logit alone, where it always won; for 64 it may lose.
-  return s.head == "ranked" || deciding == 1 ? deciding : 0;
+  // Unasked for one logit alone, and on CPUs where that is faster; for 64 it may lose.
+  const bool pays = deciding == 1 && (s.backend != "cpu" || g4::cpu::kernels::ranking_pays());
+  return s.head == "ranked" || pays ? deciding : 0;
 }
 
 g4::session_options options_of(const settings& s, std::size_t context, std::size_t best_logits) {

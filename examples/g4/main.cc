@@ -173,7 +173,7 @@ int guarded_main(int argc, char** argv) {
   command_line* const generate = add_command("generate", "Continue a text", program::generate);
   add_running(*generate, s);
   add_pipeline(*generate, s);
-  add_head(*generate, s, "ranked for greedy choice");
+  add_head(*generate, s, "ranked for greedy choice, where that is faster");
   add_context(*generate, s);
   generate->value(
       "--draft", "lookup|PATH",
@@ -206,7 +206,7 @@ int guarded_main(int argc, char** argv) {
   command_line* const chat = add_command("chat", "Talk with an instruction-tuned model", program::chat);
   add_running(*chat, s);
   add_pipeline(*chat, s);
-  add_head(*chat, s, "ranked for greedy choice");
+  add_head(*chat, s, "ranked for greedy choice, where that is faster");
   add_context(*chat, s);
   chat->value("--system", "TEXT", "What the model is told before the first question", into(s.system));
   chat->flag("--think", "Gemma 4: think before answering; thoughts are shown dimmed", s.think);

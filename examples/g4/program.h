@@ -27,7 +27,7 @@ struct settings {
   std::size_t threads = 0;  ///< 0: as many as the machine has
   std::size_t context = 0;  ///< 0: as much as the command needs
   std::size_t batch = 256;
-  std::string head = "auto";  ///< ranked: compute the logits that decide; whole: all; auto: ranked for greedy choice
+  std::string head = "auto";  ///< ranked: compute the logits that decide; whole: all; auto: ranked for greedy choice, where it is faster
   std::string cache;          ///< what keys and values are kept as; empty: as the mode does
   std::string cache_global;   ///< the same of full-attention layers; empty: as `cache`
   bool skip_checks = false;

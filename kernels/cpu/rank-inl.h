@@ -170,6 +170,10 @@ inline void rank_panels(const cpu::rank_call& call, size_t first, size_t count) 
   }
 }
 
+// By measurement (docs/performance.md): AVX2 multiplies all of a head's rows as fast as memory brings them, and not two thirds
+// of them in two thirds of the time.
+inline bool ranking_pays() { return HWY_TARGET != HWY_AVX2; }
+
 inline void rank(const cpu::rank_call& call) {
   const size_t batch = cpu::rank_batch(call.columns);
   for (size_t p = call.first; p < call.first + call.count; p += batch) {

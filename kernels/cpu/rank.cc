@@ -12,6 +12,8 @@
 #if HWY_ONCE
 namespace g4 {
 HWY_EXPORT(rank);
+HWY_EXPORT(ranking_pays);
 void cpu::kernels::rank(const rank_call& call) { HWY_DYNAMIC_DISPATCH(rank)(call); }
+bool cpu::kernels::ranking_pays() { return HWY_DYNAMIC_DISPATCH(ranking_pays)(); }
 }  // namespace g4
 #endif

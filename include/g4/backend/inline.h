@@ -37,6 +37,7 @@ struct inline_kernels {
   static void to_panels(const to_panels_call& call) { g4::HWY_NAMESPACE::to_panels(call); }
   static void nibbles_to_words(const nibbles_to_words_call& call) { g4::HWY_NAMESPACE::nibbles_to_words(call); }
   static void rank(const rank_call& call) { g4::HWY_NAMESPACE::rank(call); }
+  [[nodiscard]] static bool ranking_pays() { return g4::HWY_NAMESPACE::ranking_pays(); }
   static void panel_matmul_32(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_32(call); }
   static void panel_matmul_q2_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q2_k(call); }
   static void panel_matmul_q3_k(const product_call& call) { g4::HWY_NAMESPACE::panel_matmul_q3_k(call); }

@@ -327,6 +327,7 @@ struct kernels {
   static void to_panels(const to_panels_call& call);
   static void nibbles_to_words(const nibbles_to_words_call& call);
   static void rank(const rank_call& call);
+  [[nodiscard]] static bool ranking_pays();  ///< whether the greatest product alone is found faster than all are computed
   static void panel_matmul_32(const product_call& call);  ///< Q4_0, Q4_1, Q8_0, and plain floats
   static void panel_matmul_q5(const product_call& call);  ///< Q5_0, Q5_1
   static void panel_matmul_q2_k(const product_call& call);
