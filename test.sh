@@ -64,8 +64,8 @@ step_conformance() {
   run_ctest release -L conformance
 }
 
-# The rooms of tests/CMakeLists.txt's g4_memory_tests, not optimised: all programs, twice as long to compile as to optimise, took
-# a CI of two CPUs past its hour. `cmake --build --preset sanitize --target g4_tests` and ctest run the rest by hand.
+# The rooms of tests/CMakeLists.txt's g4_memory_tests: all programs, twice as long to compile as to optimise, took a CI of
+# two CPUs past its hour. `cmake --build --preset sanitize --target g4_tests` and ctest run the rest by hand.
 step_sanitize() {
   configure sanitize -DCMAKE_REQUIRE_FIND_PACKAGE_GTest=ON && build sanitize g4_memory_tests || { fail_step "build sanitize"; return; }
   run_ctest sanitize -L '^(core|io|load|text|sample|media|media_files|kernels|model|open)$'
