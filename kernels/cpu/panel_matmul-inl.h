@@ -115,12 +115,11 @@ HWY_INLINE void add_sub_block(const std::byte* block, const std::byte* scales, c
   }
 }
 
-// Not inlined: of eight sub-blocks together g++ 12 computes addresses ahead and keeps them in memory.
-template <storage S, size_t Sub, size_t Parts, size_t Tokens>
+// For a whole panel, and not inlined: of eight sub-blocks together g++ 12 computes addresses ahead and keeps them in memory.
+template <storage S, size_t Sub, size_t Tokens>
 HWY_NOINLINE void add_sub_block_apart(const std::byte* block, const std::byte* scales, const std::byte* ahead,
-                                      const cpu::activations& x, size_t token, size_t b, size_t part,
-                                      floats (&y)[Parts][Tokens]) {
-  add_sub_block<S, Sub>(block, scales, ahead, x, token, b, Parts == parts ? 0 : part, y);
+                                      const cpu::activations& x, size_t token, size_t b, floats (&y)[parts][Tokens]) {
+  add_sub_block<S, Sub>(block, scales, ahead, x, token, b, 0, y);
 }
 
 template <storage S, size_t Parts, size_t Tokens, size_t... Sub>
@@ -128,7 +127,7 @@ HWY_INLINE void add_block(const std::byte* block, const std::byte* scales, const
                           const cpu::activations& x, size_t token, size_t b, std::index_sequence<Sub...>, size_t part,
                           floats (&y)[Parts][Tokens]) {
   if constexpr (in_pairs && sizeof...(Sub) > 1) {
-    (add_sub_block_apart<S, Sub>(block, scales, ahead, x, token, b, part, y), ...);
+    (add_sub_block_apart<S, Sub>(block, scales, ahead, x, token, b, y), ...);
   } else {
     (add_sub_block<S, Sub>(block, scales, ahead, x, token, b, part, y), ...);
   }
@@ -148,6 +147,7 @@ inline void panel_times_vectors(const cpu::product_call& call, const std::byte* 
   G4_UNROLL for (size_t p = 0; p < Parts; ++p) {
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) y[p][t] = hn::Zero(float_lanes());
   }
+  // Of a whole panel every pass asks: whether it has to costs one token more than asking again costs the next ones.
   const bool fetch = Parts == parts || (part == 0 && token == 0);
   for (size_t b = 0; b < blocks; ++b) {
     add_block<S>(panel, scales, fetch ? ahead : nullptr, call.x, token, b * facts::subs,

@@ -62,14 +62,10 @@ HWY_INLINE void interleave_fifth_bits(const std::byte* rows, size_t stride, std:
   for (size_t r = 0; r < cpu::panel_rows; ++r) std::memcpy(words + r, rows + r * stride, sizeof(uint32_t));
   for (size_t part = 0; part < cpu::panel_rows / lanes; ++part) {
     words32 bits = hn::LoadU(dw, words + part * lanes);
-    const auto exchange = [&](uint32_t mask, int distance) HWY_ATTR {
-      const auto differ = hn::And(hn::Xor(bits, hn::ShiftRightSame(bits, distance)), hn::Set(dw, mask));
-      bits = hn::Xor(bits, hn::Xor(differ, hn::ShiftLeftSame(differ, distance)));
-    };
-    exchange(0x0a0a0a0au, 3);
-    exchange(0x00cc00ccu, 6);
-    exchange(0x0000f0f0u, 12);
-    exchange(0x0000ff00u, 8);
+    for (const cpu::bit_exchange& e : cpu::fifth_bits_by_byte) {
+      const auto differ = hn::And(hn::Xor(bits, hn::ShiftRightSame(bits, e.distance)), hn::Set(dw, e.mask));
+      bits = hn::Xor(bits, hn::Xor(differ, hn::ShiftLeftSame(differ, e.distance)));
+    }
     hn::StoreU(bits, dw, reinterpret_cast<uint32_t*>(to) + part * lanes);
   }
 }

@@ -18,15 +18,12 @@
 // Before a loop over a tile's vectors: they live in registers only once the loop is unrolled, which -O2 does not do.
 #undef G4_UNROLL
 #undef G4_UNROLL_SOME
-#undef G4_NO_UNROLL
 #if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
 #define G4_UNROLL _Pragma("GCC unroll 16")
 #define G4_UNROLL_SOME _Pragma("GCC unroll 4")
-#define G4_NO_UNROLL _Pragma("GCC unroll 1")
 #else
 #define G4_UNROLL
 #define G4_UNROLL_SOME
-#define G4_NO_UNROLL
 #endif
 
 HWY_BEFORE_NAMESPACE();

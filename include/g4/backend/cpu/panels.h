@@ -194,19 +194,15 @@ class panel_store {
 
 namespace cpu {
 
+/// Exchanges of bits, each of those in `mask` with the one `distance` above it.
+struct bit_exchange {
+  std::uint32_t mask;
+  int distance;
+};
+
 /// Bit 4v + i of a Q5_0 or Q5_1 block's fifth bits goes to bit v of the i-th byte: moved to bit 4, those of the v-th four
 /// columns lie above the nibbles of the v-th interleaved word. Each exchange swaps two bits of every bit's number.
-[[nodiscard]] constexpr std::uint32_t fifth_bits_by_byte(std::uint32_t bits) {
-  const auto exchange = [&bits](std::uint32_t mask, int distance) {
-    const std::uint32_t differ = (bits ^ (bits >> distance)) & mask;
-    bits ^= differ ^ (differ << distance);
-  };
-  exchange(0x0a0a0a0au, 3);
-  exchange(0x00cc00ccu, 6);
-  exchange(0x0000f0f0u, 12);
-  exchange(0x0000ff00u, 8);
-  return bits;
-}
+inline constexpr bit_exchange fifth_bits_by_byte[] = {{0x0a0a0a0au, 3}, {0x00cc00ccu, 6}, {0x0000f0f0u, 12}, {0x0000ff00u, 8}};
 
 }  // namespace cpu
 }  // namespace g4

@@ -56,7 +56,10 @@ inline void levels_to_panel(storage s, const std::byte* from, std::byte* to) {
   if (at.upper == 1) {
     std::uint32_t fifth;
     std::memcpy(&fifth, from + at.upper_at, 4);
-    fifth = fifth_bits_by_byte(fifth);
+    for (const bit_exchange& e : fifth_bits_by_byte) {
+      const std::uint32_t differ = (fifth ^ (fifth >> e.distance)) & e.mask;
+      fifth ^= differ ^ (differ << e.distance);
+    }
     std::memcpy(to + 64 * at.words, &fifth, 4);
   } else {
     spread_words(from + at.upper_at, at.upper, to + 64 * at.words);
