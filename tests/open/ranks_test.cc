@@ -33,6 +33,7 @@ using test::all_rows;
 using test::floats;
 using test::last_of;
 using test::lead;
+using test::lead_opened;
 using test::on_disk;
 using test::on_ranks;
 using test::some_ids;
@@ -233,23 +234,20 @@ TEST(ranks, one_is_enough_for_the_same_program) {
 
 TEST(ranks, a_program_built_for_some_counts_takes_those) {
   const on_disk<variant> disk;
-  on_ranks(2, [&](comm::thread_rank& rank) {
-    joined on(rank);
-    const result<checkpoint> from = disk.from;
-    const auto model = open_over<one_of<test::tiny_odd, variant>, rank_counts<2, 4>>(from, on);
-    ASSERT_TRUE(model) << model.error().message;
-    EXPECT_EQ((*model)->spec(), variant::spec);
-    if (!on.leads()) {
-      EXPECT_TRUE((*model)->follow());
-      return;
-    }
-    auto text = *(*model)->session({.context = 32, .batch = 8});
+  const auto is_the_second = [](const any_model& model) { EXPECT_EQ(model.spec(), variant::spec); };
+  const auto of_two = [&](joined& on) {
+    return open_over<one_of<test::tiny_odd, variant>, rank_counts<2, 4>>(result<checkpoint>(disk.from), on);
+  };
+  const auto generates = [&](const any_model& model) {
+    is_the_second(model);
+    auto text = *model.session({.context = 32, .batch = 8});
     const auto ids = some_ids(9, variant::vocab);
-    const auto done = generate(*text, (*model)->tokenizer(), std::span(ids), {.max_tokens = 5, .stop_at_end = false},
+    const auto done = generate(*text, model.tokenizer(), std::span(ids), {.max_tokens = 5, .stop_at_end = false},
                                [](std::string_view) {});
     ASSERT_TRUE(done) << done.error().message;
     EXPECT_EQ(done->tokens.size(), 5u);
-  });
+  };
+  lead_opened<machine>(2, of_two, generates, is_the_second);
   on_ranks(3, [&](comm::thread_rank& rank) {
     joined on(rank);
     const result<checkpoint> from = disk.from;
@@ -303,20 +301,16 @@ TEST(stages, of_a_program_are_the_most_even_or_listed) {
   const auto ids = some_ids(9, variant::vocab);
   const auto expected = last_of(straight, {ids});
   for (const std::vector<int>& cuts : {std::vector<int>{}, std::vector<int>{1}}) {
-    on_ranks(2, [&](comm::thread_rank& rank) {
-      joined on(rank);
-      const auto model = open_in_stages<of_others, rank_counts<2, 3>, listed>(disk.from, cuts, on);
-      ASSERT_TRUE(model) << model.error().message;
-      EXPECT_EQ((*model)->spec(), variant::spec);
-      if (!on.leads()) {
-        EXPECT_TRUE((*model)->follow());
-        return;
-      }
-      auto text = *(*model)->session({.context = 32, .batch = 8});
+    const auto in_stages = [&](joined& on) { return open_in_stages<of_others, rank_counts<2, 3>, listed>(disk.from, cuts, on); };
+    const auto is_the_second = [](const any_model& model) { EXPECT_EQ(model.spec(), variant::spec); };
+    const auto runs = [&](const any_model& model) {
+      is_the_second(model);
+      auto text = *model.session({.context = 32, .batch = 8});
       const auto logits = text->run(ids);
       ASSERT_TRUE(logits) << logits.error().message;
       EXPECT_EQ(floats(*logits), expected);
-    });
+    };
+    lead_opened<machine>(2, in_stages, runs, is_the_second);
   }
   const auto refused = [&](int ranks, const std::vector<int>& cuts, const result<checkpoint>& from, const std::string& words) {
     on_ranks(ranks, [&](comm::thread_rank& rank) {
