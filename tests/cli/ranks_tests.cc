@@ -253,6 +253,19 @@ TEST(ranks_by_mpi, that_serve_or_bench_many_texts_are_refused) {
   EXPECT_NE(serve.err.find("serve: "), std::string::npos) << serve.err;
 }
 
+#if defined(G4_PROGRAM_MEDIA)
+TEST(ranks_by_mpi, that_are_shown_pictures_or_sounds_are_refused_with_one_sentence) {
+  const tiny_model model(1);
+  const std::string data(G4_SOURCE_DIR "/tests/media_files/data/");
+  for (const auto& [option, file] : {std::pair{"--image", "rgb.png"}, {"--audio", "16k_mono.wav"}}) {
+    const words shown = answer_by(G4_PROGRAM, model.path(), {option, data + file, "the cat"});
+    refused(mpirun(2, shown), "pictures and sounds: this program shows none to a model on several ranks");
+    // One process says something else: it is the ranks that are refused.
+    EXPECT_EQ(cli_test::run_program(shown).err.find("several ranks"), std::string::npos) << option;
+  }
+}
+#endif
+
 /// The process of a rank among the children of `parent`, or 0.
 pid_t process_of_rank(pid_t parent, int rank) {
   for (const auto& entry : fs::directory_iterator("/proc")) {
