@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "console.h"
 #include "engine.h"
-#include "g4/load/matcher.h"
 #include "g4/model/split.h"
 #include "g4/model/text/plan.h"
-#include "g4/open/checkpoint.h"
+#include "inspected.h"
 
 namespace program {
 
@@ -86,7 +84,6 @@ void count_exchanges(const g4::text_spec& m, int ranks, g4::sums how, ranks_figu
 struct shared_parts {
   std::vector<part_line> lines;
   ranks_figures figures;
-  bool in_a_file = false;
 };
 
 g4::sums sums_of(const settings& s) { return s.divided_sums ? g4::sums::divided : g4::sums::whole; }
@@ -100,24 +97,13 @@ g4::result<shared_parts> parts_of_a_rank(const settings& s, const g4::text_spec&
   }
   shared_parts made;
   std::vector<part_line>& lines = made.lines;
-  std::optional<g4::checkpoint> from;
-  std::optional<g4::load::detail::matcher> match;
-  if (!s.model.empty()) {
-    auto opened = g4::open_checkpoint(s.model);
-    if (!opened) return g4::unexpected(std::move(opened.error()));
-    from = std::move(*opened);
-    match.emplace(from->tensors, from->format);
-  }
+  const auto stored = stored_weights(s);
+  if (!stored) return g4::unexpected(stored.error());
   g4::each_tensor(m, [&](const g4::tensor_entry& t) {
     if (t.needed != g4::need::required || t.as == g4::role::integers) return;
-    std::string storage;
-    std::size_t bytes = static_cast<std::size_t>(t.elements()) * 2;
-    if (match) {
-      if (const auto found = match->find(t); found && *found != nullptr) {
-        storage = std::string((*found)->type.name);
-        bytes = (*found)->bytes.size() * (t.numbered() ? static_cast<std::size_t>(t.extents[0]) : 1);
-      }
-    }
+    const auto found = (*stored)(t);
+    const std::string storage(found ? found->storage : "");
+    const std::size_t bytes = found ? found->bytes : static_cast<std::size_t>(t.elements()) * 2;
     const auto alike = [&](const part_line& one) {
       return one.entry.what.safetensors == t.what.safetensors && one.entry.extents == t.extents && one.storage == storage;
     };
@@ -141,7 +127,6 @@ g4::result<shared_parts> parts_of_a_rank(const settings& s, const g4::text_spec&
                                    : line.mine;
   }
   count_exchanges(m, ranks, how_summed, made.figures);
-  made.in_a_file = from.has_value();
   return made;
 }
 
@@ -187,7 +172,7 @@ g4::result<std::string> ranks_text(const settings& s, const g4::text_spec& m) {
   }
   const g4::text_spec share = g4::spec_of_a_rank(m, ranks, how_summed);
   text += fmt::format("\na rank   weights {} of {}{}\n", bytes_text(shared->figures.of_a_rank),
-                      bytes_text(shared->figures.of_all), shared->in_a_file ? "" : " in bfloat16");
+                      bytes_text(shared->figures.of_all), s.model.empty() ? " in bfloat16" : "");
   for (const std::size_t context : {std::size_t{4096}, std::size_t{32'768}}) {
     const auto cache = [&](const g4::text_spec& of) {
       return g4::plan_session(of, g4::distinct_kinds(of), options_of(s, context), sizeof(float), usual_cache()).cache;

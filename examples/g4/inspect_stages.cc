@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <numeric>
-#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -16,10 +15,9 @@
 
 #include "console.h"
 #include "engine.h"
-#include "g4/load/matcher.h"
 #include "g4/model/pipeline.h"
 #include "g4/model/text/plan.h"
-#include "g4/open/checkpoint.h"
+#include "inspected.h"
 #include "ranks.h"
 
 namespace program {
@@ -28,20 +26,11 @@ namespace {
 
 /// Bytes in the file, or in bfloat16.
 g4::result<g4::weights_of_stages> weights_of(const settings& s, const g4::text_spec& m) {
-  std::optional<g4::checkpoint> from;
-  std::optional<g4::load::detail::matcher> match;
-  if (!s.model.empty()) {
-    auto opened = g4::open_checkpoint(s.model);
-    if (!opened) return g4::unexpected(std::move(opened.error()));
-    from = std::move(*opened);
-    match.emplace(from->tensors, from->format);
-  }
+  const auto stored = stored_weights(s);
+  if (!stored) return g4::unexpected(stored.error());
   return g4::weigh_for_stages(m, [&](const g4::tensor_entry& t) {
-    const long long planned = g4::planned_bytes(t, t.elements(), g4::storage::bf16, g4::storage::bf16);
-    if (!match || planned == 0) return planned;
-    const auto found = match->find(t);
-    if (!found || *found == nullptr) return planned;
-    return static_cast<long long>((*found)->bytes.size()) * (t.numbered() ? t.extents[0] : 1);
+    const auto found = (*stored)(t);
+    return found ? static_cast<long long>(found->bytes) : g4::planned_bytes(t, t.elements(), g4::storage::bf16, g4::storage::bf16);
   });
 }
 

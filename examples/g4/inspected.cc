@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "engine.h"
 #include "g4/load/match.h"
+#include "g4/load/matcher.h"
 #include "g4/load/names.h"
 #include "g4/model/schema.h"
 #include "g4/open/checkpoint.h"
@@ -120,6 +122,22 @@ g4::result<inspected> look_at(const settings& s) {
     it.sessions.push_back({context, p.cache, p.scratch});
   }
   return it;
+}
+
+g4::result<weight_finder> stored_weights(const settings& s) {
+  if (s.model.empty()) return [](const g4::tensor_entry&) { return std::optional<stored_weight>(); };
+  auto opened = g4::open_checkpoint(s.model);
+  if (!opened) return g4::unexpected(std::move(opened.error()));
+  const auto file = std::make_shared<g4::checkpoint>(std::move(*opened));
+  return [file, match = g4::load::detail::matcher(file->tensors, file->format)](const g4::tensor_entry& t) mutable {
+    std::optional<stored_weight> stored;
+    if (t.needed != g4::need::required || t.as == g4::role::integers) return stored;
+    if (const auto found = match.find(t); found && *found != nullptr) {
+      const std::size_t count = t.numbered() ? static_cast<std::size_t>(t.extents[0]) : 1;
+      stored = {(*found)->type.name, (*found)->bytes.size() * count};
+    }
+    return stored;
+  };
 }
 
 }  // namespace program

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "g4/core/result.h"
+#include "g4/model/schema.h"
 #include "g4/spec/text.h"
 #include "json_text.h"
 #include "program.h"
@@ -55,6 +58,17 @@ struct inspected {
 
 /// Looks at what the settings name. Defined in inspected.cc.
 [[nodiscard]] g4::result<inspected> look_at(const settings& s);
+
+/// A weight of the text as a file stores it; where there is one for each of several (`numbered`), all of them.
+struct stored_weight {
+  std::string_view storage;
+  std::size_t bytes = 0;
+};
+
+/// Finds the weights that a text needs in the file that the settings name; none where they name a variant. Defined in
+/// inspected.cc.
+using weight_finder = std::function<std::optional<stored_weight>(const g4::tensor_entry&)>;
+[[nodiscard]] g4::result<weight_finder> stored_weights(const settings& s);
 
 /// The towers of its variant, and where they are: in the folder, in `mmproj`, or in the mmproj file beside it. Defined in
 /// inspected_towers.cc.
