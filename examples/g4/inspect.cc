@@ -118,17 +118,17 @@ g4::result<int> inspect(const settings& s) {
   const auto seen = look_at(s);
   if (!seen) return g4::unexpected(seen.error());
   const inspected& it = *seen;
-  const auto stages = stages_text(s, it.spec, it.variant);
+  auto stages = stages_of(s, it.spec, it.variant);
   if (!stages) return g4::unexpected(stages.error());
   output out;
   if (s.json) {
     auto ranks = s.ranks == 0 ? g4::result<json>(json()) : ranks_json(s, it.spec);
     if (!ranks) return g4::unexpected(ranks.error());
-    out.write(inspected_json(it, s, std::move(*ranks)));
+    out.write(inspected_json(it, s, std::move(*ranks), std::move(*stages)));
   } else {
     const auto ranks = s.ranks == 0 ? g4::result<std::string>("") : ranks_text(s, it.spec);
     if (!ranks) return g4::unexpected(ranks.error());
-    out.write(title(it) + field_lines(it) + layer_lines(it.spec) + tower_lines(it) + memory_lines(it, s) + *ranks + *stages);
+    out.write(title(it) + field_lines(it) + layer_lines(it.spec) + tower_lines(it) + memory_lines(it, s) + *ranks + stages->text);
     out.write(tensor_lines(it, s.tensors));
   }
   if (auto written = out.finish(); !written) return g4::unexpected(std::move(written.error()));

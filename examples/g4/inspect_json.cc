@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 
 #include "g4/core/printable.h"
 #include "g4/load/match.h"
@@ -38,7 +39,7 @@ const char* format_of(const inspected& it) {
 
 }  // namespace
 
-std::string inspected_json(const inspected& it, const settings& s, json ranks) {
+std::string inspected_json(const inspected& it, const settings& s, json ranks, stages_shown stages) {
   const g4::text_spec& m = it.spec;
   json j;
   j[it.is_file() ? "model" : "name"] = it.what;
@@ -66,6 +67,8 @@ std::string inspected_json(const inspected& it, const settings& s, json ranks) {
         json::object({{"context", p.context}, {"cache", p.cache}, {"scratch", p.scratch}}));
   }
   if (s.ranks != 0) j["ranks"] = std::move(ranks);
+  if (s.cuts) j["cuts"] = std::move(stages.cuts);
+  if (!s.pipeline.empty()) j["pipeline"] = std::move(stages.pipeline);
   for (const inspected::tensor& t : it.tensors) {
     json tensor = json::object({{"name", g4::printable(t.name)}, {"shape", t.shape}});
     if (it.is_file()) {

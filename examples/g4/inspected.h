@@ -11,6 +11,7 @@
 #include "g4/core/result.h"
 #include "g4/model/schema.h"
 #include "g4/spec/text.h"
+#include "inspect_stages.h"
 #include "json_text.h"
 #include "program.h"
 
@@ -75,6 +76,6 @@ using weight_finder = std::function<std::optional<stored_weight>(const g4::tenso
 [[nodiscard]] g4::result<inspected::towers> look_at_towers(const inspected& it, const std::string& mmproj);
 
 /// The facts as JSON. Defined in inspect_json.cc.
-[[nodiscard]] std::string inspected_json(const inspected& it, const settings& s, json ranks);
+[[nodiscard]] std::string inspected_json(const inspected& it, const settings& s, json ranks, stages_shown stages);
 
 }  // namespace program

@@ -299,6 +299,22 @@ TEST(inspect, where_a_pipeline_can_cut_it) {
   for (const char* line : {"a pipeline of 3 stages", "    0  0 to 1 ", "    1  2 to 4 ", "    2  5 "}) {
     EXPECT_NE(stages.out.find(line), std::string::npos) << line << " is not in\n" << stages.out;
   }
+  const json both =
+      json::parse(run({"inspect", "--variant", "tiny_gemma", "--cuts", "--pipeline", "2,5", "--json"}).out);
+  EXPECT_EQ(both["cuts"]["last"], 5);
+  ASSERT_EQ(both["cuts"]["even"].size(), 3u) << "two, three and four stages";
+  for (std::size_t i = 0; i < 3; ++i) {
+    const json& even = both["cuts"]["even"][i];
+    EXPECT_EQ(even["cut_before"].size(), i + 1) << even;
+    EXPECT_EQ(even["weights"].size(), i + 2) << even;
+  }
+  const json& three = both["pipeline"];
+  EXPECT_EQ(three["cut_before"], json({2, 5}));
+  EXPECT_EQ(three["weights"], both["cuts"]["even"][1]["weights"]) << "which is the same three";
+  EXPECT_EQ(three["sessions"][1]["context"], 32'768);
+  EXPECT_EQ(three["sessions"][1]["cache"].size(), 3u);
+  EXPECT_EQ(three["sent_a_token"], 4 * both["width"].get<int>());
+  EXPECT_FALSE(json::parse(run({"inspect", "--variant", "tiny_gemma", "--json"}).out).contains("cuts"));
   expect_refused(run({"inspect", "--variant", "tiny_gemma", "--pipeline", "6"}),
                  "--pipeline 6: it cannot be cut before layer 6, only before layers 1 to 5; --cuts says where it can be");
   expect_refused(run({"inspect", "--variant", "tiny_gemma", "--pipeline", "3,3"}),
