@@ -18,7 +18,7 @@ if(NOT TARGET g4::variant-header AND EXISTS "${g4_variant_header_source}")
   set_target_properties(g4-variant-header PROPERTIES EXPORT_NAME variant-header
                         RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
   target_link_libraries(g4-variant-header PRIVATE g4_compiled)
-  target_compile_options(g4-variant-header PRIVATE $<$<CONFIG:Release>:-O1>)        # it reads one header and ends
+  target_compile_options(g4-variant-header PRIVATE $<$<CONFIG:Release>:-Og>)        # it reads one header and ends
   if(NOT G4_INSTALL)                                    # made when a variant asks for it
     set_target_properties(g4-variant-header PROPERTIES EXCLUDE_FROM_ALL ON)
   endif()
