@@ -177,9 +177,8 @@ HWY_INLINE void panel_times_tokens(const cpu::product_call& call, const std::byt
   }
 }
 
-// Up to so many tokens are multiplied so; a panel that has come once is near for those that follow. More are better served by
-// levels taken apart once: as bytes, or on AVX2 in 16 bits.
-inline constexpr size_t direct_tokens = !by_digits ? 1 : !in_pairs ? 2 : 4;
+// Up to so many tokens are multiplied so; for more, levels are better taken apart once: as bytes, or on AVX2 in 16 bits.
+inline constexpr size_t direct_tokens = by_digits ? 2 : 1;
 
 template <storage S>
 inline void direct_matmul_of(const cpu::product_call& call) {
@@ -293,17 +292,33 @@ HWY_INLINE void dot_pair(const tile_rows (&w)[Vectors], const int16_t* x, size_t
 // With 32 registers the float sums of a tile stay in them; with 16 they wait in memory while a block is summed.
 inline constexpr bool totals_in_registers = lanes == 16 || !HWY_ARCH_X86;
 
+// Asks for what follows in memory while a tile is multiplied, `step` bytes further each time. All at once, before the tiles, the
+// memory would have nothing to do for as long as they take.
+struct asking {
+  static constexpr size_t per_block = 8;  // by a tile, for each block of its activations
+  const std::byte* next;
+  size_t step;
+  HWY_INLINE void ask() {
+    fetch_early(next);
+    next += step;
+  }
+};
+struct asking_nothing {
+  HWY_INLINE void ask() {}
+};
+
 // sums[t][v] += tokens [token, token + Tokens) times Vectors vectors of rows, over `count` blocks from `first`; the
 // first block begins at nought.
-template <class Dots, size_t Tokens, size_t Vectors, size_t Minima>
+template <class Dots, size_t Tokens, size_t Vectors, size_t Minima, class Asking>
 HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors], size_t token, size_t first,
-                     size_t count, float* sums, size_t sums_stride) {
+                     size_t count, float* sums, size_t sums_stride, Asking& ahead) {
   const float_lanes df;
   const size_t row = call.x.blocks;
   const int16_t* x = call.x.levels + (token * row + first) * 32;
   const float* step = call.x.step + token * row + first;
   const float* x_total = call.x.total + token * row + first;
   const int32_t* sum = call.x.sum + 2 * (token * row + first);
+  [[maybe_unused]] Asking asks = ahead;  // in registers
   floats total[Tokens][Vectors];
   if constexpr (totals_in_registers) {
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
@@ -321,8 +336,12 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
       G4_UNROLL for (size_t pair = 0; pair < 16; ++pair)
           dot_pair<Dots>(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
     } else {
-      G4_UNROLL_SOME for (size_t pair = 0; pair < 16; ++pair)
-          dot_pair<Dots>(w, x + 32 * b + 2 * pair, row * 32, b, pair, acc);
+      for (size_t pair = 0; pair < 16; pair += 4) {
+        G4_UNROLL for (size_t i = 0; i < 4; ++i) {
+          if (i % (16 / asking::per_block) == 0) asks.ask();
+          dot_pair<Dots>(w, x + 32 * b + 2 * (pair + i), row * 32, b, pair + i, acc);
+        }
+      }
     }
     G4_UNROLL for (size_t v = 0; v < Vectors; ++v) {
       const floats scale = hn::LoadU(df, w[v].scale + 16 * b);
@@ -348,6 +367,7 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
       }
     }
   }
+  ahead = asks;
   if constexpr (totals_in_registers) {
     G4_UNROLL for (size_t t = 0; t < Tokens; ++t) {
       G4_UNROLL for (size_t v = 0; v < Vectors; ++v) hn::StoreU(total[t][v], df, sums + t * sums_stride + v * lanes);
@@ -358,35 +378,35 @@ HWY_INLINE void tile(const cpu::product_call& call, const tile_rows (&w)[Vectors
 // Panels beside one another in a tile: two with AVX-512, where a panel is one vector.
 inline constexpr size_t neighbours = parts == 1 ? 2 : 1;
 
-template <class Dots, size_t Tokens, size_t Minima>
+template <class Dots, size_t Tokens, size_t Minima, class Asking>
 HWY_INLINE void tiles(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panels, size_t token,
-                      size_t first, size_t count, float* sums, size_t stride) {
+                      size_t first, size_t count, float* sums, size_t stride, Asking& ahead) {
   const auto rows_of = [&](size_t p, size_t part) HWY_ATTR {
     return tile_rows{wide[p].levels + part * 2 * lanes, wide[p].scale + part * lanes, wide[p].minimum + part * lanes};
   };
   if constexpr (parts == 1) {
     if (panels == 2) {
-      tile<Dots, Tokens, 2, Minima>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride);
+      tile<Dots, Tokens, 2, Minima>(call, {rows_of(0, 0), rows_of(1, 0)}, token, first, count, sums, stride, ahead);
     } else {
-      tile<Dots, Tokens, 1, Minima>(call, {rows_of(0, 0)}, token, first, count, sums, stride);
+      tile<Dots, Tokens, 1, Minima>(call, {rows_of(0, 0)}, token, first, count, sums, stride, ahead);
     }
   } else {
     for (size_t part = 0; part < parts; part += 2) {
       tile<Dots, Tokens, 2, Minima>(call, {rows_of(0, part), rows_of(0, part + 1)}, token, first, count,
-                                    sums + part * lanes, stride);
+                                    sums + part * lanes, stride, ahead);
     }
   }
 }
 
 // Tokens [token, token + Tokens) times `panels` widened panels. Sums over earlier blocks wait in y.
-template <class Dots, size_t Tokens, size_t Minima>
+template <class Dots, size_t Tokens, size_t Minima, class Asking>
 HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
-                                    size_t panels, size_t token, size_t first, size_t count) {
+                                    size_t panels, size_t token, size_t first, size_t count, Asking& ahead) {
   const size_t row = panel * cpu::panel_rows;
   const size_t rows = panels * cpu::panel_rows;
   float* y = call.y + token * call.apart() + row;
   if (row + rows <= call.rows) {
-    tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, y, call.apart());
+    tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, y, call.apart(), ahead);
     return;
   }
   // The last panel's missing rows have no place in y.
@@ -396,26 +416,48 @@ HWY_INLINE void panels_times_tokens(const cpu::product_call& call, const wide_pa
   for (size_t t = 0; t < Tokens && first != 0; ++t) {
     std::copy(y + t * call.apart(), y + t * call.apart() + there, sums + t * stride);
   }
-  tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, sums, stride);
+  tiles<Dots, Tokens, Minima>(call, wide, panels, token, first, count, sums, stride, ahead);
   for (size_t t = 0; t < Tokens; ++t) {
     std::copy(sums + t * stride, sums + t * stride + there, y + t * call.apart());
   }
 }
 
-template <class Dots, size_t Minima>
+// Tokens of a tile, at most: 12 sums in integers, and as many in floats where there are registers for them.
+inline constexpr size_t tile_tokens = totals_in_registers || in_pairs ? 6 : 4;
+constexpr size_t tile_groups(size_t tokens) { return (tokens + tile_tokens - 1) / tile_tokens; }
+
+template <class Dots, size_t Minima, class Asking>
 inline void panels_times_matrix(const cpu::product_call& call, const wide_panel (&wide)[neighbours], size_t panel,
-                                size_t panels, size_t token, size_t tokens, size_t first, size_t count) {
-  // 12 sums in integers and 12 in floats; or 12 in integers, or 8 where a product has to wait to be added.
-  constexpr bool at_once = vnni_is_possible && std::is_same_v<Dots, dots_of_vnni>;
-  constexpr size_t most = totals_in_registers || at_once ? 6 : 4;
-  const size_t end = token + tokens;
-  for (; token + most <= end; token += most) {
-    panels_times_tokens<Dots, most, Minima>(call, wide, panel, panels, token, first, count);
+                                size_t panels, size_t token, size_t tokens, size_t first, size_t count, Asking& ahead) {
+  if constexpr (in_pairs) {
+    const size_t groups = tile_groups(tokens);  // of nearly the same size: one of two reads its weights for little
+    for (size_t g = 0, at = token; g < groups; ++g) {
+      const size_t to = token + tokens * (g + 1) / groups;
+      const auto times = [&](auto size) HWY_ATTR {
+        panels_times_tokens<Dots, size(), Minima>(call, wide, panel, panels, at, first, count, ahead);
+      };
+      switch (to - at) {
+        case 6: times(std::integral_constant<size_t, 6>()); break;
+        case 5: times(std::integral_constant<size_t, 5>()); break;
+        case 4: times(std::integral_constant<size_t, 4>()); break;
+        case 3: times(std::integral_constant<size_t, 3>()); break;
+        case 2: times(std::integral_constant<size_t, 2>()); break;
+        default: times(std::integral_constant<size_t, 1>());
+      }
+      at = to;
+    }
+  } else {
+    const size_t end = token + tokens;
+    for (; token + tile_tokens <= end; token += tile_tokens) {
+      panels_times_tokens<Dots, tile_tokens, Minima>(call, wide, panel, panels, token, first, count, ahead);
+    }
+    for (; token + 2 <= end; token += 2) {
+      panels_times_tokens<Dots, 2, Minima>(call, wide, panel, panels, token, first, count, ahead);
+    }
+    for (; token < end; ++token) {
+      panels_times_tokens<Dots, 1, Minima>(call, wide, panel, panels, token, first, count, ahead);
+    }
   }
-  for (; token + 2 <= end; token += 2) {
-    panels_times_tokens<Dots, 2, Minima>(call, wide, panel, panels, token, first, count);
-  }
-  for (; token < end; ++token) panels_times_tokens<Dots, 1, Minima>(call, wide, panel, panels, token, first, count);
 }
 
 // Widen is called as widen(call, panel, first block, blocks, out). Where there are tiles they take sixteen tokens at a
@@ -428,7 +470,8 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
   const size_t unit_tokens = unit.on() ? amx_tokens : 12;
   const size_t fit = 640 * 1024 / (64 * std::min(cpu::wide_blocks, blocks));
   const size_t batch = cpu::has_panels(call.origin) || call.in_levels ? fit / unit_tokens * unit_tokens : 512;
-  const auto multiply_piece = [&](size_t p, size_t token, size_t tokens, size_t first, size_t count) HWY_ATTR {
+  const auto multiply_piece = [&](size_t p, size_t token, size_t tokens, size_t first, size_t count,
+                                  auto ahead) HWY_ATTR {
     const size_t panels = std::min(neighbours, call.first + call.count - p);
     wide_panel wide[neighbours];
     for (size_t i = 0; i < neighbours; ++i) wide[i] = wide_panel_in(call.scratch + i * cpu::wide_bytes);
@@ -442,7 +485,7 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
         }
       }
     }
-    panels_times_matrix<Dots, Minima>(call, wide, p, panels, token + done, tokens - done, first, count);
+    panels_times_matrix<Dots, Minima>(call, wide, p, panels, token + done, tokens - done, first, count, ahead);
   };
   const size_t end = call.first + call.count;
   if constexpr (in_pairs) {
@@ -450,13 +493,13 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
     // pieces are small, and a panel's pieces follow one another as they lie in memory. Not faster with AVX-512.
     if (call.tokens < 32) {
       const size_t panel_bytes = cpu::has_panels(call.origin) ? cpu::panel_size(call.origin, call.columns) : 0;
+      const size_t step = panel_bytes / (blocks * tile_groups(call.tokens) * asking::per_block) + 1;
       for (size_t p = call.first; p < end; p += neighbours) {
         const std::byte* const panel = call.w + (p - call.first) * panel_bytes;
-        size_t asked = 0;
         for (size_t first = 0; first < blocks; first += few_blocks) {
           const size_t count = std::min(few_blocks, blocks - first);
-          for (; asked < panel_bytes * (first + count) / blocks; asked += 64) fetch_early(panel + early + asked);
-          multiply_piece(p, 0, call.tokens, first, count);
+          const asking ahead{panel + early + panel_bytes * first / blocks, step};
+          multiply_piece(p, 0, call.tokens, first, count, ahead);
         }
       }
       return;
@@ -466,7 +509,9 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
     const size_t tokens = std::min(batch, call.tokens - token);
     for (size_t first = 0; first < blocks; first += cpu::wide_blocks) {
       const size_t count = std::min(cpu::wide_blocks, blocks - first);
-      for (size_t p = call.first; p < end; p += neighbours) multiply_piece(p, token, tokens, first, count);
+      for (size_t p = call.first; p < end; p += neighbours) {
+        multiply_piece(p, token, tokens, first, count, asking_nothing{});
+      }
     }
   }
 }
