@@ -223,12 +223,21 @@ struct senses_of<M> {
   using hears = typename M::hearing;
 };
 
+/// What a backend is made with: its defaults, and what the check was told.
+template <class B>
+[[nodiscard]] typename B::options options_of([[maybe_unused]] backend::numeric mode) {
+  typename B::options options;
+  if constexpr (requires { options.mode; }) options.mode = mode;
+#ifdef G4_CASE_CAPABILITY
+  if constexpr (requires { options.capability; }) options.capability = G4_CASE_CAPABILITY;
+#endif
+  return options;
+}
+
 template <class B>
 [[nodiscard]] B make_backend(backend::numeric mode) {
   if constexpr (requires { typename B::options; }) {
-    typename B::options options;
-    if constexpr (requires { options.mode; }) options.mode = mode;
-    return B(options);
+    return B(options_of<B>(mode));
   } else {
     return B();
   }

@@ -278,11 +278,7 @@ class text_on_ranks final : public running_text, private observer {
 template <class B, class Joined, class Rank>
 [[nodiscard]] std::unique_ptr<Joined> backend_of(Rank& here, [[maybe_unused]] backend::numeric mode) {
   if constexpr (requires { typename B::options; }) {
-    typename B::options options;
-    if constexpr (requires { options.mode; }) {
-      options.mode = mode;
-    }
-    return std::make_unique<Joined>(here, options);
+    return std::make_unique<Joined>(here, options_of<B>(mode));
   } else {
     return std::make_unique<Joined>(here);
   }

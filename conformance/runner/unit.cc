@@ -3,6 +3,7 @@
 ///     G4_CASE_VARIANT      the header with the case's variant, struct g4_case_model
 ///     G4_CASE_DRAFTER      the header with its drafter, struct g4_case_drafter, where the case has one
 ///     G4_CASE_EMBEDDER     set where the model is an embedder
+///     G4_CASE_CAPABILITY   the compute capability that cuda_on_host stands for; not set: its own default
 ///     G4_CASE_RANKS        how many ranks the model is shared out among, or several such numbers; not set: it is in one piece
 ///     G4_CASE_SUMS         whole or divided: how the ranks take sums; not set: whole
 ///     G4_CASE_PIPELINE     set where they are stages of a pipeline
