@@ -2,6 +2,8 @@
 #if defined(__x86_64__)
 
 // For that target alone, before any header of Highway's: the others know nothing of it.
+#undef HWY_COMPILE_ONLY_STATIC
+#undef HWY_BASELINE_TARGETS
 #define HWY_COMPILE_ONLY_STATIC
 #define HWY_BASELINE_TARGETS HWY_AVX2
 
