@@ -498,8 +498,11 @@ HWY_INLINE void blocked_matmul(const cpu::product_call& call, Widen widen_piece,
         const std::byte* const panel = call.w + (p - call.first) * panel_bytes;
         for (size_t first = 0; first < blocks; first += few_blocks) {
           const size_t count = std::min(few_blocks, blocks - first);
-          const asking ahead{panel + early + panel_bytes * first / blocks, step};
-          multiply_piece(p, 0, call.tokens, first, count, ahead);
+          if (panel_bytes == 0) {  // plain floats lie in rows, not in panels
+            multiply_piece(p, 0, call.tokens, first, count, asking_nothing{});
+          } else {
+            multiply_piece(p, 0, call.tokens, first, count, asking{panel + early + panel_bytes * first / blocks, step});
+          }
         }
       }
       return;
