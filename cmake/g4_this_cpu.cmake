@@ -1,7 +1,7 @@
 # g4_this_cpu(RESULT): the best of Highway's targets that this machine's CPU has and every build of g4 would have chosen
 # here, such as HWY_AVX2; empty where the compiler cannot tell. Nothing is run: the preprocessor says.
 function(g4_this_cpu result)
-  set(names AVX3_DL AVX3 AVX2 SSE4 SSE2)       # the best first; elsewhere there is one target
+  set(names AVX3_DL AVX3 AVX2 SSE4 SSE2)                # the best first; elsewhere there is one target
   set(text "#include \"kernels/cpu/targets.h\"\n#include \"hwy/detect_targets.h\"\n")
   foreach(name IN LISTS names)
     string(APPEND text "#if HWY_TARGETS & HWY_${name}\ng4_built_${name}\n#endif\n"
